@@ -1,0 +1,83 @@
+// swift-tools-version: 6.2
+// One target per layer: an import that is not declared here does not compile.
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+/// The targets that hold C pointers say `unsafe` wherever they touch one.
+let settingsAtTheCBoundary = settings + [.strictMemorySafety()]
+
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
+let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+
+let package = Package(
+    name: "link-session-service",
+    platforms: [.macOS(.v15)],
+    products: [.executable(name: "link-session-service", targets: ["LinkSessionService"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+        .package(url: "https://github.com/apple/swift-configuration", exact: "1.4.0"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+    ],
+    targets: [
+        .systemLibrary(
+            name: "CLibpq", pkgConfig: "libpq", providers: [.apt(["libpq-dev"]), .brew(["libpq"])]),
+        .systemLibrary(
+            name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"]), .brew(["openssl"])]),
+        .target(
+            name: "PostgresClient", dependencies: ["CLibpq", deque, logging, lifecycle],
+            swiftSettings: settingsAtTheCBoundary),
+        .target(name: "LinkSessions", swiftSettings: settings),
+        .target(
+            name: "TokenGenerator", dependencies: ["COpenSSL", "LinkSessions"],
+            swiftSettings: settingsAtTheCBoundary),
+        .target(
+            name: "LinkSessionRepository", dependencies: ["LinkSessions", "PostgresClient"],
+            swiftSettings: settings),
+        .target(
+            name: "APIKeyAuth",
+            dependencies: ["LinkSessions", "LinkSessionRepository", "TokenGenerator", logging, lifecycle],
+            swiftSettings: settings),
+        .target(
+            name: "HTTPFront",
+            dependencies: [
+                "APIKeyAuth", "LinkSessions", "LinkSessionRepository", "TokenGenerator", hummingbird, logging,
+                lifecycle, nioCore, nioHTTP1, nioPosix, nioHTTPTypes, httpTypes,
+                .product(name: "Metrics", package: "swift-metrics"),
+            ],
+            resources: [.embedInCode("openapi.json")],
+            swiftSettings: settings),
+        .executableTarget(
+            name: "LinkSessionService",
+            dependencies: [
+                "APIKeyAuth", "HTTPFront", "LinkSessions", "LinkSessionRepository", "PostgresClient",
+                "TokenGenerator", logging, lifecycle, nioCore, nioPosix,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "SystemPackage", package: "swift-system"),
+                .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+            ],
+            swiftSettings: settings),
+    ]
+)

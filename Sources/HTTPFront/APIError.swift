@@ -1,0 +1,130 @@
+// Every answer that is no success, in one place.
+
+internal import HTTPTypes
+internal import Hummingbird
+internal import LinkSessionRepository
+internal import LinkSessions
+
+/// Why a request gets no success.
+enum APIError: Error {
+    case unauthorized
+    case notFound
+    case linkSessionNotFound
+    case methodNotAllowed(allow: String)
+    case bodyTooLarge
+    case unsupportedMediaType
+    case invalidJSON(String)
+    case refused(Refusal)
+    case linkSessionCompleted
+    case linkSessionExpired
+    case unavailable(cause: String)
+    case overloaded
+    case bug(cause: String)
+
+    init(_ error: RepositoryError) {
+        switch error {
+        case .unavailable(let cause): self = .unavailable(cause: cause)
+        case .overloaded: self = .overloaded
+        case .bug(let cause): self = .bug(cause: cause)
+        }
+    }
+
+    /// What the caller is told.
+    var answer: ErrorAnswer {
+        switch self {
+        case .unauthorized: .unauthorized
+        case .notFound: .notFound
+        case .linkSessionNotFound: .linkSessionNotFound
+        case .methodNotAllowed: .methodNotAllowed
+        case .bodyTooLarge: .bodyTooLarge
+        case .unsupportedMediaType: .unsupportedMediaType
+        case .invalidJSON(let message): ErrorAnswer(.badRequest, "invalid_json", message)
+        case .refused(let refusal): ErrorAnswer(.badRequest, Self.code(of: refusal.rule), refusal.message)
+        case .linkSessionCompleted: .linkSessionCompleted
+        case .linkSessionExpired: .linkSessionExpired
+        case .unavailable: .unavailable
+        case .overloaded: .overloaded
+        case .bug: .internalError
+        }
+    }
+
+    /// For the log alone.
+    var cause: String? {
+        switch self {
+        case .unavailable(let cause), .bug(let cause): cause
+        case .unauthorized, .notFound, .linkSessionNotFound, .methodNotAllowed, .bodyTooLarge, .unsupportedMediaType,
+            .invalidJSON, .refused, .linkSessionCompleted, .linkSessionExpired, .overloaded:
+            nil
+        }
+    }
+
+    private static func code(of rule: Refusal.Rule) -> String {
+        switch rule {
+        case .userID: "invalid_user_id"
+        case .redirectURL: "invalid_redirect_url"
+        case .redirectPolicy: "redirect_url_not_allowed"
+        case .language: "invalid_language"
+        }
+    }
+}
+
+/// Status, stable code and sentence of an answer. The codes are part of the API; the sentences may be improved.
+struct ErrorAnswer {
+    let status: HTTPResponse.Status
+    let code: String
+    let message: String
+
+    init(_ status: HTTPResponse.Status, _ code: String, _ message: String) {
+        self.status = status
+        self.code = code
+        self.message = message
+    }
+
+    static let unauthorized = ErrorAnswer(
+        .unauthorized, "unauthorized", "a valid API key is required in the x-api-key header")
+    static let notFound = ErrorAnswer(.notFound, "not_found", "there is nothing at this path")
+    static let linkSessionNotFound = ErrorAnswer(
+        .notFound, "link_session_not_found", "there is no such link session")
+    static let methodNotAllowed = ErrorAnswer(
+        .methodNotAllowed, "method_not_allowed", "this path does not support this method; see the Allow header")
+    static let requestTimeout = ErrorAnswer(
+        .requestTimeout, "request_timeout", "the request did not arrive within 10 seconds")
+    static let bodyTooLarge = ErrorAnswer(
+        .contentTooLarge, "body_too_large", "the body must be at most 16 KiB")
+    static let unsupportedMediaType = ErrorAnswer(
+        .unsupportedMediaType, "unsupported_media_type", "the Content-Type must be application/json")
+    static let headersTooLarge = ErrorAnswer(
+        .requestHeaderFieldsTooLarge, "headers_too_large", "the request's headers are too large")
+    static let malformedHTTP = ErrorAnswer(.badRequest, "bad_request", "the request is not well-formed HTTP/1.1")
+    static let linkSessionCompleted = ErrorAnswer(
+        .conflict, "link_session_completed", "the link session is completed and cannot be expired")
+    static let linkSessionExpired = ErrorAnswer(
+        .gone, "link_session_expired", "the link session is expired and cannot be completed")
+    static let unavailable = ErrorAnswer(
+        .serviceUnavailable, "unavailable", "the service is temporarily unavailable, try again")
+    static let overloaded = ErrorAnswer(
+        .serviceUnavailable, "overloaded", "the service is overloaded, try again")
+    static let internalError = ErrorAnswer(.internalServerError, "internal_error", "internal error")
+
+    func response(requestID: String) -> Response {
+        var response = Response(json: body(requestID: requestID), status: status)
+        if status == .serviceUnavailable { response.headers[.retryAfter] = "1" }
+        return response
+    }
+
+    func body(requestID: String) -> ByteBuffer {
+        JSONWriter.object { object in
+            object.add("error", message)
+            object.add("code", code)
+            object.add("request_id", requestID)
+        }
+    }
+}
+
+extension Response {
+    init(json body: ByteBuffer, status: HTTPResponse.Status = .ok) {
+        self.init(
+            status: status, headers: [.contentType: "application/json", .cacheControl: "no-store"],
+            body: ResponseBody(byteBuffer: body))
+    }
+}

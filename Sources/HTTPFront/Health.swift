@@ -1,0 +1,88 @@
+// /health: for load balancers, container engines and operators.
+
+internal import HTTPTypes
+internal import Hummingbird
+internal import Synchronization
+
+/// One thing that has to be in order for this replica to be ready.
+package struct HealthCheck: Sendable, Equatable {
+    package let name: String
+    /// `ok` and `ahead` are in order, everything else is not.
+    package let state: String
+    package let cause: String?
+
+    package init(name: String, state: String, cause: String? = nil) {
+        self.name = name
+        self.state = state
+        self.cause = cause
+    }
+
+    package var isInOrder: Bool { state == "ok" || state == "ahead" }
+}
+
+/// Whether this replica should get requests: asked for at most once a second, however many ask.
+package actor Readiness {
+    private static let lifetime = Duration.seconds(1)
+
+    private let probe: @Sendable () async -> [HealthCheck]
+    private let shuttingDown = Atomic<Bool>(false)
+    private var latest: (started: ContinuousClock.Instant, checks: Task<[HealthCheck], Never>)?
+
+    /// - Parameter probe: must end by itself within a second.
+    package init(probe: @escaping @Sendable () async -> [HealthCheck]) {
+        self.probe = probe
+    }
+
+    /// From now on the answer is no, so that a load balancer drains this replica before it stops listening.
+    package nonisolated func beginShutdown() {
+        shuttingDown.store(true, ordering: .releasing)
+    }
+
+    package func checks() async -> [HealthCheck] {
+        let now = ContinuousClock.now
+        let checks: Task<[HealthCheck], Never>
+        if let latest, now - latest.started < Self.lifetime {
+            checks = latest.checks
+        } else {
+            checks = Task { [probe] in await probe() }
+            latest = (now, checks)
+        }
+        var result = await checks.value
+        if shuttingDown.load(ordering: .acquiring) {
+            result.append(HealthCheck(name: "shutdown", state: "shutting_down", cause: "this replica is stopping"))
+        }
+        return result
+    }
+}
+
+struct Health {
+    let readiness: Readiness
+
+    func addRoutes(to router: Router<ServiceRequestContext>) {
+        router.resource("/health/live", [.get: live])
+        router.resource("/health/ready", [.get: ready])
+    }
+
+    @Sendable private func live(_: Request, _: ServiceRequestContext) async throws -> Response {
+        Response(json: JSONWriter.object { $0.add("status", "ok") })
+    }
+
+    @Sendable private func ready(_: Request, _: ServiceRequestContext) async throws -> Response {
+        let checks = await readiness.checks()
+        let isReady = checks.allSatisfy(\.isInOrder)
+        let body = JSONWriter.object { object in
+            object.add("status", isReady ? "ok" : "unavailable")
+            object.add("checks") { object in
+                for check in checks {
+                    object.add(check.name) { object in
+                        object.add("state", check.state)
+                        if let cause = check.cause { object.add("cause", cause) }
+                    }
+                }
+            }
+        }
+        var response = Response(json: body, status: isReady ? .ok : .serviceUnavailable)
+        if !isReady { response.headers[.retryAfter] = "1" }
+        return response
+    }
+}

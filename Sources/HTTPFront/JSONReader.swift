@@ -1,0 +1,202 @@
+// A strict reader for the JSON objects that callers send (RFC 8259).
+
+/// The members of one JSON object.
+///
+/// Stricter than a general decoder where callers would otherwise be misunderstood: a name that occurs twice is
+/// refused (RFC 8259, section 4, leaves it open), and so are unpaired surrogates and invalid UTF-8.
+struct JSONObject {
+    enum Value: Equatable {
+        case string(String)
+        case null
+        /// A number, a boolean, an array or an object: checked, but not kept.
+        case other
+    }
+
+    struct Malformed: Error, Equatable {
+        /// What is wrong, without the caller's values.
+        let message: String
+    }
+
+    private let members: [[UInt8]: Value]
+
+    /// `nil` where the object has no such member.
+    subscript(name: String) -> Value? { members[Array(name.utf8)] }
+
+    init(_ bytes: [UInt8]) throws(Malformed) {
+        var reader = Reader(bytes: bytes)
+        members = try reader.readDocument()
+    }
+}
+
+private struct Reader {
+    private static let maximumDepth = 32
+
+    let bytes: [UInt8]
+    private var position = 0
+
+    init(bytes: [UInt8]) { self.bytes = bytes }
+
+    mutating func readDocument() throws(JSONObject.Malformed) -> [[UInt8]: JSONObject.Value] {
+        skipWhitespace()
+        guard peek == UInt8(ascii: "{") else { throw malformed("must be a JSON object") }
+        var members: [[UInt8]: JSONObject.Value] = [:]
+        try readMembers { (reader, name) throws(JSONObject.Malformed) in
+            let value = try reader.readValue(depth: 1)
+            guard members.updateValue(value, forKey: Array(name.utf8)) == nil else {
+                throw reader.malformed("has a name that occurs twice")
+            }
+        }
+        skipWhitespace()
+        guard position == bytes.count else { throw malformedHere() }
+        return members
+    }
+
+    private mutating func readMembers(
+        _ readMember: (inout Reader, String) throws(JSONObject.Malformed) -> Void
+    ) throws(JSONObject.Malformed) {
+        position += 1
+        skipWhitespace()
+        if take(UInt8(ascii: "}")) { return }
+        repeat {
+            skipWhitespace()
+            guard peek == UInt8(ascii: "\"") else { throw malformedHere() }
+            let name = try readString()
+            skipWhitespace()
+            guard take(UInt8(ascii: ":")) else { throw malformedHere() }
+            try readMember(&self, name)
+            skipWhitespace()
+        } while take(UInt8(ascii: ","))
+        guard take(UInt8(ascii: "}")) else { throw malformedHere() }
+    }
+
+    private mutating func readValue(depth: Int) throws(JSONObject.Malformed) -> JSONObject.Value {
+        guard depth <= Self.maximumDepth else { throw malformed("is nested too deeply") }
+        skipWhitespace()
+        switch peek {
+        case UInt8(ascii: "\""):
+            return .string(try readString())
+        case UInt8(ascii: "{"):
+            try readMembers { (reader, _) throws(JSONObject.Malformed) in
+                _ = try reader.readValue(depth: depth + 1)
+            }
+        case UInt8(ascii: "["):
+            position += 1
+            skipWhitespace()
+            if take(UInt8(ascii: "]")) { return .other }
+            repeat {
+                _ = try readValue(depth: depth + 1)
+                skipWhitespace()
+            } while take(UInt8(ascii: ","))
+            guard take(UInt8(ascii: "]")) else { throw malformedHere() }
+        case UInt8(ascii: "n"):
+            try readWord("null")
+            return .null
+        case UInt8(ascii: "t"):
+            try readWord("true")
+        case UInt8(ascii: "f"):
+            try readWord("false")
+        default:
+            try readNumber()
+        }
+        return .other
+    }
+
+    private mutating func readString() throws(JSONObject.Malformed) -> String {
+        position += 1
+        let start = position
+        while let byte = peek, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
+        var text = Array(bytes[start..<position])
+        while let byte = peek {
+            position += 1
+            switch byte {
+            case UInt8(ascii: "\""):
+                guard let string = String(validating: text, as: UTF8.self) else {
+                    throw malformed("must be UTF-8")
+                }
+                return string
+            case UInt8(ascii: "\\"):
+                text.append(contentsOf: String(try readEscape()).utf8)
+            case 0..<0x20:
+                throw malformed("has a control character in a string that is not escaped")
+            default:
+                text.append(byte)
+            }
+        }
+        throw malformedHere()
+    }
+
+    private mutating func readEscape() throws(JSONObject.Malformed) -> Unicode.Scalar {
+        guard let byte = peek else { throw malformedHere() }
+        position += 1
+        switch byte {
+        case UInt8(ascii: "\""), UInt8(ascii: "\\"), UInt8(ascii: "/"): return Unicode.Scalar(byte)
+        case UInt8(ascii: "b"): return "\u{08}"
+        case UInt8(ascii: "f"): return "\u{0C}"
+        case UInt8(ascii: "n"): return "\n"
+        case UInt8(ascii: "r"): return "\r"
+        case UInt8(ascii: "t"): return "\t"
+        case UInt8(ascii: "u"):
+            let unit = try readCodeUnit()
+            if let scalar = Unicode.Scalar(unit) { return scalar }
+            // RFC 8259, section 7: other planes are written as a pair of surrogates.
+            guard UTF16.isLeadSurrogate(unit), take(UInt8(ascii: "\\")), take(UInt8(ascii: "u")) else {
+                throw malformed("has an unpaired surrogate in a string")
+            }
+            let trail = try readCodeUnit()
+            guard UTF16.isTrailSurrogate(trail) else { throw malformed("has an unpaired surrogate in a string") }
+            return UTF16.decode(UTF16.EncodedScalar([unit, trail]))
+        default:
+            throw malformedHere()
+        }
+    }
+
+    private mutating func readCodeUnit() throws(JSONObject.Malformed) -> UInt16 {
+        let digits = bytes[position...].prefix(4)
+        guard digits.count == 4, !digits.contains(UInt8(ascii: "+")), !digits.contains(UInt8(ascii: "-")),
+            let unit = UInt16(String(decoding: digits, as: UTF8.self), radix: 16)
+        else { throw malformedHere() }
+        position += 4
+        return unit
+    }
+
+    /// RFC 8259, section 6.
+    private mutating func readNumber() throws(JSONObject.Malformed) {
+        func digits(_ reader: inout Reader) throws(JSONObject.Malformed) {
+            let start = reader.position
+            while let byte = reader.peek, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) { reader.position += 1 }
+            guard reader.position > start else { throw reader.malformedHere() }
+        }
+        _ = take(UInt8(ascii: "-"))
+        if !take(UInt8(ascii: "0")) { try digits(&self) }
+        if take(UInt8(ascii: ".")) { try digits(&self) }
+        if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {
+            if !take(UInt8(ascii: "+")) { _ = take(UInt8(ascii: "-")) }
+            try digits(&self)
+        }
+    }
+
+    private mutating func readWord(_ word: StaticString) throws(JSONObject.Malformed) {
+        for byte in word.description.utf8 {
+            guard take(byte) else { throw malformedHere() }
+        }
+    }
+
+    private var peek: UInt8? { position < bytes.count ? bytes[position] : nil }
+
+    private mutating func take(_ byte: UInt8) -> Bool {
+        guard peek == byte else { return false }
+        position += 1
+        return true
+    }
+
+    private mutating func skipWhitespace() {
+        while let byte = peek, byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D { position += 1 }
+    }
+
+    private func malformed(_ what: String) -> JSONObject.Malformed { .init(message: "the body " + what) }
+
+    private func malformedHere() -> JSONObject.Malformed {
+        malformed(
+            position < bytes.count ? "is not valid JSON: unexpected character at byte \(position)" : "is not valid JSON: it ends too early")
+    }
+}

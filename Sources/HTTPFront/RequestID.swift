@@ -1,0 +1,48 @@
+// The name under which a request is found in the logs.
+
+internal import APIKeyAuth
+internal import HTTPTypes
+
+extension HTTPField.Name {
+    // Both literals are tokens of RFC 9110, section 5.6.2: the only thing that the initialiser checks.
+    // swift-format-ignore: NeverForceUnwrap
+    static let requestID = HTTPField.Name("X-Request-Id")!
+    // swift-format-ignore: NeverForceUnwrap
+    static let apiKey = HTTPField.Name("x-api-key")!
+}
+
+enum RequestID {
+    static func make() -> String {
+        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
+        return String(repeating: "0", count: 16 - digits.count) + digits
+    }
+
+    /// The caller's own, where it is 1 to 64 of `A-Za-z0-9._-` and no secret by mistake: it is logged and repeated.
+    static func accepted(from headers: HTTPFields, keyRing: KeyRing) -> String? {
+        let fields = headers[values: .requestID]
+        guard fields.count == 1, let id = fields.first, (1...64).contains(id.utf8.count),
+            id.utf8.allSatisfy(isAllowed), !containsTokenLikeRun(id), !keyRing.isUsable(key: id),
+            !headers[values: .apiKey].contains(where: { !$0.isEmpty && id.contains($0) })
+        else { return nil }
+        return id
+    }
+
+    private static func isAllowed(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+            true
+        default: false
+        }
+    }
+
+    /// Whether 43 or more base64url characters stand together with capitals, small letters and digits among them,
+    /// as in every token and key, and in no UUID or trace id.
+    private static func containsTokenLikeRun(_ id: String) -> Bool {
+        id.utf8.split(separator: UInt8(ascii: ".")).contains { run in
+            run.count >= 43 && run.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
+                && run.contains { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) }
+                && run.contains { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+        }
+    }
+}

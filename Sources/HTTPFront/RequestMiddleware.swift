@@ -1,0 +1,93 @@
+// Around every request: its id, its time, its log line, its count, and the answer to its errors.
+
+internal import APIKeyAuth
+internal import HTTPTypes
+internal import Hummingbird
+internal import LinkSessions
+internal import Logging
+internal import Metrics
+internal import Synchronization
+
+struct RequestMiddleware: RouterMiddleware {
+    let keyRing: KeyRing
+    let logger: Logger
+    private let metrics = RequestMetrics()
+
+    init(keyRing: KeyRing, logger: Logger) {
+        self.keyRing = keyRing
+        self.logger = logger
+    }
+
+    func handle(
+        _ request: Request, context: ServiceRequestContext,
+        next: (Request, ServiceRequestContext) async throws -> Response
+    ) async throws -> Response {
+        let start = ContinuousClock.now
+        let requestID = RequestID.accepted(from: request.headers, keyRing: keyRing) ?? RequestID.make()
+        var response: Response
+        var cause: String?
+        do {
+            response = try await next(request, context)
+        } catch {
+            let apiError = Self.apiError(error)
+            cause = apiError.cause
+            response = apiError.answer.response(requestID: requestID)
+            if case .methodNotAllowed(let allow) = apiError { response.headers[.allow] = allow }
+        }
+        response.headers[.requestID] = requestID
+
+        let route = context.endpointPath.flatMap { $0 == "NotFound" ? nil : $0 } ?? "-"
+        let duration = ContinuousClock.now - start
+        let status = response.status.code
+        var metadata: Logger.Metadata = [
+            "method": "\(request.method.rawValue)", "route": "\(route)", "status": .stringConvertible(status),
+            "ms": .stringConvertible(duration.milliseconds), "request_id": "\(requestID)",
+        ]
+        if let manufacturer = context.record.manufacturerID {
+            metadata["manufacturer"] = .stringConvertible(manufacturer.number)
+        }
+        if let cause { metadata["cause"] = "\(cause)" }
+        logger.log(level: status == 500 ? .error : .info, "request", metadata: metadata)
+        metrics.record(route: route, method: request.method.rawValue, status: status, duration: duration)
+        return response
+    }
+
+    private static func apiError(_ error: any Error) -> APIError {
+        if let error = error as? APIError { return error }
+        if let error = error as? HTTPError, error.status == .notFound { return .notFound }
+        // The type alone: a description could hold values.
+        return .bug(cause: "\(type(of: error))")
+    }
+}
+
+extension Duration {
+    /// Rounded to thousandths.
+    var milliseconds: Double {
+        let (seconds, attoseconds) = components
+        return Double(seconds) * 1000 + Double(attoseconds / 1_000_000_000_000) / 1000
+    }
+}
+
+/// Counters and timers for whatever metrics backend is bootstrapped; none is by default.
+private final class RequestMetrics: Sendable {
+    private struct Key: Hashable {
+        let route: String
+        let method: String
+        let status: Int
+    }
+
+    private let timers = Mutex<[Key: Metrics.Timer]>([:])
+
+    func record(route: String, method: String, status: Int, duration: Duration) {
+        let timer = timers.withLock { timers in
+            let key = Key(route: route, method: method, status: status)
+            if let known = timers[key] { return known }
+            let timer = Metrics.Timer(
+                label: "http_server_request_duration",
+                dimensions: [("route", route), ("method", method), ("status", "\(status)")])
+            timers[key] = timer
+            return timer
+        }
+        timer.record(duration: duration)
+    }
+}

@@ -1,0 +1,112 @@
+// Every statement on the tables manufacturers and api_keys.
+
+package import LinkSessions
+package import PostgresClient
+
+/// An API key that may be used, and whose it is.
+package struct UsableAPIKey: Sendable {
+    package let digest: SHA256Digest
+    /// Unix microseconds by the database's clock; `nil` where the key has no end.
+    package let expiresAt: Int64?
+    package let manufacturer: Manufacturer
+    package let redirectPolicy: RedirectPolicy
+    /// How many of the manufacturer's registered redirect URLs are no valid redirect URLs, and so allow nothing.
+    package let invalidRedirectURLs: Int
+}
+
+/// What changes whenever a manufacturer or a key changes.
+package struct AuthenticationVersion: Sendable {
+    package let number: Int64
+    /// The database's clock, in Unix microseconds.
+    package let databaseTime: Int64
+}
+
+package struct APIKeyRepository: Sendable {
+    private let database: DatabaseClient
+
+    package init(database: DatabaseClient) {
+        self.database = database
+    }
+
+    /// Reads one row of one column.
+    package func version(until deadline: ContinuousClock.Instant) async throws(RepositoryError) -> AuthenticationVersion {
+        try await run(Self.version, until: deadline)
+    }
+
+    /// All keys that are neither revoked nor expired, of enabled manufacturers, and the version that this list has.
+    package func usableKeys(
+        until deadline: ContinuousClock.Instant
+    ) async throws(RepositoryError) -> (version: AuthenticationVersion, keys: [UsableAPIKey]) {
+        try await run(Self.usableKeys, until: deadline)
+    }
+
+    private func run<Output>(
+        _ query: Query<Void, Output>, until deadline: ContinuousClock.Instant
+    ) async throws(RepositoryError) -> Output {
+        do throws(DatabaseError) {
+            return try await database.run(query, (), until: Deadline(deadline))
+        } catch {
+            throw RepositoryError(error)
+        }
+    }
+}
+
+extension APIKeyRepository {
+    private static let version = Query<Void, AuthenticationVersion>(
+        Statement("authentication_version", "SELECT version, clock_timestamp() FROM authentication_version"),
+        encode: { _, _ in },
+        decode: { result, _ throws(DatabaseError) in
+            try result.map { (row) throws(DatabaseError) in
+                AuthenticationVersion(number: try row.int64(0), databaseTime: try row.unixMicroseconds(1))
+            }
+        })
+
+    private static let usableKeys = Query<Void, (version: AuthenticationVersion, keys: [UsableAPIKey])>(
+        // One statement sees one state: the version belongs to exactly these keys.
+        Statement(
+            "usable_api_keys",
+            """
+            SELECT v.version, clock_timestamp(), k.key_hash, k.expires_at, m.id, m.name, m.brand,
+                   m.redirect_policy, m.redirect_urls
+            FROM authentication_version v
+            LEFT JOIN (api_keys k JOIN manufacturers m ON m.id = k.manufacturer_id AND m.enabled)
+                   ON k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+            """),
+        encode: { _, _ in },
+        decode: { result, _ throws(DatabaseError) in
+            var version: AuthenticationVersion?
+            var policies: [Manufacturer.ID: (policy: RedirectPolicy, invalid: Int)] = [:]
+            var keys: [UsableAPIKey] = []
+            try result.forEachRow { (row) throws(DatabaseError) in
+                version = AuthenticationVersion(number: try row.int64(0), databaseTime: try row.unixMicroseconds(1))
+                guard let hash = try row.optionalBlob(2) else { return }
+                guard let digest = SHA256Digest(bytes: hash) else { throw row.mismatch(2) }
+                let manufacturer = try row.manufacturer(at: 4)
+                let (policy, invalid) =
+                    if let known = policies[manufacturer.id] { known } else { try row.redirectPolicy(at: 7) }
+                policies[manufacturer.id] = (policy, invalid)
+                keys.append(
+                    UsableAPIKey(
+                        digest: digest, expiresAt: try row.optionalUnixMicroseconds(3), manufacturer: manufacturer,
+                        redirectPolicy: policy, invalidRedirectURLs: invalid))
+            }
+            guard let version else { throw .undecodable(statement: "usable_api_keys", column: "version") }
+            return [(version, keys)]
+        })
+}
+
+extension Row {
+    /// From `redirect_policy` and `redirect_urls`, one after the other.
+    func redirectPolicy(at column: Int) throws(DatabaseError) -> (RedirectPolicy, invalid: Int) {
+        switch try text(column) {
+        case "unrestricted":
+            return (.unrestricted, 0)
+        case "registered":
+            let texts = try texts(column + 1)
+            let urls = texts.compactMap { try? RedirectURL($0) }
+            return (.registered(Set(urls.map(\.registrationKey))), texts.count - urls.count)
+        default:
+            throw mismatch(column)
+        }
+    }
+}

@@ -1,0 +1,20 @@
+// What a caller of the repository has to tell apart.
+
+internal import PostgresClient
+
+package enum RepositoryError: Error, Sendable, Equatable {
+    /// No answer from the database in time: worth another try.
+    case unavailable(cause: String)
+    /// Too many callers wait already.
+    case overloaded
+    /// The code, the schema or a stored row is wrong. The cause is free of values.
+    case bug(cause: String)
+
+    init(_ error: DatabaseError) {
+        switch error {
+        case .unavailable(.overloaded): self = .overloaded
+        case .unavailable, .cancelled: self = .unavailable(cause: error.description)
+        case .refused, .undecodable: self = .bug(cause: error.description)
+        }
+    }
+}

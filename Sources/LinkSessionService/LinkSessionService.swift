@@ -1,0 +1,55 @@
+// The program: its commands and their help.
+
+internal import ArgumentParser
+
+@main
+struct LinkSessionService: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "link-session-service",
+        abstract: "Creates, looks up, expires and completes link sessions on PostgreSQL.",
+        discussion: """
+            Configuration comes from config/base.json, then config/NAME.json where the environment variable \
+            LINK_SESSION_ENV names local (the default) or production, then environment variables, then options; the \
+            later wins. The directory config/ is looked for in the working directory.
+
+            DATABASE_URL                   where PostgreSQL is: a URI or whatever libpq takes (required)
+            AUTHENTICATOR_API_KEY_DIGESTS  SHA-256 of the Authenticator's keys, hexadecimal, comma-separated \
+            (required by serve)
+            PUBLIC_BASE_URL                what every link_url starts with (required by serve)
+            HTTP_HOST, HTTP_PORT           where to listen
+            DATABASE_CONNECTIONS           connections for requests, 1 to 100; one more is for the service itself
+            MIGRATIONS_DIRECTORIES         comma-separated; the first is the product's own schema
+            LOG_LEVEL, LOG_FORMAT          trace to critical; text or json
+            SHUTDOWN_DELAY_SECONDS         after SIGTERM: /health/ready says no, all else goes on, for so long
+            SHUTDOWN_GRACE_SECONDS         after SIGTERM: the program ends at the latest then
+
+            Make a digest with: printf %s "$KEY" | sha256sum
+            """,
+        subcommands: [Serve.self, Migrate.self, Healthcheck.self],
+        defaultSubcommand: Serve.self)
+}
+
+/// Options that stand above environment and files. DATABASE_URL and the digests have none: others can list a
+/// process's arguments.
+struct ConfigurationOptions: ParsableArguments {
+    @Option(help: "Where to listen (HTTP_HOST).") var httpHost: String?
+    @Option(help: "Where to listen; 0 for any free port (HTTP_PORT).") var httpPort: String?
+    @Option(help: "What every link_url starts with (PUBLIC_BASE_URL).") var publicBaseUrl: String?
+    @Option(help: "Connections for requests (DATABASE_CONNECTIONS).") var databaseConnections: String?
+    @Option(help: "Comma-separated, the product's own first (MIGRATIONS_DIRECTORIES).")
+    var migrationsDirectories: String?
+    @Option(help: "trace, debug, info, notice, warning, error or critical (LOG_LEVEL).") var logLevel: String?
+    @Option(help: "text or json (LOG_FORMAT).") var logFormat: String?
+    @Option(help: "SHUTDOWN_DELAY_SECONDS.") var shutdownDelaySeconds: String?
+    @Option(help: "SHUTDOWN_GRACE_SECONDS.") var shutdownGraceSeconds: String?
+}
+
+/// Ends the program with one line on standard error.
+func fail(_ lines: String...) -> ExitCode {
+    fail(lines)
+}
+
+func fail(_ lines: [String]) -> ExitCode {
+    for line in lines { printToStandardError("link-session-service: \(line)") }
+    return ExitCode(1)
+}

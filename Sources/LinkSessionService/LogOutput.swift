@@ -1,0 +1,147 @@
+// Log lines to standard output: text for people, JSON for production. A slow reader of the log delays nobody.
+
+internal import Dispatch
+internal import Logging
+internal import Synchronization
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// Lines waiting to be written, and the one queue that writes them, where blocking harms nothing.
+final class LogOutput: Sendable {
+    private struct Pending {
+        var bytes: [UInt8] = []
+        var dropped = 0
+        var isScheduled = false
+    }
+
+    private static let limit = 4 * 1024 * 1024
+
+    private let pending = Mutex(Pending())
+    private let queue = DispatchQueue(label: "log")
+
+    /// Drops the line where the reader is 4 MiB behind, and says so later.
+    func write(_ line: [UInt8]) {
+        let schedule = pending.withLock { pending in
+            guard pending.bytes.count + line.count <= Self.limit else {
+                pending.dropped += 1
+                return false
+            }
+            pending.bytes += line
+            defer { pending.isScheduled = true }
+            return !pending.isScheduled
+        }
+        if schedule { queue.async { self.writeOut() } }
+    }
+
+    /// Waits until all is written, at most a second.
+    func flush() {
+        let done = DispatchSemaphore(value: 0)
+        queue.async {
+            self.writeOut()
+            done.signal()
+        }
+        _ = done.wait(timeout: .now() + 1)
+    }
+
+    private func writeOut() {
+        let (bytes, dropped) = pending.withLock { pending in
+            defer { pending = Pending() }
+            return (pending.bytes, pending.dropped)
+        }
+        Self.writeAll(bytes)
+        if dropped > 0 { Self.writeAll(Array("\(dropped) log lines were dropped: their reader was too slow\n".utf8)) }
+    }
+
+    private static func writeAll(_ bytes: [UInt8]) {
+        var rest = bytes[...]
+        while !rest.isEmpty {
+            let count = rest.withUnsafeBytes { writeToStandardOutput($0) }
+            if count > 0 {
+                rest = rest.dropFirst(count)
+            } else if errno == EAGAIN {
+                var descriptor = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
+                poll(&descriptor, 1, 1000)
+            } else if errno != EINTR {
+                return
+            }
+        }
+    }
+}
+
+struct LogLineHandler: LogHandler {
+    var logLevel: Logger.Level
+    var metadata: Logger.Metadata = [:]
+    var metadataProvider: Logger.MetadataProvider?
+    private let format: Settings.LogFormat
+    private let output: LogOutput
+
+    init(level: Logger.Level, format: Settings.LogFormat, output: LogOutput) {
+        logLevel = level
+        self.format = format
+        self.output = output
+    }
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) {
+        var all = metadata
+        if let provided = metadataProvider?.get() { all.merge(provided) { $1 } }
+        if let own = event.metadata { all.merge(own) { $1 } }
+        let fields = all.sorted { $0.key < $1.key }
+        var line: [UInt8] = []
+        line.reserveCapacity(256)
+        switch format {
+        case .text:
+            line += "\(timestampNow()) \(event.level.rawValue) \(Self.oneLine(event.message.description))".utf8
+            for (key, value) in fields { line += " \(key)=\(Self.oneLine(value.description))".utf8 }
+        case .json:
+            line += #"{"time":"\#(timestampNow())","level":"\#(event.level.rawValue)","message":"#.utf8
+            Self.appendJSON(event.message.description, to: &line)
+            for (key, value) in fields {
+                line += ",".utf8
+                Self.appendJSON(key, to: &line)
+                line += ":".utf8
+                Self.appendJSON(value, to: &line)
+            }
+            line += "}".utf8
+        }
+        line += "\n".utf8
+        output.write(line)
+    }
+
+    /// A line break in a value would forge a line of its own.
+    private static func oneLine(_ text: String) -> String {
+        guard text.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else { return text }
+        return String(
+            String.UnicodeScalarView(
+                text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
+    }
+
+    private static func appendJSON(_ value: Logger.MetadataValue, to line: inout [UInt8]) {
+        if case .stringConvertible(let number) = value, number is Int || number is Int64 || number is UInt || number is Double {
+            line += number.description.utf8
+        } else {
+            appendJSON(value.description, to: &line)
+        }
+    }
+
+    private static func appendJSON(_ text: String, to line: inout [UInt8]) {
+        line.append(UInt8(ascii: "\""))
+        for byte in text.utf8 {
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): line += [UInt8(ascii: "\\"), byte]
+            case 0..<0x20: line += ("\\u00" + (byte < 0x10 ? "0" : "") + String(byte, radix: 16)).utf8
+            default: line.append(byte)
+            }
+        }
+        line.append(UInt8(ascii: "\""))
+    }
+}

@@ -1,0 +1,62 @@
+// link-session-service migrate
+
+internal import ArgumentParser
+internal import LinkSessions
+internal import PostgresClient
+internal import TokenGenerator
+
+struct Migrate: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Brings the database up to date with the migrations directories.",
+        discussion: """
+            Files are applied in order, one transaction each; a ledger keeps their checksums. Edited, missing and \
+            out-of-order files are refused, and named. Two at once take turns. Migrations that a later build applied \
+            are listed as ahead and left alone.
+            """)
+
+    @Flag(help: "List applied, pending and ahead migrations; change nothing.") var status = false
+    @Flag(help: "Exit 1 when anything is pending, edited, missing or out of order; change nothing.") var check = false
+    @OptionGroup var options: ConfigurationOptions
+
+    func run() async throws {
+        do {
+            let settings = try await Settings(options)
+            let migrator = Migrator(
+                address: try settings.database, histories: try MigrationHistory.all(try settings.migrationDirectories))
+            guard status || check else {
+                let count = try await migrator.migrate { print($0) }
+                print(count == 0 ? "nothing to apply" : "\(count) applied")
+                return
+            }
+            let statuses = try await migrator.status()
+            for status in statuses {
+                for name in status.applied { print("applied  \(status.history)/\(name)") }
+                for name in status.pending { print("pending  \(status.history)/\(name)") }
+                for name in status.ahead { print("ahead    \(status.history)/\(name)") }
+            }
+            let problems = statuses.flatMap(\.problems)
+            if !problems.isEmpty { throw MigrationFailure(lines: problems) }
+            if check, !statuses.allSatisfy(\.isUpToDate) { throw ExitCode(1) }
+        } catch let problem as Settings.Problem {
+            throw fail(problem.line)
+        } catch let failure as MigrationFailure {
+            throw fail(failure.lines)
+        }
+    }
+}
+
+extension MigrationHistory {
+    /// The first directory is the product's own schema; the others are a deployment's, known by their last part.
+    static func all(_ directories: [String]) throws(MigrationFailure) -> [MigrationHistory] {
+        var histories: [MigrationHistory] = []
+        for (index, directory) in directories.enumerated() {
+            let name = index == 0 ? "schema" : directory.split(separator: "/").last.map(String.init) ?? directory
+            guard !histories.contains(where: { $0.name == name }) else {
+                throw MigrationFailure("MIGRATIONS_DIRECTORIES names two directories for the history \(name)")
+            }
+            histories.append(
+                try MigrationHistory(name: name, directory: directory) { try SHA256.digest(of: $0).bytes })
+        }
+        return histories
+    }
+}

@@ -1,0 +1,58 @@
+// The secret that identifies a link session.
+
+/// 256 random bits as 43 characters of base64url without padding (RFC 4648, section 5).
+///
+/// Whoever holds the token holds the session, so its text appears in answers to its owner and nowhere else:
+/// it neither prints nor mirrors itself.
+package struct LinkToken: Sendable {
+    /// The 43 characters. A secret: for the answer that carries it and for its digest.
+    package let characters: String
+
+    /// `nil` unless the text is the canonical encoding of 32 bytes: the last character's two unused bits are zero
+    /// (RFC 4648, section 3.5), so that one token has one spelling.
+    package init?(_ text: some StringProtocol) {
+        let bytes = text.utf8
+        guard bytes.count == 43 else { return nil }
+        var last: UInt8 = 0
+        for byte in bytes {
+            guard let value = Self.value(of: byte) else { return nil }
+            last = value
+        }
+        guard last & 0b11 == 0 else { return nil }
+        characters = String(text)
+    }
+
+    /// Encodes 256 random bits.
+    package init(words: (UInt64, UInt64, UInt64, UInt64)) {
+        let words = [words.0, words.1, words.2, words.3]
+        characters = String(unsafeUninitializedCapacity: 43) { buffer in
+            for index in 0..<43 {
+                var value = 0
+                for bit in index * 6..<index * 6 + 6 {
+                    let set = bit < 256 ? words[bit / 64] >> UInt64(63 - bit % 64) & 1 : 0
+                    value = value << 1 | Int(set)
+                }
+                buffer[index] = Self.alphabet[value]
+            }
+            return 43
+        }
+    }
+
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+
+    private static func value(of byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte - UInt8(ascii: "A")
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): byte - UInt8(ascii: "a") + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0") + 52
+        case UInt8(ascii: "-"): 62
+        case UInt8(ascii: "_"): 63
+        default: nil
+        }
+    }
+}
+
+extension LinkToken: CustomStringConvertible, CustomReflectable {
+    package var description: String { "LinkToken(secret)" }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}

@@ -1,0 +1,29 @@
+// The manufacturer's own id of its user.
+
+/// 1 to 256 Unicode scalars, not only blanks, without control characters, kept byte for byte.
+///
+/// Personal data: it appears in answers to its manufacturer and in the database, in no log and in no error.
+package struct ManufacturerUserID: Sendable {
+    package let text: String
+
+    package init(_ text: String) throws(Refusal) {
+        var count = 0
+        var hasInk = false
+        for scalar in text.unicodeScalars {
+            count += 1
+            if scalar.properties.generalCategory == .control {
+                throw Refusal(.userID, "user_id must not contain control characters")
+            }
+            hasInk = hasInk || !scalar.properties.isWhitespace
+        }
+        guard count > 0 else { throw Refusal(.userID, "user_id must not be empty") }
+        guard count <= 256 else { throw Refusal(.userID, "user_id must be at most 256 Unicode scalars long") }
+        guard hasInk else { throw Refusal(.userID, "user_id must not consist of blanks only") }
+        self.text = text
+    }
+}
+
+extension ManufacturerUserID: CustomStringConvertible, CustomReflectable {
+    package var description: String { "ManufacturerUserID(personal data)" }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}

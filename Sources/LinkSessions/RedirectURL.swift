@@ -1,0 +1,250 @@
+// Where the user's browser goes after the flow: the one value of a caller that ends up in a Location header.
+
+#if canImport(Glibc)
+    import Glibc
+#elseif canImport(Musl)
+    import Musl
+#else
+    import Darwin
+#endif
+
+/// An absolute URL (RFC 3986, section 4.3) that is safe to send a browser to.
+///
+/// `https` with a host; `http` to the user's own machine only (RFC 8252, section 7.3); or an app's own scheme in
+/// reverse-domain form (RFC 8252, section 7.1). Checked byte by byte, and kept as it was sent.
+package struct RedirectURL: Sendable {
+    package static let maximumLength = 2048
+
+    package let text: String
+
+    /// What has to be equal for a URL to count as registered: scheme and host in lower case, the port (the scheme's
+    /// own where none is given, none at all for loopback hosts, where an app listens on any: RFC 8252, section 7.3)
+    /// and the path byte for byte. The query is the caller's own.
+    package let registrationKey: String
+
+    package init(_ text: String) throws(Refusal) {
+        let utf8 = Array(text.utf8)
+        try Self.checkCharacters(utf8)
+
+        guard let colon = utf8.firstIndex(of: UInt8(ascii: ":")), Self.isScheme(utf8[..<colon]) else {
+            throw Self.refusal("must be an absolute URL, such as https://your-app.com/callback")
+        }
+        let scheme = String(decoding: utf8[..<colon], as: UTF8.self).lowercased()
+        let rest = utf8[(colon + 1)...]
+        let queryStart = rest.firstIndex(of: UInt8(ascii: "?")) ?? rest.endIndex
+        let hierarchy = rest[..<queryStart]
+        let hasAuthority = hierarchy.starts(with: [UInt8(ascii: "/"), UInt8(ascii: "/")])
+
+        let pathStart: Int
+        var key = scheme + ":"
+        if hasAuthority {
+            let start = hierarchy.startIndex + 2
+            pathStart = hierarchy[start...].firstIndex(of: UInt8(ascii: "/")) ?? hierarchy.endIndex
+            let authority = try Authority(hierarchy[start..<pathStart])
+            try Self.checkScheme(scheme, authority: authority)
+            key += "//" + authority.host
+            if let port = authority.port ?? Self.defaultPort(of: scheme), !authority.isLoopback {
+                key += ":\(port)"
+            }
+        } else {
+            try Self.checkScheme(scheme, authority: nil)
+            guard hierarchy.first == UInt8(ascii: "/") else {
+                throw Self.refusal("must have a / after the scheme, such as com.acme.app:/linked")
+            }
+            pathStart = hierarchy.startIndex
+        }
+        let path = hierarchy[pathStart...]
+        try Self.checkPath(path)
+        if queryStart < rest.endIndex {
+            try Self.checkQuery(rest[(queryStart + 1)...])
+        }
+        self.text = text
+        registrationKey = key + String(decoding: path, as: UTF8.self)
+    }
+
+    static func refusal(_ what: String) -> Refusal { Refusal(.redirectURL, "redirect_url " + what) }
+}
+
+extension RedirectURL {
+    /// The characters of RFC 3986, section 2, without `#`, which starts a fragment.
+    private static func checkCharacters(_ bytes: [UInt8]) throws(Refusal) {
+        guard !bytes.isEmpty else { throw refusal("must not be empty") }
+        guard bytes.count <= maximumLength else { throw refusal("must be at most \(maximumLength) bytes long") }
+        for (index, byte) in bytes.enumerated() {
+            switch byte {
+            case UInt8(ascii: "%"):
+                guard index + 2 < bytes.count, hexadecimalValue(bytes[index + 1]) != nil,
+                    hexadecimalValue(bytes[index + 2]) != nil
+                else { throw refusal("must have two hexadecimal digits after every %") }
+            case UInt8(ascii: "#"):
+                throw refusal("must not have a fragment")
+            case UInt8(ascii: "\\"):
+                throw refusal("must not contain a backslash")
+            case 0x80...:
+                throw refusal("must be ASCII: percent-encode other characters, and write hosts in punycode")
+            case 0...0x20, 0x7F:
+                throw refusal("must not contain blanks or control characters")
+            case UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "^"), UInt8(ascii: "`"),
+                UInt8(ascii: "{"), UInt8(ascii: "|"), UInt8(ascii: "}"):
+                throw refusal("must have the characters \" < > ^ ` { | } percent-encoded")
+            default:
+                continue
+            }
+        }
+    }
+
+    /// RFC 3986, section 3.1.
+    private static func isScheme(_ bytes: ArraySlice<UInt8>) -> Bool {
+        guard let first = bytes.first, isLetter(first) else { return false }
+        return bytes.allSatisfy { byte in
+            isLetter(byte) || isDigit(byte) || byte == UInt8(ascii: "+") || byte == UInt8(ascii: "-")
+                || byte == UInt8(ascii: ".")
+        }
+    }
+
+    private static func checkScheme(_ scheme: String, authority: Authority?) throws(Refusal) {
+        switch scheme {
+        case "https":
+            guard authority != nil else { throw refusal("must have // and a host after https:") }
+        case "http":
+            guard let authority, authority.isLoopback else {
+                throw refusal("must use https; http is for localhost, 127.0.0.1 and [::1] only")
+            }
+        default:
+            let labels = scheme.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+            guard labels.count >= 2, labels.allSatisfy({ !$0.isEmpty }) else {
+                throw refusal("must use https, or an app's own scheme in reverse-domain form such as com.acme.app:/linked")
+            }
+        }
+    }
+
+    private static func defaultPort(of scheme: String) -> UInt16? {
+        switch scheme {
+        case "https": 443
+        case "http": 80
+        default: nil
+        }
+    }
+
+    /// Dot segments change a path after it was compared (RFC 3986, section 5.2.4). Many servers decode a segment
+    /// first, so encoded dots and slashes count too.
+    private static func checkPath(_ path: ArraySlice<UInt8>) throws(Refusal) {
+        guard !path.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) else {
+            throw refusal("must have [ and ] percent-encoded outside the host")
+        }
+        let segments = percentDecoded(path).split(
+            omittingEmptySubsequences: true,
+            whereSeparator: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") })
+        for segment in segments where segment.count <= 2 && segment.allSatisfy({ $0 == UInt8(ascii: ".") }) {
+            throw refusal("must not have . or .. as a path segment")
+        }
+    }
+
+    /// `data` and `signature` are added on the way back; a caller's own would be mistaken for them.
+    private static func checkQuery(_ query: ArraySlice<UInt8>) throws(Refusal) {
+        guard !query.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) else {
+            throw refusal("must have [ and ] percent-encoded outside the host")
+        }
+        for parameter in query.split(separator: UInt8(ascii: "&")) {
+            let name = percentDecoded(parameter.prefix { $0 != UInt8(ascii: "=") })
+            guard !name.elementsEqual("data".utf8), !name.elementsEqual("signature".utf8) else {
+                throw refusal("must not have a query parameter named data or signature: they are added on the way back")
+            }
+        }
+    }
+
+    /// Every `%` is followed by two digits here: `checkCharacters` saw to it.
+    private static func percentDecoded(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+        guard bytes.contains(UInt8(ascii: "%")) else { return bytes }
+        var decoded: [UInt8] = []
+        var rest = bytes
+        while let byte = rest.popFirst() {
+            if byte == UInt8(ascii: "%"), let high = rest.popFirst().flatMap(hexadecimalValue),
+                let low = rest.popFirst().flatMap(hexadecimalValue)
+            {
+                decoded.append(high << 4 | low)
+            } else {
+                decoded.append(byte)
+            }
+        }
+        return decoded[...]
+    }
+
+    fileprivate static func isLetter(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
+    }
+
+    fileprivate static func isDigit(_ byte: UInt8) -> Bool {
+        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+    }
+}
+
+/// Host and port (RFC 3986, section 3.2), without user information.
+private struct Authority {
+    /// In lower case; an IPv6 address in its brackets.
+    let host: String
+    let port: UInt16?
+
+    var isLoopback: Bool { host == "localhost" || host == "127.0.0.1" || host == "[::1]" }
+
+    init(_ bytes: ArraySlice<UInt8>) throws(Refusal) {
+        guard !bytes.contains(UInt8(ascii: "@")) else {
+            throw RedirectURL.refusal("must not have a user name or an @ before the host")
+        }
+        let hostEnd: Int
+        if bytes.first == UInt8(ascii: "[") {
+            guard let bracket = bytes.firstIndex(of: UInt8(ascii: "]")) else {
+                throw RedirectURL.refusal("must close the [ of an IPv6 address")
+            }
+            hostEnd = bracket + 1
+            let address = String(decoding: bytes[(bytes.startIndex + 1)..<bracket], as: UTF8.self)
+            var parsed = in6_addr()
+            guard inet_pton(AF_INET6, address, &parsed) == 1 else {
+                throw RedirectURL.refusal("must have an IPv6 address without zone between [ and ]")
+            }
+        } else {
+            hostEnd = bytes.firstIndex(of: UInt8(ascii: ":")) ?? bytes.endIndex
+            try Self.checkName(bytes[bytes.startIndex..<hostEnd])
+        }
+        host = String(decoding: bytes[bytes.startIndex..<hostEnd], as: UTF8.self).lowercased()
+        port = try Self.parsePort(bytes[hostEnd...])
+    }
+
+    /// Letter-digit-hyphen labels (RFC 1123, section 2.1) or a dotted IPv4 address in its one strict spelling.
+    private static func checkName(_ host: ArraySlice<UInt8>) throws(Refusal) {
+        guard !host.isEmpty else { throw RedirectURL.refusal("must have a host after //") }
+        guard host.count <= 253 else { throw RedirectURL.refusal("must have a host of at most 253 characters") }
+        let labels = host.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
+        for label in labels {
+            guard (1...63).contains(label.count), label.first != UInt8(ascii: "-"), label.last != UInt8(ascii: "-"),
+                label.allSatisfy({ RedirectURL.isLetter($0) || RedirectURL.isDigit($0) || $0 == UInt8(ascii: "-") })
+            else {
+                throw RedirectURL.refusal(
+                    "must have a host of labels of letters, digits and inner hyphens, parted by single dots")
+            }
+        }
+        // Browsers read such a host as an IPv4 address, also when it is written 0x7f.1 (WHATWG URL, section 3.5).
+        guard let last = labels.last, looksLikeNumber(last) else { return }
+        var parsed = in_addr()
+        guard inet_pton(AF_INET, String(decoding: host, as: UTF8.self), &parsed) == 1 else {
+            throw RedirectURL.refusal("must have an IPv4 address written as four decimal numbers from 0 to 255")
+        }
+    }
+
+    private static func looksLikeNumber(_ label: ArraySlice<UInt8>) -> Bool {
+        if label.allSatisfy(RedirectURL.isDigit) { return true }
+        return label.count >= 2 && label.first == UInt8(ascii: "0") && label[label.startIndex + 1] | 0x20 == UInt8(ascii: "x")
+            && label.dropFirst(2).allSatisfy { hexadecimalValue($0) != nil }
+    }
+
+    private static func parsePort(_ bytes: ArraySlice<UInt8>) throws(Refusal) -> UInt16? {
+        guard !bytes.isEmpty else { return nil }
+        let digits = bytes.dropFirst()
+        guard bytes.first == UInt8(ascii: ":"), let first = digits.first, first != UInt8(ascii: "0"),
+            digits.allSatisfy(RedirectURL.isDigit), let port = UInt16(String(decoding: digits, as: UTF8.self))
+        else {
+            throw RedirectURL.refusal("must have a port from 1 to 65535, without leading zeros, where there is a : after the host")
+        }
+        return port
+    }
+}

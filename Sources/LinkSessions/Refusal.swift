@@ -1,0 +1,20 @@
+// Why a value from outside was not accepted.
+
+/// A value that breaks a rule. The message is for the developer at the caller: it starts with the field's name
+/// and never repeats the value, which may be personal data.
+package struct Refusal: Error, Sendable, Equatable {
+    package enum Rule: Sendable {
+        case userID
+        case redirectURL
+        case redirectPolicy
+        case language
+    }
+
+    package let rule: Rule
+    package let message: String
+
+    package init(_ rule: Rule, _ message: String) {
+        self.rule = rule
+        self.message = message
+    }
+}

@@ -1,0 +1,294 @@
+// One connection to PostgreSQL, driven without blocking past a deadline.
+
+internal import CLibpq
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
+
+/// Where the database is.
+package struct DatabaseAddress: Sendable {
+    /// Whatever libpq takes: a URI or a keyword/value string. May hold a password.
+    let connectionString: String
+
+    /// What libpq makes of a connection string, as far as its users must know.
+    package enum Problem: Error, Equatable {
+        /// libpq's own words are left out: they can repeat the string.
+        case malformed
+        /// More than one `@` before the host: a password with an unescaped `@` would end up in host names and logs.
+        case ambiguousPassword
+    }
+
+    package let host: String
+    package let sslmode: String?
+
+    package init(connectionString: String) throws(Problem) {
+        self.connectionString = connectionString
+        if let schemeEnd = connectionString.firstRange(of: "://") {
+            let authority = connectionString[schemeEnd.upperBound...].prefix { $0 != "/" && $0 != "?" }
+            guard authority.count(where: { $0 == "@" }) <= 1 else { throw .ambiguousPassword }
+        }
+        var message: UnsafeMutablePointer<CChar>?
+        let options = unsafe PQconninfoParse(connectionString, &message)
+        defer {
+            unsafe PQconninfoFree(options)
+            unsafe PQfreemem(message)
+        }
+        guard var option = unsafe options else { throw .malformed }
+        var values: [String: String] = [:]
+        while let keyword = unsafe option.pointee.keyword {
+            if let value = unsafe option.pointee.val {
+                unsafe values[String(cString: keyword)] = String(cString: value)
+            }
+            unsafe option += 1
+        }
+        host = values["hostaddr"] ?? values["host"] ?? environment("PGHOST") ?? ""
+        sslmode = values["sslmode"] ?? environment("PGSSLMODE")
+    }
+
+    /// Whether every host is a Unix-domain socket: then nothing crosses a network.
+    package var isLocalSocket: Bool {
+        host.split(separator: ",", omittingEmptySubsequences: false).allSatisfy { $0.isEmpty || $0.hasPrefix("/") || $0.hasPrefix("@") }
+    }
+}
+
+private func environment(_ name: String) -> String? {
+    guard let value = unsafe getenv(name) else { return nil }
+    return unsafe String(cString: value)
+}
+
+/// A name for the server to remember the statement by, and its text.
+package struct Statement: Sendable {
+    package let name: String
+    package let sql: String
+
+    package init(_ name: String, _ sql: String) {
+        self.name = name
+        self.sql = sql
+    }
+}
+
+/// Owns a `PGconn` and closes it. Used by one thread at a time.
+@safe package struct Connection: ~Copyable {
+    private let pointer: OpaquePointer
+    private var prepared: Set<String> = []
+
+    package struct ConnectFailure: Error {
+        /// libpq's message: names hosts, databases and users, no password.
+        package let message: String
+    }
+
+    private init(owning pointer: OpaquePointer) { unsafe self.pointer = pointer }
+
+    /// Blocks, at most 2 s a host, unless the name look-up takes longer: for a thread of its own.
+    ///
+    /// - Parameter settings: run once as they are, such as `SET lock_timeout = '1s'`.
+    package static func open(
+        to address: DatabaseAddress, applicationName: String, settings: String
+    ) throws(ConnectFailure) -> Connection {
+        let keywords = ["dbname", "connect_timeout", "client_encoding", "fallback_application_name"]
+        let values = [address.connectionString, "2", "UTF8", applicationName]
+        let pointer = unsafe withCStrings(keywords) { keywords in
+            unsafe withCStrings(values) { values in unsafe PQconnectdbParams(keywords, values, 1) }
+        }
+        guard let pointer = unsafe pointer else { throw ConnectFailure(message: "out of memory") }
+        var connection = unsafe Connection(owning: pointer)
+        guard unsafe PQstatus(pointer) == CONNECTION_OK, unsafe PQsetnonblocking(pointer, 1) == 0 else {
+            throw ConnectFailure(message: connection.errorMessage)
+        }
+        unsafe PQsetNoticeProcessor(pointer, { _, _ in }, nil)
+        do throws(ScriptFailure) {
+            _ = try connection.execute(script: settings, until: .after(.seconds(2)))
+        } catch {
+            throw ConnectFailure(message: "session settings: \(error.message)")
+        }
+        return connection
+    }
+
+    deinit { unsafe PQfinish(pointer) }
+
+    var socket: CInt { unsafe PQsocket(pointer) }
+
+    package var isInTransaction: Bool { unsafe PQtransactionStatus(pointer) == PQTRANS_INTRANS }
+
+    private var errorMessage: String {
+        unsafe String(cString: PQerrorMessage(pointer)).split(whereSeparator: \.isNewline).joined(separator: "; ")
+    }
+
+    /// Reads what has come on an idle connection. False when the server closed it.
+    func isAliveAfterReading() -> Bool {
+        unsafe PQconsumeInput(pointer) == 1 && PQstatus(pointer) == CONNECTION_OK
+    }
+
+    /// Executes a prepared statement, preparing it on first use.
+    ///
+    /// - Parameter whenPast: called when the deadline has passed; returns the next one to wait for, or `nil` to
+    ///   give up, after which the connection can only be dropped.
+    mutating func execute(
+        _ statement: Statement, _ parameters: borrowing Parameters, until deadline: Deadline,
+        whenPast: () -> Deadline? = { nil }
+    ) throws(AttemptFailure) -> QueryResult {
+        var deadline = deadline
+        if !prepared.contains(statement.name) {
+            try prepare(statement, until: &deadline, whenPast: whenPast)
+        }
+        do {
+            return try executePrepared(statement, parameters, until: &deadline, whenPast: whenPast)
+        } catch .refused(let state, _, _, _) where state.consequence == .prepareAgain {
+            try prepare(statement, until: &deadline, whenPast: whenPast)
+            return try executePrepared(statement, parameters, until: &deadline, whenPast: whenPast)
+        }
+    }
+
+    /// Runs SQL text of any number of statements through the simple query protocol; the last one's result.
+    package mutating func execute(script: String, until deadline: Deadline) throws(ScriptFailure) -> QueryResult {
+        do {
+            guard unsafe PQsendQuery(pointer, script) == 1 else { throw AttemptFailure.notSent }
+            var deadline = deadline
+            return try receive("script", until: &deadline, whenPast: { nil })
+        } catch let failure as AttemptFailure {
+            throw ScriptFailure(failure)
+        } catch {
+            throw ScriptFailure(.connectionBroken)
+        }
+    }
+
+    /// Executes one statement with parameters outside the waiting line.
+    package mutating func execute(
+        _ statement: Statement, _ parameters: borrowing Parameters, until deadline: Deadline
+    ) throws(ScriptFailure) -> QueryResult {
+        do throws(AttemptFailure) {
+            return try execute(statement, parameters, until: deadline, whenPast: { nil })
+        } catch {
+            throw ScriptFailure(error)
+        }
+    }
+
+    private mutating func prepare(
+        _ statement: Statement, until deadline: inout Deadline, whenPast: () -> Deadline?
+    ) throws(AttemptFailure) {
+        guard unsafe PQsendPrepare(pointer, statement.name, statement.sql, 0, nil) == 1 else { throw .notSent }
+        do {
+            _ = try receive(statement.name, until: &deadline, whenPast: whenPast)
+        } catch .refused(let state, _, _, _) where state.code == "42P05" {
+            // Prepared already, by an earlier user of the same server session behind a pooler.
+        }
+        prepared.insert(statement.name)
+    }
+
+    private func executePrepared(
+        _ statement: Statement, _ parameters: borrowing Parameters, until deadline: inout Deadline,
+        whenPast: () -> Deadline?
+    ) throws(AttemptFailure) -> QueryResult {
+        let values = parameters.values
+        let lengths = values.map { Int32($0.length) }
+        let formats = [Int32](repeating: 1, count: values.count)
+        let sent = unsafe parameters.bytes.withUnsafeBufferPointer { bytes in
+            // An empty value must still point somewhere: a null pointer means NULL.
+            unsafe withUnsafePointer(to: CChar(0)) { empty in
+                let pointers: [UnsafePointer<CChar>?] = unsafe values.map { value in
+                    guard value.length > 0, let base = bytes.baseAddress else { return unsafe empty }
+                    return unsafe UnsafeRawPointer(base + value.start).assumingMemoryBound(to: CChar.self)
+                }
+                return unsafe PQsendQueryPrepared(
+                    pointer, statement.name, Int32(values.count), pointers, lengths, formats, 1)
+            }
+        }
+        guard sent == 1 else { throw .notSent }
+        return try receive(statement.name, until: &deadline, whenPast: whenPast)
+    }
+
+    /// Flushes what was sent, while also reading (a server that blocks on writing its answer reads nothing more),
+    /// then waits for the answer.
+    private func receive(
+        _ statement: String, until deadline: inout Deadline, whenPast: () -> Deadline?
+    ) throws(AttemptFailure) -> QueryResult {
+        while true {
+            let unflushed = unsafe PQflush(pointer)
+            guard unflushed >= 0 else { throw .connectionBroken }
+            if unflushed == 0, unsafe PQisBusy(pointer) == 0 { break }
+            let events = Int16(POLLIN) | (unflushed == 1 ? Int16(POLLOUT) : 0)
+            guard let ready = wait(for: events, until: deadline) else {
+                guard let next = whenPast() else { throw .abandoned }
+                deadline = next
+                continue
+            }
+            if ready & ~Int16(POLLOUT) != 0, unsafe PQconsumeInput(pointer) == 0 { throw .connectionBroken }
+        }
+        guard let first = unsafe PQgetResult(pointer) else { throw .connectionBroken }
+        var result = unsafe QueryResult(owning: first, statement: statement)
+        // A script answers once a statement; the first failure is the one that counts.
+        while true {
+            while unsafe PQisBusy(pointer) == 1 {
+                guard wait(for: Int16(POLLIN), until: deadline) != nil else {
+                    guard let next = whenPast() else { throw .abandoned }
+                    deadline = next
+                    continue
+                }
+                guard unsafe PQconsumeInput(pointer) == 1 else { throw .connectionBroken }
+            }
+            guard let next = unsafe PQgetResult(pointer) else { break }
+            let later = unsafe QueryResult(owning: next, statement: statement)
+            if result.status == PGRES_COMMAND_OK || result.status == PGRES_TUPLES_OK { result = later }
+        }
+        guard unsafe PQstatus(pointer) == CONNECTION_OK else { throw .connectionBroken }
+        switch result.status {
+        case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY:
+            return result
+        default:
+            // libpq reports a lost connection as an error without SQLSTATE.
+            guard let code = result.errorField(CInt(UInt8(ascii: "C"))) else { throw .connectionBroken }
+            let state = SQLState(code)
+            if state.consequence == .connectionBroken { throw .connectionBroken }
+            throw .refused(
+                state, constraint: result.errorField(CInt(UInt8(ascii: "n"))),
+                message: result.errorField(CInt(UInt8(ascii: "M"))) ?? "",
+                position: result.errorField(CInt(UInt8(ascii: "P"))).flatMap { Int($0) })
+        }
+    }
+
+    /// The events that came, or `nil` when the deadline passed.
+    private func wait(for events: Int16, until deadline: Deadline) -> Int16? {
+        var descriptor = pollfd(fd: socket, events: events, revents: 0)
+        while true {
+            let count = unsafe poll(&descriptor, 1, deadline.remainingMilliseconds)
+            if count > 0 { return descriptor.revents }
+            if count == 0 && deadline.hasPassed { return nil }
+        }
+    }
+}
+
+/// Why a statement run outside the waiting line failed: for the operator at the terminal, not for logs.
+package struct ScriptFailure: Error {
+    package let sqlState: SQLState?
+    package let message: String
+    /// Where in the text, in characters from 1, PostgreSQL found the fault.
+    package let position: Int?
+
+    init(_ failure: AttemptFailure) {
+        switch failure {
+        case .notSent, .connectionBroken:
+            (sqlState, message, position) = (nil, "the connection to the database was lost", nil)
+        case .abandoned:
+            (sqlState, message, position) = (nil, "the database did not answer in time", nil)
+        case .refused(let state, _, let text, let at):
+            (sqlState, message, position) = (state, text, at)
+        }
+    }
+}
+
+/// Lends the strings as a null-terminated array of C strings.
+private func withCStrings<Result>(
+    _ strings: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>?) -> Result
+) -> Result {
+    var pointers: [UnsafePointer<CChar>?] = unsafe []
+    defer {
+        for unsafe case let pointer? in unsafe pointers { unsafe free(UnsafeMutablePointer(mutating: pointer)) }
+    }
+    for string in strings { unsafe pointers.append(strdup(string).map { unsafe UnsafePointer($0) }) }
+    unsafe pointers.append(nil)
+    return unsafe pointers.withUnsafeBufferPointer { unsafe body($0.baseAddress) }
+}

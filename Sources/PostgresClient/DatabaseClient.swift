@@ -1,0 +1,166 @@
+// libpq made async: callers wait in one line, threads with a connection each take them from it.
+
+package import Logging
+internal import ServiceLifecycle
+internal import Synchronization
+
+/// A fixed number of connections to PostgreSQL, each owned by a thread of its own.
+///
+/// A query is answered within its deadline whatever the database does: with its rows, or with
+/// ``DatabaseError/unavailable(_:)``. Lost connections are made anew, and queries under way sent again, without the
+/// caller noticing, as long as the deadline allows. ``run()`` must be running.
+package final class DatabaseClient: Service {
+    private let address: DatabaseAddress
+    private let applicationName: String
+    private let line: WaitingLine
+    private let wakeups: [Wakeup]
+    private let lastID = Atomic<UInt64>(0)
+    private let outage: Outage
+    private let hasStarted = Atomic<Bool>(false)
+
+    package struct CannotStart: Error {}
+
+    /// - Parameters:
+    ///   - connections: so many threads and server sessions.
+    ///   - waitingLimit: further callers are refused as ``Unavailability/overloaded``.
+    package init(
+        address: DatabaseAddress, applicationName: String, connections: Int, waitingLimit: Int, logger: Logger
+    ) throws {
+        self.address = address
+        self.applicationName = applicationName
+        wakeups = try (0..<connections).map { _ throws(Wakeup.TooManyDescriptors) in try Wakeup() }
+        line = WaitingLine(limit: waitingLimit, wakeups: wakeups)
+        outage = Outage(logger: logger)
+    }
+
+    /// Answers one input, within the deadline.
+    ///
+    /// Cancelling the task takes the query out of the line; one that is under way runs to its end or its deadline.
+    package func run<Input, Output>(
+        _ query: Query<Input, Output>, _ input: Input, until deadline: Deadline
+    ) async throws(DatabaseError) -> Output {
+        let id = lastID.add(1, ordering: .relaxed).newValue
+        let lane =
+            query.group.map {
+                WaitingLine.LaneKey(name: query.statement.name, callers: $0.callers, executions: $0.executions)
+            } ?? .single
+        do {
+            return try await withTaskCancellationHandler {
+                try await withCheckedThrowingContinuation { continuation in
+                    line.enqueue(
+                        Call(id: id, query: query, input: input, deadline: deadline, continuation: continuation),
+                        in: lane)
+                }
+            } onCancel: {
+                line.cancel(id: id)
+            }
+        } catch let error as DatabaseError {
+            throw error
+        } catch {
+            // Only `Waiter.fail` resumes with an error, and it takes nothing but a DatabaseError.
+            throw .cancelled
+        }
+    }
+
+    /// Runs the connections until graceful shutdown or cancellation; then whoever still waits is refused.
+    package func run() async throws {
+        guard hasStarted.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged else {
+            throw CannotStart()
+        }
+        for worker in wakeups.indices {
+            guard startThread({ [self] in work(as: worker) }) else {
+                line.stop()
+                throw CannotStart()
+            }
+        }
+        await withTaskCancellationOrGracefulShutdownHandler {
+            while !line.isStopped {
+                line.failExpired()
+                try? await Task.sleep(for: .milliseconds(50))
+            }
+        } onCancelOrGracefulShutdown: { [line] in
+            line.stop()
+        }
+    }
+
+    /// A thread's life: connect, take work until the connection is gone, connect again.
+    private func work(as worker: Int) {
+        var failures = 0
+        while !line.isStopped {
+            do throws(Connection.ConnectFailure) {
+                var connection = try Connection.open(
+                    to: address, applicationName: applicationName, settings: Self.sessionSettings)
+                outage.connected()
+                if serve(&connection, as: worker) { failures = 0 }
+            } catch {
+                outage.failed(error.message)
+            }
+            line.leave(worker)
+            // The first new attempt follows at once: after a cut the server is usually there.
+            if failures > 0 {
+                let longest = min(25 << min(failures, 4), 400)
+                _ = wakeups[worker].wait(milliseconds: CInt.random(in: 25...CInt(longest)))
+            }
+            failures += 1
+        }
+    }
+
+    /// True where the connection has answered anything before it was gone.
+    private func serve(_ connection: inout Connection, as worker: Int) -> Bool {
+        var hasAnswered = false
+        while true {
+            switch line.next(for: worker) {
+            case .stop:
+                return hasAnswered
+            case .idle:
+                if wakeups[worker].wait(socket: connection.socket), !connection.isAliveAfterReading() {
+                    return hasAnswered
+                }
+            case .batch(let batch):
+                guard let first = batch.waiters.first else { continue }
+                switch first.carryOut(batch.waiters, on: &connection) {
+                case .answered:
+                    line.finish(batch)
+                    hasAnswered = true
+                case .connectionUseless:
+                    line.finish(batch)
+                    return hasAnswered
+                case .again(let unanswered):
+                    line.finish(batch, again: unanswered)
+                    return hasAnswered
+                }
+            }
+        }
+    }
+
+    /// The server ends by itself what nobody waits for any more.
+    private static let sessionSettings = """
+        SET statement_timeout = '2s'; SET lock_timeout = '1s'; SET client_connection_check_interval = '500ms'; \
+        SET timezone = 'UTC'
+        """
+}
+
+/// Logs that the database went out of reach and came back, not every attempt of every thread in between.
+private final class Outage: Sendable {
+    private let logger: Logger
+    private let lastReport = Mutex<ContinuousClock.Instant?>(nil)
+
+    init(logger: Logger) { self.logger = logger }
+
+    func failed(_ message: String) {
+        let isDue = lastReport.withLock { last in
+            guard last.map({ ContinuousClock.now - $0 > .seconds(10) }) ?? true else { return false }
+            last = .now
+            return true
+        }
+        if isDue { logger.warning("database out of reach", metadata: ["cause": "\(message)"]) }
+    }
+
+    func connected() {
+        let wasOut = lastReport.withLock { last in
+            defer { last = nil }
+            return last != nil
+        }
+        if wasOut { logger.notice("database in reach again") }
+    }
+}

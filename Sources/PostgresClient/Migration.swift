@@ -1,0 +1,131 @@
+// Migration files, and what a database's ledger says about them.
+
+#if canImport(FoundationEssentials)
+    internal import FoundationEssentials
+#else
+    internal import Foundation
+#endif
+
+/// One forward step of a database: `0001_manufacturers.sql`.
+package struct Migration: Sendable, Equatable {
+    package let version: Int32
+    /// The file's name.
+    package let name: String
+    package let sql: String
+    package let checksum: [UInt8]
+
+    package init(version: Int32, name: String, sql: String, checksum: [UInt8]) {
+        self.version = version
+        self.name = name
+        self.sql = sql
+        self.checksum = checksum
+    }
+}
+
+/// A directory of migrations. Each has a history of its own in the ledger and numbers on its own.
+package struct MigrationHistory: Sendable {
+    package let name: String
+    /// In ascending order of their versions.
+    package let migrations: [Migration]
+
+    package init(name: String, migrations: [Migration]) {
+        self.name = name
+        self.migrations = migrations
+    }
+
+    /// Reads the files `NNNN_name.sql` of a directory.
+    ///
+    /// - Parameters:
+    ///   - checksum: a digest of the file's bytes.
+    /// - Throws: ``MigrationFailure`` where the directory or a file cannot be read, a file's name has no number,
+    ///   or two have the same.
+    package init(
+        name: String, directory: String, checksum: ([UInt8]) throws -> [UInt8]
+    ) throws(MigrationFailure) {
+        let files: [String]
+        do {
+            files = try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasSuffix(".sql") }
+        } catch {
+            throw MigrationFailure("cannot read the migrations directory \(directory)")
+        }
+        var migrations: [Migration] = []
+        for file in files.sorted() {
+            let digits = file.prefix { $0.isASCII && $0.isNumber }
+            guard digits.count == 4, let version = Int32(digits), version > 0, file.dropFirst(4).hasPrefix("_") else {
+                throw MigrationFailure("\(directory)/\(file): expected a name like 0001_what_it_does.sql")
+            }
+            if let last = migrations.last, last.version == version {
+                throw MigrationFailure("\(directory): \(last.name) and \(file) have the same number")
+            }
+            guard let data = FileManager.default.contents(atPath: directory + "/" + file),
+                let sql = String(validating: data, as: UTF8.self), let digest = try? checksum([UInt8](data))
+            else {
+                throw MigrationFailure("\(directory)/\(file): cannot be read as UTF-8 text")
+            }
+            migrations.append(Migration(version: version, name: file, sql: sql, checksum: digest))
+        }
+        self.init(name: name, migrations: migrations)
+    }
+}
+
+/// What the ledger holds of one applied migration.
+package struct LedgerEntry: Sendable, Equatable {
+    package let version: Int32
+    package let name: String
+    package let checksum: [UInt8]
+
+    package init(version: Int32, name: String, checksum: [UInt8]) {
+        self.version = version
+        self.name = name
+        self.checksum = checksum
+    }
+}
+
+/// A history compared with the ledger.
+package struct MigrationStatus: Sendable, Equatable {
+    package let history: String
+    package private(set) var applied: [String] = []
+    package private(set) var pending: [String] = []
+    /// Applied by a later build than this one: no reason to worry.
+    package private(set) var ahead: [String] = []
+    /// Sentences about files that were edited, are missing, or came too late for their number.
+    package private(set) var problems: [String] = []
+
+    package init(of history: MigrationHistory, ledger: [LedgerEntry]) {
+        self.history = history.name
+        let newestFile = history.migrations.last?.version ?? 0
+        let newestApplied = ledger.map(\.version).max() ?? 0
+        let files = Dictionary(uniqueKeysWithValues: history.migrations.map { ($0.version, $0) })
+        for entry in ledger {
+            if let file = files[entry.version] {
+                applied.append(file.name)
+                if file.checksum != entry.checksum {
+                    problems.append("\(history.name)/\(file.name) was edited after it was applied")
+                }
+            } else if entry.version > newestFile {
+                ahead.append(entry.name)
+            } else {
+                problems.append("\(history.name)/\(entry.name) was applied and its file is missing")
+            }
+        }
+        let versions = Set(ledger.map(\.version))
+        for file in history.migrations where !versions.contains(file.version) {
+            pending.append(file.name)
+            if file.version < newestApplied {
+                problems.append(
+                    "\(history.name)/\(file.name) is out of order: number \(newestApplied) is applied already")
+            }
+        }
+    }
+
+    /// Whether a build that carries this history can work with the database.
+    package var isUpToDate: Bool { pending.isEmpty && problems.isEmpty }
+}
+
+/// What an operator has to know, a line each.
+package struct MigrationFailure: Error, Sendable, Equatable {
+    package let lines: [String]
+
+    package init(_ lines: String...) { self.lines = lines }
+    package init(lines: [String]) { self.lines = lines }
+}

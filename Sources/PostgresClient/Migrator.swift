@@ -1,0 +1,235 @@
+// Applies migrations: one lock, files in order, one transaction a file, a ledger with checksums.
+
+/// Brings a database up to date. Several may run at once: they take turns.
+package struct Migrator: Sendable {
+    private let address: DatabaseAddress
+    private let histories: [MigrationHistory]
+
+    package init(address: DatabaseAddress, histories: [MigrationHistory]) {
+        self.address = address
+        self.histories = histories
+    }
+
+    /// Applies what is pending in every history, after it has checked all of them.
+    ///
+    /// - Parameter report: called with a line of progress, on a thread of the migrator's.
+    /// - Returns: how many were applied.
+    package func migrate(report: @escaping @Sendable (String) -> Void) async throws(MigrationFailure) -> Int {
+        try await onThread { connection throws(MigrationFailure) in
+            try Self.lock(&connection, report: report)
+            try Self.createLedger(&connection)
+            let statuses = try Self.statuses(of: histories, &connection)
+            let problems = statuses.flatMap(\.problems)
+            guard problems.isEmpty else { throw MigrationFailure(lines: problems) }
+            var count = 0
+            for (history, status) in zip(histories, statuses) {
+                for name in status.ahead { report("ahead    \(history.name)/\(name)") }
+                for migration in history.migrations where status.pending.contains(migration.name) {
+                    try Self.apply(migration, of: history.name, &connection)
+                    report("applied  \(history.name)/\(migration.name)")
+                    count += 1
+                }
+            }
+            return count
+        }
+    }
+
+    /// Changes nothing.
+    package func status() async throws(MigrationFailure) -> [MigrationStatus] {
+        try await onThread { connection throws(MigrationFailure) in
+            try Self.statuses(of: histories, &connection)
+        }
+    }
+
+    /// The same question asked by a running service, through its own connections.
+    package static func status(
+        of history: MigrationHistory, in database: DatabaseClient, until deadline: Deadline
+    ) async throws(DatabaseError) -> MigrationStatus {
+        do {
+            let ledger = try await database.run(
+                Query(
+                    ledgerOfHistory, encode: { names, parameters in for name in names { parameters.append(name) } },
+                    decode: { result, _ throws(DatabaseError) in [try Self.entries(result)] }),
+                history.name, until: deadline)
+            return MigrationStatus(of: history, ledger: ledger)
+        } catch .refused(let state, _) where state == undefinedTable {
+            return MigrationStatus(of: history, ledger: [])
+        }
+    }
+}
+
+extension Migrator {
+    private static let ledgerOfHistory = Statement(
+        "migrations_of_history",
+        "SELECT version, name, checksum FROM schema_migrations WHERE history = $1::text ORDER BY version")
+
+    private static let undefinedTable = SQLState("42P01")
+
+    private static func entries(_ result: borrowing QueryResult) throws(DatabaseError) -> [LedgerEntry] {
+        try result.map { (row) throws(DatabaseError) in
+            LedgerEntry(version: try row.int32(0), name: try row.text(1), checksum: try row.blob(2))
+        }
+    }
+
+    private static func statuses(
+        of histories: [MigrationHistory], _ connection: inout Connection
+    ) throws(MigrationFailure) -> [MigrationStatus] {
+        var statuses: [MigrationStatus] = []
+        for history in histories {
+            var parameters = Parameters()
+            parameters.append(history.name)
+            let ledger: [LedgerEntry]?
+            do throws(ScriptFailure) {
+                let result = try connection.execute(ledgerOfHistory, parameters, until: .after(.seconds(10)))
+                ledger = try? entries(result)
+            } catch {
+                guard error.sqlState == undefinedTable else { throw failure("cannot read the ledger", error) }
+                ledger = []
+            }
+            guard let ledger else {
+                throw MigrationFailure("the ledger schema_migrations has another shape than this build expects")
+            }
+            statuses.append(MigrationStatus(of: history, ledger: ledger))
+        }
+        return statuses
+    }
+
+    /// The lock belongs to the connection: it ends with it, whatever happens.
+    private static func lock(
+        _ connection: inout Connection, report: (String) -> Void
+    ) throws(MigrationFailure) {
+        // An arbitrary number that means this and nothing else in this database.
+        let tryLock = Statement("lock_migrations", "SELECT pg_try_advisory_lock(7420183390125671)")
+        let deadline = Deadline.after(.seconds(60))
+        var hasReported = false
+        while true {
+            do throws(ScriptFailure) {
+                let result = try connection.execute(tryLock, Parameters(), until: .after(.seconds(10)))
+                if let locked = try? result.map({ (row) throws(DatabaseError) in try row.bool(0) }).first, locked {
+                    return
+                }
+            } catch {
+                throw failure("cannot lock", error)
+            }
+            guard !deadline.hasPassed else {
+                throw MigrationFailure("another migrate has been running for a minute; try again when it has ended")
+            }
+            if !hasReported { report("waiting for another migrate to end") }
+            hasReported = true
+            pauseThread(milliseconds: 100)
+        }
+    }
+
+    private static func createLedger(_ connection: inout Connection) throws(MigrationFailure) {
+        try run(
+            """
+            DO $$ BEGIN
+                IF to_regclass('schema_migrations') IS NULL THEN
+                    CREATE TABLE schema_migrations (
+                        history    text NOT NULL,
+                        version    integer NOT NULL,
+                        name       text NOT NULL,
+                        checksum   bytea NOT NULL,
+                        applied_at timestamptz NOT NULL DEFAULT now(),
+                        CONSTRAINT schema_migrations_pkey PRIMARY KEY (history, version)
+                    );
+                END IF;
+            END $$
+            """, what: "cannot create the ledger schema_migrations", &connection)
+    }
+
+    private static func apply(
+        _ migration: Migration, of history: String, _ connection: inout Connection
+    ) throws(MigrationFailure) {
+        let label = "\(history)/\(migration.name)"
+        try run("BEGIN", what: label, &connection)
+        let transaction = try transactionID(label, &connection)
+        do throws(ScriptFailure) {
+            _ = try connection.execute(script: migration.sql, until: .after(longest))
+        } catch {
+            // The connection is closed on the way out, which rolls back.
+            throw failure(label, error, in: migration.sql)
+        }
+        guard connection.isInTransaction, try transactionID(label, &connection) == transaction else {
+            throw MigrationFailure("\(label): ends its own transaction; leave BEGIN, COMMIT and ROLLBACK to migrate")
+        }
+        var parameters = Parameters()
+        parameters.append(history)
+        parameters.append(Int64(migration.version))
+        parameters.append(migration.name)
+        parameters.append(migration.checksum)
+        let record = Statement(
+            "record_migration",
+            """
+            INSERT INTO schema_migrations (history, version, name, checksum)
+            VALUES ($1::text, $2::bigint::integer, $3::text, $4::bytea)
+            """)
+        do throws(ScriptFailure) {
+            _ = try connection.execute(record, parameters, until: .after(.seconds(10)))
+        } catch {
+            throw failure(label, error)
+        }
+        try run("COMMIT", what: label, &connection)
+    }
+
+    private static func transactionID(
+        _ label: String, _ connection: inout Connection
+    ) throws(MigrationFailure) -> Int64 {
+        let id: Int64?
+        do throws(ScriptFailure) {
+            let result = try connection.execute(
+                Statement("transaction_id", "SELECT txid_current()"), Parameters(), until: .after(.seconds(10)))
+            id = try? result.map { (row) throws(DatabaseError) in try row.int64(0) }.first
+        } catch {
+            throw failure(label, error)
+        }
+        guard let id else { throw MigrationFailure("\(label): cannot read the transaction's id") }
+        return id
+    }
+
+    private static func run(
+        _ script: String, what: String, _ connection: inout Connection
+    ) throws(MigrationFailure) {
+        do throws(ScriptFailure) {
+            _ = try connection.execute(script: script, until: .after(longest))
+        } catch {
+            throw failure(what, error)
+        }
+    }
+
+    /// An index on a large table takes its time.
+    private static let longest = Duration.seconds(6 * 3600)
+
+    private static func failure(_ what: String, _ error: ScriptFailure, in sql: String? = nil) -> MigrationFailure {
+        var place = ""
+        if let sql, let position = error.position {
+            place = " line \(sql.unicodeScalars.prefix(position - 1).count { $0 == "\n" } + 1):"
+        }
+        return MigrationFailure(
+            "\(what):\(place) \(error.message)\(error.sqlState.map { " (SQLSTATE \($0))" } ?? "")")
+    }
+
+    /// Connects on a thread of its own and runs `body` there: libpq may block.
+    private func onThread<Value: Sendable>(
+        _ body: @escaping @Sendable (inout Connection) throws(MigrationFailure) -> Value
+    ) async throws(MigrationFailure) -> Value {
+        let result: Result<Value, MigrationFailure> = await withCheckedContinuation { continuation in
+            let started = startThread { [address] in
+                do throws(Connection.ConnectFailure) {
+                    var connection = try Connection.open(
+                        to: address, applicationName: "link-session-migrate",
+                        settings: "SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'")
+                    continuation.resume(
+                        returning: Result { () throws(MigrationFailure) in try body(&connection) })
+                } catch {
+                    continuation.resume(
+                        returning: .failure(MigrationFailure("cannot connect to the database: \(error.message)")))
+                }
+            }
+            if !started {
+                continuation.resume(returning: .failure(MigrationFailure("the system gives no more threads")))
+            }
+        }
+        return try result.get()
+    }
+}

@@ -1,0 +1,177 @@
+// A statement together with how its parameters are made and its rows are read.
+
+/// One kind of question to the database.
+///
+/// A grouped query answers many callers with one execution: those who ask while an execution is under way go together
+/// in the next one. Nobody waits for company: an idle connection takes a lone caller at once.
+package struct Query<Input: Sendable, Output: Sendable>: Sendable {
+    /// How grouped callers share executions.
+    package struct Group: Sendable {
+        let callers: Int
+        let executions: Int
+
+        /// - Parameters:
+        ///   - callers: at most so many in one execution.
+        ///   - executions: at most so many under way at once; fewer make larger groups.
+        package init(callers: Int, executions: Int) {
+            self.callers = callers
+            self.executions = executions
+        }
+    }
+
+    let statement: Statement
+    let statementForResend: Statement
+    let group: Group?
+    let encode: @Sendable ([Input], inout Parameters) -> Void
+    let decode: @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
+
+    /// - Parameters:
+    ///   - statement: must be safe to carry out twice, or have a `statementForResend`: after a broken connection
+    ///     nobody knows whether it was carried out, and it is sent again until the caller's deadline.
+    ///   - statementForResend: sent in place of `statement` where it may have been carried out before.
+    ///   - encode: adds the parameters for all inputs; called with one input where the query is not grouped.
+    ///   - decode: one output per input, in the order of the inputs.
+    package init(
+        _ statement: Statement, statementForResend: Statement? = nil, group: Group? = nil,
+        encode: @escaping @Sendable ([Input], inout Parameters) -> Void,
+        decode: @escaping @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
+    ) {
+        self.statement = statement
+        self.statementForResend = statementForResend ?? statement
+        self.group = group
+        self.encode = encode
+        self.decode = decode
+    }
+}
+
+/// A caller in the waiting line. Whoever takes it out of the line answers it, once.
+protocol Waiter: AnyObject, Sendable {
+    var id: UInt64 { get }
+    var deadline: Deadline { get }
+
+    func fail(_ error: DatabaseError)
+
+    /// Answers the whole batch, of which `self` is the first.
+    func carryOut(_ batch: [any Waiter], on connection: inout Connection) -> Outcome
+}
+
+enum Outcome {
+    case answered
+    /// All are answered, but the connection is in the middle of a query.
+    case connectionUseless
+    /// The connection broke; these are still to be answered.
+    case again([any Waiter])
+}
+
+final class Call<Input: Sendable, Output: Sendable>: Waiter {
+    let id: UInt64
+    let deadline: Deadline
+    private let query: Query<Input, Output>
+    private let input: Input
+    private let continuation: CheckedContinuation<Output, any Error>
+    private let mayHaveBeenSent: Bool
+
+    init(
+        id: UInt64, query: Query<Input, Output>, input: Input, deadline: Deadline, mayHaveBeenSent: Bool = false,
+        continuation: CheckedContinuation<Output, any Error>
+    ) {
+        self.id = id
+        self.query = query
+        self.input = input
+        self.deadline = deadline
+        self.mayHaveBeenSent = mayHaveBeenSent
+        self.continuation = continuation
+    }
+
+    func fail(_ error: DatabaseError) { continuation.resume(throwing: error) }
+
+    func carryOut(_ batch: [any Waiter], on connection: inout Connection) -> Outcome {
+        Self.execute(query, for: batch.compactMap { $0 as? Call<Input, Output> }, on: &connection)
+    }
+
+    private func possiblySent() -> Call {
+        Call(
+            id: id, query: query, input: input, deadline: deadline, mayHaveBeenSent: true, continuation: continuation)
+    }
+
+    private static func execute(
+        _ query: Query<Input, Output>, for batch: [Call], on connection: inout Connection
+    ) -> Outcome {
+        var calls = batch
+        func failExpired() {
+            calls.removeAll { call in
+                guard call.deadline.hasPassed else { return false }
+                call.fail(.unavailable(.timedOut))
+                return true
+            }
+        }
+        func failAll(_ error: DatabaseError) -> Outcome {
+            for call in calls { call.fail(error) }
+            return .answered
+        }
+
+        failExpired()
+        while let deadline = calls.map(\.deadline).min() {
+            let statement = calls.contains(where: \.mayHaveBeenSent) ? query.statementForResend : query.statement
+            let inputs = calls.map(\.input)
+            let asked = calls
+            var parameters = Parameters()
+            query.encode(inputs, &parameters)
+            let result: QueryResult
+            do throws(AttemptFailure) {
+                result = try connection.execute(statement, parameters, until: deadline) {
+                    failExpired()
+                    return calls.map(\.deadline).min()
+                }
+            } catch {
+                switch error {
+                case .notSent:
+                    return .again(calls)
+                case .connectionBroken:
+                    return .again(calls.map { $0.possiblySent() })
+                case .abandoned:
+                    return .connectionUseless
+                case .refused(let state, let constraint, _, _):
+                    switch state.consequence {
+                    case .tryAgain:
+                        failExpired()
+                        continue
+                    case .dataError where calls.count > 1:
+                        return executeHalves(query, of: calls, on: &connection)
+                    case .exhausted:
+                        return failAll(.unavailable(.exhausted(state)))
+                    case .dataError, .bug, .prepareAgain, .connectionBroken:
+                        return failAll(.refused(state, constraint: constraint))
+                    }
+                }
+            }
+            do {
+                let outputs = try query.decode(result, inputs)
+                // Some may have been told meanwhile that their time is up: they left `calls`.
+                var open = calls[...]
+                for (call, output) in zip(asked, outputs) where open.first === call {
+                    open.removeFirst()
+                    call.continuation.resume(returning: output)
+                }
+                calls = Array(open)
+                return failAll(.undecodable(statement: statement.name, column: "row count"))
+            } catch {
+                return failAll(error)
+            }
+        }
+        return .answered
+    }
+
+    /// One bad row must not fail its neighbours, and finding it must not cost a commit for each of them.
+    private static func executeHalves(
+        _ query: Query<Input, Output>, of calls: [Call], on connection: inout Connection
+    ) -> Outcome {
+        let half = calls.count / 2
+        let rest = Array(calls[half...])
+        switch execute(query, for: Array(calls[..<half]), on: &connection) {
+        case .answered: return execute(query, for: rest, on: &connection)
+        case .connectionUseless: return .again(rest)
+        case .again(let unanswered): return .again(unanswered + rest)
+        }
+    }
+}

@@ -1,0 +1,39 @@
+// Link tokens from OpenSSL's CSPRNG.
+
+internal import COpenSSL
+package import LinkSessions
+
+/// Makes link tokens.
+///
+/// A value, so that a test can pass a generator that fails.
+package struct TokenGenerator: Sendable {
+    /// The operating system or OpenSSL had no randomness to give: nothing may be made from less.
+    package struct RandomnessUnavailable: Error {
+        package init() {}
+    }
+
+    private let randomWords: @Sendable () throws(RandomnessUnavailable) -> (UInt64, UInt64, UInt64, UInt64)
+
+    /// `RAND_bytes`, checked.
+    package init() {
+        randomWords = { () throws(RandomnessUnavailable) in
+            var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
+            let made = unsafe withUnsafeMutableBytes(of: &words) { buffer in
+                unsafe RAND_bytes(buffer.baseAddress?.assumingMemoryBound(to: UInt8.self), Int32(buffer.count))
+            }
+            guard made == 1 else { throw RandomnessUnavailable() }
+            return words
+        }
+    }
+
+    package init(
+        randomWords: @escaping @Sendable () throws(RandomnessUnavailable) -> (UInt64, UInt64, UInt64, UInt64)
+    ) {
+        self.randomWords = randomWords
+    }
+
+    /// A new token of 256 random bits.
+    package func makeToken() throws(RandomnessUnavailable) -> LinkToken {
+        LinkToken(words: try randomWords())
+    }
+}
