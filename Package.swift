@@ -79,5 +79,34 @@ let package = Package(
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
             swiftSettings: settings),
+
+        .target(
+            name: "TestSupport",
+            dependencies: ["LinkSessions", "PostgresClient", "TokenGenerator", nioCore, nioHTTP1, nioPosix],
+            path: "Tests/TestSupport", swiftSettings: settings),
+        .testTarget(name: "LinkSessionsTests", dependencies: ["LinkSessions"], swiftSettings: settings),
+        .testTarget(
+            name: "TokenGeneratorTests", dependencies: ["LinkSessions", "TokenGenerator"], swiftSettings: settings),
+        .testTarget(
+            name: "PostgresClientTests", dependencies: ["PostgresClient", "TestSupport", logging],
+            swiftSettings: settings),
+        .testTarget(
+            name: "LinkSessionRepositoryTests",
+            dependencies: [
+                "LinkSessionRepository", "LinkSessions", "PostgresClient", "TestSupport", "TokenGenerator", logging,
+            ], swiftSettings: settings),
+        .testTarget(
+            name: "APIKeyAuthTests",
+            dependencies: ["APIKeyAuth", "LinkSessionRepository", "LinkSessions", "PostgresClient", "TestSupport", logging],
+            swiftSettings: settings),
+        .testTarget(
+            name: "HTTPFrontTests",
+            dependencies: [
+                "APIKeyAuth", "HTTPFront", "LinkSessionRepository", "LinkSessions", "PostgresClient", "TestSupport",
+                "TokenGenerator", logging, nioCore,
+            ], swiftSettings: settings),
+        .testTarget(
+            name: "LinkSessionServiceTests", dependencies: ["LinkSessionService", "TestSupport"],
+            swiftSettings: settings),
     ]
 )

@@ -1,5 +1,10 @@
 // The few C functions that the program uses.
 
+#if canImport(FoundationEssentials)
+    internal import FoundationEssentials
+#else
+    internal import Foundation
+#endif
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -10,10 +15,10 @@
 
 /// Now, as RFC 3339 in UTC with milliseconds.
 func timestampNow() -> String {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
+    let milliseconds = Int((Date().timeIntervalSince1970 * 1000).rounded(.down))
+    var seconds = time_t(milliseconds / 1000)
     var parts = tm()
-    gmtime_r(&now.tv_sec, &parts)
+    gmtime_r(&seconds, &parts)
     func padded(_ number: Int, _ width: Int) -> String {
         let digits = String(number)
         return String(repeating: "0", count: max(0, width - digits.count)) + digits
@@ -21,7 +26,7 @@ func timestampNow() -> String {
     let date = [(Int(parts.tm_year) + 1900, 4), (Int(parts.tm_mon) + 1, 2), (Int(parts.tm_mday), 2)]
     let time = [Int(parts.tm_hour), Int(parts.tm_min), Int(parts.tm_sec)]
     return date.map(padded).joined(separator: "-") + "T" + time.map { padded($0, 2) }.joined(separator: ":")
-        + "." + padded(now.tv_nsec / 1_000_000, 3) + "Z"
+        + "." + padded(milliseconds % 1000, 3) + "Z"
 }
 
 /// How many bytes were written, or -1 with `errno`.

@@ -19,7 +19,8 @@ internal import CLibpq
     /// Calls `body` for each row in order.
     package func forEachRow(_ body: (borrowing Row) throws(DatabaseError) -> Void) throws(DatabaseError) {
         for index in 0..<rowCount {
-            try body(unsafe Row(pointer: pointer, index: Int32(index), statement: statement))
+            let row = unsafe Row(pointer: pointer, index: Int32(index), statement: statement)
+            try body(row)
         }
     }
 
@@ -29,7 +30,11 @@ internal import CLibpq
     ) throws(DatabaseError) -> [Value] {
         var values: [Value] = []
         values.reserveCapacity(rowCount)
-        try forEachRow { (row) throws(DatabaseError) in values.append(try decode(row)) }
+        for index in 0..<rowCount {
+            let row = unsafe Row(pointer: pointer, index: Int32(index), statement: statement)
+            let value = try decode(row)
+            values.append(value)
+        }
         return values
     }
 

@@ -1,0 +1,111 @@
+// A PostgreSQL server that a test may kill.
+
+import Foundation
+
+package final class PostgresServer: @unchecked Sendable {  // Used by one test at a time.
+    private let directory: URL
+    private let binaries: String
+    private let user: String?
+
+    package var url: String { "postgres://postgres@/postgres?host=\(directory.path)" }
+
+    /// Makes a cluster and starts it; `body` may do with it what it likes.
+    package static func with<Value>(_ body: (PostgresServer) async throws -> Value) async throws -> Value {
+        let server = try PostgresServer()
+        do {
+            try await server.start()
+            let value = try await body(server)
+            server.remove()
+            return value
+        } catch {
+            server.remove()
+            throw error
+        }
+    }
+
+    private init() throws {
+        binaries = try TestEnvironment.postgresBinaries
+        user = TestEnvironment.postgresUser
+        let id = UUID().uuidString.prefix(8)
+        directory = FileManager.default.temporaryDirectory.appending(path: "pg-\(id)")
+        try FileManager.default.createDirectory(
+            at: directory, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o755])
+        if let user { try Self.run("/bin/chown", [user, directory.path]) }
+        try runAsUser("\(binaries)/initdb", ["-D", data, "-U", "postgres", "-A", "trust", "--no-sync"])
+        let settings = """
+
+            listen_addresses = ''
+            unix_socket_directories = '\(directory.path)'
+            max_connections = 100
+            """
+        let file = directory.appending(path: "settings.conf")
+        try settings.write(to: file, atomically: true, encoding: .utf8)
+        try runAsUser("/bin/sh", ["-c", "cat '\(file.path)' >> '\(data)/postgresql.conf'"])
+    }
+
+    private var data: String { directory.path + "/data" }
+
+    package func start() async throws {
+        try await onThread { [self] in
+            try runAsUser("\(binaries)/pg_ctl", ["-D", data, "-l", "\(data)/server.log", "-w", "-t", "30", "start"])
+        }
+    }
+
+    /// `kill -9` of the postmaster and of every other process of the server.
+    package func killHard() throws {
+        let processes = try processIDs()
+        for process in processes { kill(process, SIGKILL) }
+        // The socket's lock file names a process that is gone; only then does a new server start.
+        let deadline = Date().addingTimeInterval(10)
+        while processes.contains(where: { kill($0, 0) == 0 && !Self.isZombie($0) }), Date() < deadline {
+            Thread.sleep(forTimeInterval: 0.02)
+        }
+    }
+
+    /// SIGSTOP: connections stay open and nothing answers.
+    package func freeze() throws { for process in try processIDs() { kill(process, SIGSTOP) } }
+
+    package func thaw() throws { for process in try processIDs() { kill(process, SIGCONT) } }
+
+    private func processIDs() throws -> [pid_t] {
+        let lines = try String(contentsOfFile: data + "/postmaster.pid", encoding: .utf8).split(separator: "\n")
+        guard let first = lines.first, let postmaster = pid_t(first) else { return [] }
+        let children = try? String(
+            contentsOfFile: "/proc/\(postmaster)/task/\(postmaster)/children", encoding: .utf8)
+        return [postmaster] + (children ?? "").split(separator: " ").compactMap { pid_t($0) }
+    }
+
+    private static func isZombie(_ process: pid_t) -> Bool {
+        let status = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
+        return status.contains(") Z ")
+    }
+
+    private func remove() {
+        try? thaw()
+        try? runAsUser("\(binaries)/pg_ctl", ["-D", data, "-m", "immediate", "stop"])
+        try? FileManager.default.removeItem(at: directory)
+    }
+
+    private func runAsUser(_ program: String, _ arguments: [String]) throws {
+        if let user {
+            try Self.run("/usr/bin/setpriv", ["--reuid", user, "--regid", user, "--clear-groups", program] + arguments)
+        } else {
+            try Self.run(program, arguments)
+        }
+    }
+
+    private struct Failed: Error { let program: String }
+
+    private static func run(_ program: String, _ arguments: [String]) throws {
+        let process = Process()
+        process.executableURL = URL(filePath: program)
+        process.arguments = arguments
+        process.currentDirectoryURL = URL(filePath: "/")
+        process.standardOutput = FileHandle.nullDevice
+        process.standardError = FileHandle.nullDevice
+        process.standardInput = FileHandle.nullDevice
+        try process.run()
+        process.waitUntilExit()
+        guard process.terminationStatus == 0 else { throw Failed(program: program) }
+    }
+}

@@ -1,0 +1,114 @@
+// A database for each test, copied from a template that is migrated once a run.
+
+import Foundation
+package import PostgresClient
+import TokenGenerator
+import LinkSessions
+
+package struct TestDatabase: Sendable {
+    package let name: String
+    package let url: String
+
+    package var address: DatabaseAddress {
+        get throws { try DatabaseAddress(connectionString: url) }
+    }
+
+    /// Runs `body` with a migrated database of its own, which is dropped afterwards.
+    package static func with<Value>(
+        on server: String? = nil, _ body: (TestDatabase) async throws -> Value
+    ) async throws -> Value {
+        let server = try server ?? TestEnvironment.databaseURL
+        let template = try await Template.shared.name(on: server)
+        return try await with(template: template, on: server, body)
+    }
+
+    /// Runs `body` with an empty database of its own.
+    package static func withEmpty<Value>(_ body: (TestDatabase) async throws -> Value) async throws -> Value {
+        try await with(template: "template0", on: try TestEnvironment.databaseURL, body)
+    }
+
+    private static func with<Value>(
+        template: String, on server: String, _ body: (TestDatabase) async throws -> Value
+    ) async throws -> Value {
+        let name = "test_\(UUID().uuidString.lowercased().replacing("-", with: ""))"
+        let administration = TestDatabase(name: "postgres", url: server)
+        try await administration.execute("CREATE DATABASE \(name) TEMPLATE \(template)")
+        let result: Result<Value, any Error>
+        do {
+            result = .success(try await body(TestDatabase(name: name, url: Self.url(server, database: name))))
+        } catch {
+            result = .failure(error)
+        }
+        // A test may have ended its server.
+        try? await administration.execute("DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
+        return try result.get()
+    }
+
+    fileprivate static func url(_ server: String, database: String) -> String {
+        server.replacing("/postgres?", with: "/\(database)?")
+    }
+
+    package static let schemaDirectory = TestEnvironment.projectDirectory.appending(path: "migrations").path
+
+    package static func schema() throws -> MigrationHistory {
+        try MigrationHistory(name: "schema", directory: schemaDirectory) { try SHA256.digest(of: $0).bytes }
+    }
+
+    /// Runs statements as they are.
+    package func execute(_ script: String) async throws {
+        let address = try address
+        try await onThread {
+            var connection = try Connection.open(to: address, applicationName: "tests", settings: "SET timezone='UTC'")
+            _ = try connection.execute(script: script, until: .after(.seconds(30)))
+        }
+    }
+
+    /// The rows of a query whose columns are all text.
+    package func rows(_ sql: String) async throws -> [[String?]] {
+        let address = try address
+        return try await onThread {
+            var connection = try Connection.open(to: address, applicationName: "tests", settings: "SET timezone='UTC'")
+            let result = try connection.execute(
+                Statement("test", "SELECT (SELECT array_agg(coalesce(e.value, '\u{1}') ORDER BY e.ordinality) FROM json_each_text(row_to_json(q)) WITH ORDINALITY e(key, value, ordinality)) FROM (\(sql)) q"),
+                Parameters(), until: .after(.seconds(30)))
+            return try result.map { (row) throws(DatabaseError) in try row.texts(0).map { $0 == "\u{1}" ? nil : $0 } }
+        }
+    }
+
+    /// The first column of the first row, as text.
+    package func value(_ sql: String) async throws -> String? {
+        try await rows(sql).first?.first ?? nil
+    }
+
+    package func count(_ sql: String) async throws -> Int {
+        Int(try await value(sql) ?? "") ?? -1
+    }
+}
+
+private actor Template {
+    static let shared = Template()
+
+    private var names: [String: Task<String, any Error>] = [:]
+
+    func name(on server: String) async throws -> String {
+        if let known = names[server] { return try await known.value }
+        let task = Task { () async throws -> String in
+            let name = "template_\(ProcessInfo.processInfo.processIdentifier)"
+            let administration = TestDatabase(name: "postgres", url: server)
+            try await administration.execute("DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
+            try await administration.execute("CREATE DATABASE \(name)")
+            let address = try DatabaseAddress(connectionString: TestDatabase.url(server, database: name))
+            _ = try await Migrator(address: address, histories: [try TestDatabase.schema()]).migrate { _ in }
+            return name
+        }
+        names[server] = task
+        return try await task.value
+    }
+}
+
+/// libpq may block: not on the cooperative pool.
+package func onThread<Value: Sendable>(_ body: @escaping @Sendable () throws -> Value) async throws -> Value {
+    try await withCheckedThrowingContinuation { continuation in
+        Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
+    }
+}

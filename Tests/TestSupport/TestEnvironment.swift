@@ -1,0 +1,49 @@
+// Where the tests' PostgreSQL is. A missing one is a failure, never a skip.
+
+package import Foundation
+
+package enum TestEnvironment {
+    package struct Missing: Error, CustomStringConvertible {
+        let name: String
+        package var description: String { "\(name) is not set: run the tests with scripts/test" }
+    }
+
+    /// A URI of a throwaway server's database `postgres`, as its superuser.
+    package static var databaseURL: String {
+        get throws { try value("TEST_DATABASE_URL") }
+    }
+
+    /// Where initdb and postgres are.
+    package static var postgresBinaries: String {
+        get throws { try value("TEST_POSTGRES_BINDIR") }
+    }
+
+    /// Whom PostgreSQL is run as, since it refuses root; `nil`: as oneself.
+    package static var postgresUser: String? {
+        let name = ProcessInfo.processInfo.environment["TEST_POSTGRES_USER"] ?? ""
+        return name.isEmpty ? nil : name
+    }
+
+    package static let projectDirectory = URL(filePath: #filePath)
+        .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
+
+    /// The built program lies beside the tests' own bundle.
+    package static var serviceBinary: URL {
+        get throws {
+            var directory = URL(filePath: CommandLine.arguments[0]).resolvingSymlinksInPath()
+            for argument in CommandLine.arguments where argument.hasSuffix(".xctest") {
+                directory = URL(filePath: argument)
+            }
+            let binary = directory.deletingLastPathComponent().appending(path: "link-session-service")
+            guard FileManager.default.isExecutableFile(atPath: binary.path) else {
+                throw Missing(name: "link-session-service beside \(directory.path)")
+            }
+            return binary
+        }
+    }
+
+    private static func value(_ name: String) throws -> String {
+        guard let value = ProcessInfo.processInfo.environment[name], !value.isEmpty else { throw Missing(name: name) }
+        return value
+    }
+}
