@@ -82,7 +82,7 @@ let package = Package(
 
         .target(
             name: "TestSupport",
-            dependencies: ["LinkSessions", "PostgresClient", "TokenGenerator", nioCore, nioHTTP1, nioPosix],
+            dependencies: ["LinkSessions", "PostgresClient", "TokenGenerator", logging, nioCore, nioHTTP1, nioPosix],
             path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "LinkSessionsTests", dependencies: ["LinkSessions"], swiftSettings: settings),
         .testTarget(
@@ -97,7 +97,9 @@ let package = Package(
             ], swiftSettings: settings),
         .testTarget(
             name: "APIKeyAuthTests",
-            dependencies: ["APIKeyAuth", "LinkSessionRepository", "LinkSessions", "PostgresClient", "TestSupport", logging],
+            dependencies: [
+                "APIKeyAuth", "LinkSessionRepository", "LinkSessions", "PostgresClient", "TestSupport", logging,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "HTTPFrontTests",

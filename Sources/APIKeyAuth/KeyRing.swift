@@ -138,7 +138,9 @@ package final class KeyRing: Service {
 
     /// `nil` for what cannot be a key: keys are 1 to 256 visible ASCII characters.
     private static func digest(ofKey key: String) -> SHA256Digest? {
-        guard (1...256).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else { return nil }
+        guard (1...256).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+            return nil
+        }
         return try? SHA256.digest(of: key)
     }
 }

@@ -163,7 +163,9 @@ private struct Reader {
     private mutating func readNumber() throws(JSONObject.Malformed) {
         func digits(_ reader: inout Reader) throws(JSONObject.Malformed) {
             let start = reader.position
-            while let byte = reader.peek, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) { reader.position += 1 }
+            while let byte = reader.peek, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
+                reader.position += 1
+            }
             guard reader.position > start else { throw reader.malformedHere() }
         }
         _ = take(UInt8(ascii: "-"))
@@ -197,6 +199,8 @@ private struct Reader {
 
     private func malformedHere() -> JSONObject.Malformed {
         malformed(
-            position < bytes.count ? "is not valid JSON: unexpected character at byte \(position)" : "is not valid JSON: it ends too early")
+            position < bytes.count
+                ? "is not valid JSON: unexpected character at byte \(position)" : "is not valid JSON: it ends too early"
+        )
     }
 }

@@ -65,7 +65,9 @@ extension ServiceRequestContext {
     /// The token in the path and its digest; a malformed one is as unknown as any other.
     func linkToken() throws(APIError) -> (LinkToken, SHA256Digest) {
         guard let token = parameters.get("link_token").flatMap({ LinkToken($0) }) else { throw .linkSessionNotFound }
-        guard let digest = try? SHA256.digest(of: token.characters) else { throw .bug(cause: "no digest could be made") }
+        guard let digest = try? SHA256.digest(of: token.characters) else {
+            throw .bug(cause: "no digest could be made")
+        }
         return (token, digest)
     }
 }

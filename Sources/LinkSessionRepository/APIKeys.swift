@@ -29,7 +29,8 @@ package struct APIKeyRepository: Sendable {
     }
 
     /// Reads one row of one column.
-    package func version(until deadline: ContinuousClock.Instant) async throws(RepositoryError) -> AuthenticationVersion {
+    package func version(until deadline: ContinuousClock.Instant) async throws(RepositoryError) -> AuthenticationVersion
+    {
         try await run(Self.version, until: deadline)
     }
 

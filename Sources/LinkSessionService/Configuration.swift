@@ -209,7 +209,8 @@ extension ConfigurationOptions {
         set("database.connections", number: databaseConnections)
         if let migrationsDirectories {
             values[AbsoluteConfigKey(ConfigKey("migrations.directories"))] = ConfigValue(
-                .stringArray(migrationsDirectories.split(separator: ",", omittingEmptySubsequences: false).map(String.init)),
+                .stringArray(
+                    migrationsDirectories.split(separator: ",", omittingEmptySubsequences: false).map(String.init)),
                 isSecret: false)
         }
         set("log.level", logLevel)

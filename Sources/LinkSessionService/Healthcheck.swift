@@ -35,11 +35,13 @@ struct Healthcheck: AsyncParsableCommand {
                 guard
                     let channel = try? await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
                         .connectTimeout(.seconds(2))
-                        .connect(host: host, port: port, channelInitializer: { channel in
-                            channel.eventLoop.makeCompletedFuture {
-                                try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
-                            }
-                        })
+                        .connect(
+                            host: host, port: port,
+                            channelInitializer: { channel in
+                                channel.eventLoop.makeCompletedFuture {
+                                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
+                                }
+                            })
                 else { return nil }
                 return try? await channel.executeThenClose { inbound, outbound in
                     let request = "GET /health/ready HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n"

@@ -126,7 +126,9 @@ struct LogLineHandler: LogHandler {
     }
 
     private static func appendJSON(_ value: Logger.MetadataValue, to line: inout [UInt8]) {
-        if case .stringConvertible(let number) = value, number is Int || number is Int64 || number is UInt || number is Double {
+        if case .stringConvertible(let number) = value,
+            number is Int || number is Int64 || number is UInt || number is Double
+        {
             line += number.description.utf8
         } else {
             appendJSON(value.description, to: &line)

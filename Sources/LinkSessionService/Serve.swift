@@ -191,7 +191,8 @@ private func watchSignals(grace: Int, _ logger: Logger, _ output: LogOutput) asy
         isStopping = true
         Task {
             try? await Task.sleep(for: .seconds(grace))
-            logger.warning("grace is over: closing what is left", metadata: ["grace_seconds": .stringConvertible(grace)])
+            logger.warning(
+                "grace is over: closing what is left", metadata: ["grace_seconds": .stringConvertible(grace)])
             output.flush()
             exit(0)
         }

@@ -113,7 +113,8 @@ extension RedirectURL {
         default:
             let labels = scheme.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
             guard labels.count >= 2, labels.allSatisfy({ !$0.isEmpty }) else {
-                throw refusal("must use https, or an app's own scheme in reverse-domain form such as com.acme.app:/linked")
+                throw refusal(
+                    "must use https, or an app's own scheme in reverse-domain form such as com.acme.app:/linked")
             }
         }
     }
@@ -233,7 +234,8 @@ private struct Authority {
 
     private static func looksLikeNumber(_ label: ArraySlice<UInt8>) -> Bool {
         if label.allSatisfy(RedirectURL.isDigit) { return true }
-        return label.count >= 2 && label.first == UInt8(ascii: "0") && label[label.startIndex + 1] | 0x20 == UInt8(ascii: "x")
+        return label.count >= 2 && label.first == UInt8(ascii: "0")
+            && label[label.startIndex + 1] | 0x20 == UInt8(ascii: "x")
             && label.dropFirst(2).allSatisfy { hexadecimalValue($0) != nil }
     }
 
@@ -243,7 +245,8 @@ private struct Authority {
         guard bytes.first == UInt8(ascii: ":"), let first = digits.first, first != UInt8(ascii: "0"),
             digits.allSatisfy(RedirectURL.isDigit), let port = UInt16(String(decoding: digits, as: UTF8.self))
         else {
-            throw RedirectURL.refusal("must have a port from 1 to 65535, without leading zeros, where there is a : after the host")
+            throw RedirectURL.refusal(
+                "must have a port from 1 to 65535, without leading zeros, where there is a : after the host")
         }
         return port
     }

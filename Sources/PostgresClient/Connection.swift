@@ -51,7 +51,9 @@ package struct DatabaseAddress: Sendable {
 
     /// Whether every host is a Unix-domain socket: then nothing crosses a network.
     package var isLocalSocket: Bool {
-        host.split(separator: ",", omittingEmptySubsequences: false).allSatisfy { $0.isEmpty || $0.hasPrefix("/") || $0.hasPrefix("@") }
+        host.split(separator: ",", omittingEmptySubsequences: false).allSatisfy {
+            $0.isEmpty || $0.hasPrefix("/") || $0.hasPrefix("@")
+        }
     }
 }
 
@@ -286,7 +288,7 @@ private func withCStrings<Result>(
 ) -> Result {
     var pointers: [UnsafePointer<CChar>?] = unsafe []
     defer {
-        for unsafe case let pointer? in unsafe pointers { unsafe free(UnsafeMutablePointer(mutating: pointer)) }
+        while let pointer = unsafe pointers.popLast() { unsafe free(UnsafeMutablePointer(mutating: pointer)) }
     }
     for string in strings { unsafe pointers.append(strdup(string).map { unsafe UnsafePointer($0) }) }
     unsafe pointers.append(nil)

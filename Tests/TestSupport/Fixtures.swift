@@ -26,7 +26,8 @@ extension TestDatabase {
                 ('Gamma Retired', 'gamma', false, 'unrestricted', '{}')
             """)
         for (name, key) in [
-            ("Acme Manufacturing", TestKeys.acme), ("Beta Devices", TestKeys.beta), ("Gamma Retired", TestKeys.disabled),
+            ("Acme Manufacturing", TestKeys.acme), ("Beta Devices", TestKeys.beta),
+            ("Gamma Retired", TestKeys.disabled),
         ] {
             try await addKey(key, manufacturer: name)
         }

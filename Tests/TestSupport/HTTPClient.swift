@@ -18,7 +18,9 @@ package struct TestResponse: Sendable {
 
     /// The body as a JSON object; empty where it is none.
     package var json: [String: JSONValue] {
-        guard case .object(let members)? = try? JSONDecoder().decode(JSONValue.self, from: Data(body)) else { return [:] }
+        guard case .object(let members)? = try? JSONDecoder().decode(JSONValue.self, from: Data(body)) else {
+            return [:]
+        }
         return members
     }
 }
@@ -82,7 +84,9 @@ package final class HTTPConnection: Sendable {
             }
             let head = HTTPRequestHead(version: .http1_1, method: .RAW(value: method), uri: path, headers: fields)
             do {
-                try await outbound.write(contentsOf: [.head(head), .body(.byteBuffer(ByteBuffer(bytes: body))), .end(nil)])
+                try await outbound.write(contentsOf: [
+                    .head(head), .body(.byteBuffer(ByteBuffer(bytes: body))), .end(nil),
+                ])
             } catch {
                 // The answer may have come before the body was sent.
             }
@@ -131,11 +135,13 @@ extension ServiceProcess {
 
     /// `POST` of a create with Acme's key.
     package func create(
-        _ json: String = #"{"user_id":"manufacturer_user_id_123","redirect_url":"https://your-app.com/callback","language":"nl"}"#,
+        _ json: String =
+            #"{"user_id":"manufacturer_user_id_123","redirect_url":"https://your-app.com/callback","language":"nl"}"#,
         key: String = TestKeys.acme
     ) async throws -> TestResponse {
         try await request(
-            "POST", "/v2/manufacturer/link-sessions", headers: [("Content-Type", "application/json"), ("x-api-key", key)],
+            "POST", "/v2/manufacturer/link-sessions",
+            headers: [("Content-Type", "application/json"), ("x-api-key", key)],
             body: Array(json.utf8))
     }
 

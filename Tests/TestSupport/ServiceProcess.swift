@@ -22,7 +22,7 @@ package final class ServiceProcess: @unchecked Sendable {  // Foundation's Proce
 
     /// Starts `serve` on a free port and waits until it listens; ends it after `body`.
     package static func serving<Value>(
-        _ database: TestDatabase, environment: [String: String] = [:],
+        _ database: TestDatabase, environment: [String: String] = [:], descriptorLimit: Int? = nil,
         _ body: (ServiceProcess) async throws -> Value
     ) async throws -> Value {
         let service = try ServiceProcess(
@@ -30,7 +30,7 @@ package final class ServiceProcess: @unchecked Sendable {  // Foundation's Proce
             environment: [
                 "DATABASE_URL": database.url, "HTTP_PORT": "0", "PUBLIC_BASE_URL": "https://auth.example",
                 "AUTHENTICATOR_API_KEY_DIGESTS": TestKeys.digest(TestKeys.authenticator), "LOG_LEVEL": "debug",
-            ].merging(environment) { $1 })
+            ].merging(environment) { $1 }, descriptorLimit: descriptorLimit)
         do {
             try await service.waitUntilListening()
             let value = try await body(service)
@@ -53,10 +53,17 @@ package final class ServiceProcess: @unchecked Sendable {  // Foundation's Proce
 
     /// - Parameter environment: all that the process gets, besides PATH.
     package init(
-        _ arguments: [String], environment: [String: String], directory: URL = TestEnvironment.projectDirectory
+        _ arguments: [String], environment: [String: String], directory: URL = TestEnvironment.projectDirectory,
+        descriptorLimit: Int? = nil
     ) throws {
-        process.executableURL = try TestEnvironment.serviceBinary
-        process.arguments = arguments
+        let binary = try TestEnvironment.serviceBinary
+        if let descriptorLimit {
+            process.executableURL = URL(filePath: "/bin/sh")
+            process.arguments = ["-c", "ulimit -n \(descriptorLimit); exec \"$0\" \"$@\"", binary.path] + arguments
+        } else {
+            process.executableURL = binary
+            process.arguments = arguments
+        }
         process.environment = ["PATH": "/usr/bin:/bin"].merging(environment) { $1 }
         process.currentDirectoryURL = directory
         let pipe = Pipe()

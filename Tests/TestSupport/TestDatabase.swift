@@ -69,7 +69,10 @@ package struct TestDatabase: Sendable {
         return try await onThread {
             var connection = try Connection.open(to: address, applicationName: "tests", settings: "SET timezone='UTC'")
             let result = try connection.execute(
-                Statement("test", "SELECT (SELECT array_agg(coalesce(e.value, '\u{1}') ORDER BY e.ordinality) FROM json_each_text(row_to_json(q)) WITH ORDINALITY e(key, value, ordinality)) FROM (\(sql)) q"),
+                Statement(
+                    "test",
+                    "SELECT (SELECT array_agg(coalesce(e.value, '\u{1}') ORDER BY e.ordinality) FROM json_each_text(row_to_json(q)) WITH ORDINALITY e(key, value, ordinality)) FROM (\(sql)) q"
+                ),
                 Parameters(), until: .after(.seconds(30)))
             return try result.map { (row) throws(DatabaseError) in try row.texts(0).map { $0 == "\u{1}" ? nil : $0 } }
         }
