@@ -104,10 +104,15 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head:
+        case .head(let head):
             reading = .body
             unanswered += 1
             startReadTimer(context, ConnectionLimits.body)
+            if head.headerFields[.expect]?.lowercased() == "100-continue" {
+                // RFC 9110, section 10.1.1: without it some clients wait a second before they send the body.
+                context.writeAndFlush(
+                    wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+            }
         case .body(let buffer):
             if let unread = unreadBody {
                 unreadBody = unread + buffer.readableBytes

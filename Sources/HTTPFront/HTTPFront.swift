@@ -3,6 +3,7 @@
 package import APIKeyAuth
 internal import HTTPTypes
 internal import Hummingbird
+internal import HummingbirdCore
 package import LinkSessionRepository
 package import Logging
 internal import NIOCore
@@ -47,19 +48,24 @@ package struct HTTPFront: Service {
         OpenAPI().addRoutes(to: router)
 
         let connections = ConnectionCount(limit: configuration.maximumConnections)
+        let channelConfiguration = HTTP1Channel.Configuration(
+            additionalChannelHandlers: [ConnectionGuard(count: connections, logger: logger)],
+            httpDecoderConfiguration: .init(
+                maxHeaderFieldSize: 16 * 1024, maxHeaderListSize: 32 * 1024, maxHeaderFieldCount: 100))
+        // What the server says below that is said in our own lines.
+        var serverLogger = logger
+        serverLogger.logLevel = max(logger.logLevel, .notice)
         application = Application(
             router: router,
-            server: .http1(
-                configuration: .init(
-                    additionalChannelHandlers: [ConnectionGuard(count: connections, logger: logger)],
-                    httpDecoderConfiguration: .init(
-                        maxHeaderFieldSize: 16 * 1024, maxHeaderListSize: 32 * 1024, maxHeaderFieldCount: 100))),
+            server: HTTPServerBuilder { responder in
+                EventLoopHTTP1Channel(responder: responder, configuration: channelConfiguration)
+            },
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port),
                 availableConnectionsDelegate: .maximum(
                     configuration.maximumConnections + Self.connectionsToRefuse, logger: logger)),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? configuration.port) },
-            logger: logger)
+            logger: serverLogger)
     }
 
     /// So many connections above the bound get their `503`; the rest wait in the kernel's queue for their turn.

@@ -36,13 +36,12 @@ enum RequestID {
         }
     }
 
-    /// Whether 43 or more base64url characters stand together with capitals, small letters and digits among them,
-    /// as in every token and key, and in no UUID or trace id.
+    /// Whether 43 or more base64url characters stand together, capitals and small letters among them, as in every
+    /// token and key, and in no UUID or trace id.
     private static func containsTokenLikeRun(_ id: String) -> Bool {
         id.utf8.split(separator: UInt8(ascii: ".")).contains { run in
             run.count >= 43 && run.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
                 && run.contains { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) }
-                && run.contains { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
         }
     }
 }

@@ -35,6 +35,8 @@ struct RequestMiddleware: RouterMiddleware {
             if case .methodNotAllowed(let allow) = apiError { response.headers[.allow] = allow }
         }
         response.headers[.requestID] = requestID
+        // RFC 9110, section 9.3.2: whatever the answer is, HEAD gets no body.
+        if request.method == .head { response = response.createHeadResponse() }
 
         let route = context.endpointPath.flatMap { $0 == "NotFound" ? nil : $0 } ?? "-"
         let duration = ContinuousClock.now - start

@@ -4,7 +4,6 @@ internal import Configuration
 internal import LinkSessions
 internal import Logging
 internal import PostgresClient
-internal import SystemPackage
 
 struct Settings {
     enum LogFormat: String { case text, json }
@@ -27,7 +26,7 @@ struct Settings {
         var files: [any ConfigProvider] = []
         for file in ["config/\(name).json", "config/base.json"] {
             do {
-                files.append(try await FileProvider<JSONSnapshot>(filePath: FilePath(file)))
+                files.append(InMemoryProvider(name: file, values: try ConfigurationFile.values(in: file)))
             } catch {
                 throw Problem(line: "\(file) cannot be read as JSON; config/ is expected in the working directory")
             }

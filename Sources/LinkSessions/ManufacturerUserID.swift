@@ -11,10 +11,11 @@ package struct ManufacturerUserID: Sendable {
         var hasInk = false
         for scalar in text.unicodeScalars {
             count += 1
-            if scalar.properties.generalCategory == .control {
-                throw Refusal(.userID, "user_id must not contain control characters")
+            // General category Cc, and nothing else: two ranges that Unicode promises never to change.
+            switch scalar.value {
+            case 0..<0x20, 0x7F..<0xA0: throw Refusal(.userID, "user_id must not contain control characters")
+            default: hasInk = hasInk || !scalar.properties.isWhitespace
             }
-            hasInk = hasInk || !scalar.properties.isWhitespace
         }
         guard count > 0 else { throw Refusal(.userID, "user_id must not be empty") }
         guard count <= 256 else { throw Refusal(.userID, "user_id must be at most 256 Unicode scalars long") }
