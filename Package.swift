@@ -22,6 +22,7 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
+let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
 let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
 
 let package = Package(
@@ -65,7 +66,7 @@ let package = Package(
             dependencies: [
                 "APIKeyAuth", "LinkSessions", "LinkSessionRepository", "TokenGenerator", hummingbird,
                 hummingbirdCore, logging,
-                lifecycle, nioCore, nioHTTP1, nioPosix, nioHTTPTypes, httpTypes,
+                lifecycle, nioCore, nioHTTP1, nioPosix, nioHTTPTypes, nioHTTPTypesHTTP1, httpTypes,
                 .product(name: "Metrics", package: "swift-metrics"),
             ],
             resources: [.embedInCode("openapi.json")],

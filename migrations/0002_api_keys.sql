@@ -14,7 +14,9 @@ CREATE TABLE api_keys (
     CONSTRAINT api_keys_key_hash_unique UNIQUE (key_hash),
     CONSTRAINT api_keys_key_hash_is_sha256 CHECK (octet_length(key_hash) = 32),
     CONSTRAINT api_keys_label_valid CHECK (char_length(label) BETWEEN 1 AND 200 AND label ~ '\S' AND label !~ '[[:cntrl:]]'),
-    CONSTRAINT api_keys_expires_after_creation CHECK (expires_at > created_at)
+    CONSTRAINT api_keys_expires_after_creation CHECK (expires_at > created_at),
+    -- NULL is how a key has no end; a time that no program can read would lock everybody out.
+    CONSTRAINT api_keys_expires_before_year_10000 CHECK (expires_at < '10000-01-01Z')
 );
 
 CREATE INDEX api_keys_manufacturer ON api_keys (manufacturer_id);

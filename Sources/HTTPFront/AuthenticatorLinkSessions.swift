@@ -11,9 +11,9 @@ struct AuthenticatorLinkSessions {
     let keyRing: KeyRing
     let repository: LinkSessionRepository
 
-    func addRoutes(to router: Router<ServiceRequestContext>) {
-        router.resource("/v2/authenticator/link-sessions/{link_token}", [.get: find])
-        router.resource("/v2/authenticator/link-sessions/{link_token}/complete", [.post: complete])
+    func add(to routes: inout Routes) {
+        routes.add("/v2/authenticator/link-sessions/{link_token}", [.get: find])
+        routes.add("/v2/authenticator/link-sessions/{link_token}/complete", [.post: complete])
     }
 
     @Sendable private func find(_ request: Request, _ context: ServiceRequestContext) async throws -> Response {

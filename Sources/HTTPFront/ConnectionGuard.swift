@@ -6,6 +6,7 @@ internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
 internal import NIOHTTPTypes
+internal import NIOHTTPTypesHTTP1
 internal import Synchronization
 
 /// How long a client may take, and how much it may send that nobody reads.
@@ -62,9 +63,16 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private var isClosing = false
     /// Bytes of a body that came after its answer was written, where the answer came early.
     private var unreadBody: Int?
-    private var readTimer: Scheduled<Void>?
-    private var writeTimer: Scheduled<Void>?
+    private var readDeadline: NIODeadline?
+    private var writeDeadline: NIODeadline?
+    private var timer: (deadline: NIODeadline, scheduled: Scheduled<Void>)?
     private var byteContext: ChannelHandlerContext?
+    /// Told before its answer is written: the client of an HTTP/1.0 request waits for the end of the connection.
+    private var mustClose = false
+    /// A request in the line waits for its 100 (Continue), which must not overtake the answers before it.
+    private var owesContinue = false
+    /// What broke the connection while answers to earlier requests were still under way.
+    private var refusalAfterAnswers: ErrorAnswer?
 
     init(count: ConnectionCount, logger: Logger) {
         self.count = count
@@ -76,13 +84,17 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         context.channel.closeFuture.whenComplete { [count] _ in count.remove() }
         let watcher = ByteWatcher(owner: self)
         // The HTTP decoder passes on whole heads only, so the bytes have to be seen before it.
-        try? context.pipeline.syncOperations.addHandler(watcher, position: .first)
-        startReadTimer(context, ConnectionLimits.idle)
+        let pipeline = context.pipeline.syncOperations
+        try? pipeline.addHandler(watcher, position: .first)
+        // The codec behind the decoder drops the version.
+        if let codec = try? pipeline.handler(type: HTTP1ToHTTPServerCodec.self) {
+            try? pipeline.addHandler(HeadWatcher(owner: self), position: .before(codec))
+        }
+        setReadDeadline(context, ConnectionLimits.idle)
     }
 
     func handlerRemoved(context: ChannelHandlerContext) {
-        readTimer?.cancel()
-        writeTimer?.cancel()
+        timer?.scheduled.cancel()
         byteContext = nil
     }
 
@@ -90,14 +102,14 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     /// False where the bytes are not to be passed on.
     fileprivate func bytesArrived(_ context: ChannelHandlerContext) -> Bool {
-        guard !isClosing else { return false }
+        guard !isClosing, refusalAfterAnswers == nil else { return false }
         guard !isRefused else {
             refuse(.overloaded)
             return false
         }
         if reading == .nothing {
             reading = .head
-            startReadTimer(context, ConnectionLimits.head)
+            setReadDeadline(context, ConnectionLimits.head)
         }
         return true
     }
@@ -107,12 +119,9 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
         case .head(let head):
             reading = .body
             unanswered += 1
-            startReadTimer(context, ConnectionLimits.body)
-            if head.headerFields[.expect]?.lowercased() == "100-continue" {
-                // RFC 9110, section 10.1.1: without it some clients wait a second before they send the body.
-                context.writeAndFlush(
-                    wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
-            }
+            setReadDeadline(context, ConnectionLimits.body)
+            owesContinue = head.headerFields[.expect]?.lowercased() == "100-continue"
+            writeContinueIfDue(context)
         case .body(let buffer):
             if let unread = unreadBody {
                 unreadBody = unread + buffer.readableBytes
@@ -122,7 +131,8 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
             }
         case .end:
             reading = .nothing
-            readTimer?.cancel()
+            readDeadline = nil
+            owesContinue = false
             if unreadBody != nil { close(context) } else { becomeIdleIfAnswered(context) }
         }
         context.fireChannelRead(data)
@@ -130,13 +140,14 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch unwrapOutboundIn(data) {
-        case .head(var head) where isDraining || reading == .body:
+        case .head(var head) where isDraining || mustClose || refusalAfterAnswers != nil || reading == .body:
             // RFC 9112, section 9.6: the connection ends after this answer.
             head.headerFields[.connection] = "close"
             context.write(wrapOutboundOut(.head(head)), promise: promise)
         case .end:
             let written = promise ?? context.eventLoop.makePromise()
-            startWriteTimer(context)
+            writeDeadline = .now() + ConnectionLimits.unreadAnswer
+            arm(context)
             let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
             written.futureResult.whenSuccess {
                 let (guardian, context) = bound.value
@@ -149,21 +160,31 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     private func answerWritten(_ context: ChannelHandlerContext) {
-        writeTimer?.cancel()
         unanswered -= 1
-        if unanswered == 0, reading == .body {
+        if unanswered == 0 { writeDeadline = nil }
+        writeContinueIfDue(context)
+        if unanswered == 0, let refusalAfterAnswers {
+            refuse(refusalAfterAnswers)
+        } else if unanswered == 0, reading == .body {
             unreadBody = 0
-            startReadTimer(context, ConnectionLimits.lingering)
-        } else if unanswered == 0, isDraining, reading == .nothing {
+            setReadDeadline(context, ConnectionLimits.lingering)
+        } else if unanswered == 0, isDraining || mustClose, reading == .nothing {
             close(context)
         } else {
             becomeIdleIfAnswered(context)
         }
     }
 
+    /// RFC 9110, section 10.1.1: without it some clients wait a second before they send the body.
+    private func writeContinueIfDue(_ context: ChannelHandlerContext) {
+        guard owesContinue, unanswered == 1 else { return }
+        owesContinue = false
+        context.writeAndFlush(wrapOutboundOut(.head(HTTPResponse(status: .continue))), promise: nil)
+    }
+
     private func becomeIdleIfAnswered(_ context: ChannelHandlerContext) {
         guard unanswered == 0, reading == .nothing else { return }
-        startReadTimer(context, isDraining ? ConnectionLimits.idleWhileDraining : ConnectionLimits.idle)
+        setReadDeadline(context, isDraining ? ConnectionLimits.idleWhileDraining : ConnectionLimits.idle)
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
@@ -178,27 +199,63 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch error {
-        case HTTPParserError.headerOverflow: refuse(.headersTooLarge)
+        case HTTPParserError.headerOverflow: refuseInTurn(.headersTooLarge)
         case is ChannelError, is IOError: close(context)
-        default: refuse(.malformedHTTP)
+        default: refuseInTurn(.malformedHTTP)
         }
     }
 
-    private func startReadTimer(_ context: ChannelHandlerContext, _ time: TimeAmount) {
-        readTimer?.cancel()
-        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        readTimer = context.eventLoop.scheduleTask(in: time) {
-            let (guardian, context) = bound.value
-            guardian.readTimeIsUp(context)
+    /// A head of HTTP/1.1 names one host (RFC 9112, section 3.2). False where it is refused.
+    fileprivate func headArrived(_ head: HTTPRequestHead) -> Bool {
+        guard head.version != .http1_0 else {
+            mustClose = true
+            return true
         }
+        guard head.headers[canonicalForm: "host"].count == 1 else {
+            refuseInTurn(.malformedHTTP)
+            return false
+        }
+        return true
     }
 
-    private func startWriteTimer(_ context: ChannelHandlerContext) {
-        writeTimer?.cancel()
+    /// Refuses what cannot be read, after the answers to the requests before it.
+    private func refuseInTurn(_ answer: ErrorAnswer) {
+        // A body that broke off is part of a request that was under way: it gets no other answer.
+        guard unanswered > 0, reading != .body else { return refuse(answer) }
+        refusalAfterAnswers = refusalAfterAnswers ?? answer
+        readDeadline = nil
+    }
+
+    private func setReadDeadline(_ context: ChannelHandlerContext, _ time: TimeAmount) {
+        readDeadline = .now() + time
+        arm(context)
+    }
+
+    /// Deadlines move with every request, nearly always to a later time: the timer stays as it is until it fires.
+    private func arm(_ context: ChannelHandlerContext) {
+        guard let next = [readDeadline, writeDeadline].compactMap({ $0 }).min() else { return }
+        if let timer {
+            guard next < timer.deadline else { return }
+            timer.scheduled.cancel()
+        }
         let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
-        writeTimer = context.eventLoop.scheduleTask(in: ConnectionLimits.unreadAnswer) {
+        let scheduled = context.eventLoop.scheduleTask(deadline: next) {
             let (guardian, context) = bound.value
-            guardian.close(context)
+            guardian.timerFired(context)
+        }
+        timer = (next, scheduled)
+    }
+
+    private func timerFired(_ context: ChannelHandlerContext) {
+        timer = nil
+        let now = NIODeadline.now()
+        if let writeDeadline, writeDeadline <= now {
+            close(context)
+        } else if let deadline = readDeadline, deadline <= now {
+            readDeadline = nil
+            readTimeIsUp(context)
+        } else {
+            arm(context)
         }
     }
 
@@ -214,7 +271,7 @@ final class ConnectionGuard: ChannelDuplexHandler, RemovableChannelHandler {
     private func refuse(_ answer: ErrorAnswer) {
         guard !isClosing, let context = byteContext else { return }
         isClosing = true
-        readTimer?.cancel()
+        readDeadline = nil
         let requestID = RequestID.make()
         let body = answer.body(requestID: requestID)
         var head = "HTTP/1.1 \(answer.status.code) \(answer.status.reasonPhrase)\r\n"
@@ -248,5 +305,20 @@ private final class ByteWatcher: ChannelInboundHandler, RemovableChannelHandler 
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         if owner.bytesArrived(context) { context.fireChannelRead(data) }
+    }
+}
+
+/// Between decoder and codec, where a head still has its version.
+private final class HeadWatcher: ChannelInboundHandler, RemovableChannelHandler {
+    typealias InboundIn = HTTPServerRequestPart
+
+    private let owner: ConnectionGuard
+    private var isRefused = false
+
+    init(owner: ConnectionGuard) { self.owner = owner }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        if case .head(let head) = unwrapInboundIn(data), !owner.headArrived(head) { isRefused = true }
+        if !isRefused { context.fireChannelRead(data) }
     }
 }

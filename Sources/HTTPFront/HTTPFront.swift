@@ -37,15 +37,17 @@ package struct HTTPFront: Service {
         tokenGenerator: TokenGenerator, readiness: Readiness, logger: Logger,
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
-        let router = Router(context: ServiceRequestContext.self, options: .autoGenerateHeadEndpoints)
-        router.add(middleware: RequestMiddleware(keyRing: keyRing, logger: logger))
+        var routes = Routes()
         ManufacturerLinkSessions(
             keyRing: keyRing, repository: repository, tokenGenerator: tokenGenerator,
             publicBaseURL: configuration.publicBaseURL
-        ).addRoutes(to: router)
-        AuthenticatorLinkSessions(keyRing: keyRing, repository: repository).addRoutes(to: router)
-        Health(readiness: readiness).addRoutes(to: router)
-        OpenAPI().addRoutes(to: router)
+        ).add(to: &routes)
+        AuthenticatorLinkSessions(keyRing: keyRing, repository: repository).add(to: &routes)
+        Health(readiness: readiness).add(to: &routes)
+        OpenAPI().add(to: &routes)
+        let router = Router(context: ServiceRequestContext.self, options: .autoGenerateHeadEndpoints)
+        router.add(middleware: RequestMiddleware(routes: routes, keyRing: keyRing, logger: logger))
+        routes.register(on: router)
 
         let connections = ConnectionCount(limit: configuration.maximumConnections)
         let channelConfiguration = HTTP1Channel.Configuration(

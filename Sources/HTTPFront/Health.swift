@@ -25,12 +25,18 @@ package actor Readiness {
     private static let lifetime = Duration.seconds(1)
 
     private let probe: @Sendable () async -> [HealthCheck]
+    private let ownChecks: @Sendable () -> [HealthCheck]
     private let shuttingDown = Atomic<Bool>(false)
     private var latest: (started: ContinuousClock.Instant, checks: Task<[HealthCheck], Never>)?
 
-    /// - Parameter probe: must end by itself within a second.
-    package init(probe: @escaping @Sendable () async -> [HealthCheck]) {
+    /// - Parameters:
+    ///   - probe: must end by itself within a second.
+    ///   - ownChecks: what this replica knows without asking anybody; judged at every question.
+    package init(
+        probe: @escaping @Sendable () async -> [HealthCheck], ownChecks: @escaping @Sendable () -> [HealthCheck]
+    ) {
         self.probe = probe
+        self.ownChecks = ownChecks
     }
 
     /// From now on the answer is no, so that a load balancer drains this replica before it stops listening.
@@ -47,7 +53,7 @@ package actor Readiness {
             checks = Task { [probe] in await probe() }
             latest = (now, checks)
         }
-        var result = await checks.value
+        var result = await checks.value + ownChecks()
         if shuttingDown.load(ordering: .acquiring) {
             result.append(HealthCheck(name: "shutdown", state: "shutting_down", cause: "this replica is stopping"))
         }
@@ -58,9 +64,9 @@ package actor Readiness {
 struct Health {
     let readiness: Readiness
 
-    func addRoutes(to router: Router<ServiceRequestContext>) {
-        router.resource("/health/live", [.get: live])
-        router.resource("/health/ready", [.get: ready])
+    func add(to routes: inout Routes) {
+        routes.add("/health/live", [.get: live])
+        routes.add("/health/ready", [.get: ready])
     }
 
     @Sendable private func live(_: Request, _: ServiceRequestContext) async throws -> Response {

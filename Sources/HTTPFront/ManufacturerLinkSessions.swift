@@ -15,10 +15,10 @@ struct ManufacturerLinkSessions {
     /// Without a slash at the end, such as `https://auth.nox.energy`.
     let publicBaseURL: String
 
-    func addRoutes(to router: Router<ServiceRequestContext>) {
-        router.resource("/v2/manufacturer/link-sessions", [.post: create])
-        router.resource("/v2/manufacturer/link-sessions/{link_token}", [.get: find])
-        router.resource("/v2/manufacturer/link-sessions/{link_token}/expire", [.post: expire])
+    func add(to routes: inout Routes) {
+        routes.add("/v2/manufacturer/link-sessions", [.post: create])
+        routes.add("/v2/manufacturer/link-sessions/{link_token}", [.get: find])
+        routes.add("/v2/manufacturer/link-sessions/{link_token}/expire", [.post: expire])
     }
 
     @Sendable private func create(_ request: Request, _ context: ServiceRequestContext) async throws -> Response {

@@ -7,8 +7,8 @@ internal import NIOCore
 struct OpenAPI {
     private let document = ByteBuffer(bytes: PackageResources.openapi_json)
 
-    func addRoutes(to router: Router<ServiceRequestContext>) {
-        router.resource("/openapi.json", [.get: get])
+    func add(to routes: inout Routes) {
+        routes.add("/openapi.json", [.get: get])
     }
 
     @Sendable private func get(_: Request, _: ServiceRequestContext) async throws -> Response {

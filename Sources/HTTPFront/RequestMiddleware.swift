@@ -9,11 +9,13 @@ internal import Metrics
 internal import Synchronization
 
 struct RequestMiddleware: RouterMiddleware {
-    let keyRing: KeyRing
-    let logger: Logger
+    private let routes: Routes
+    private let keyRing: KeyRing
+    private let logger: Logger
     private let metrics = RequestMetrics()
 
-    init(keyRing: KeyRing, logger: Logger) {
+    init(routes: Routes, keyRing: KeyRing, logger: Logger) {
+        self.routes = routes
         self.keyRing = keyRing
         self.logger = logger
     }
@@ -26,10 +28,20 @@ struct RequestMiddleware: RouterMiddleware {
         let requestID = RequestID.accepted(from: request.headers, keyRing: keyRing) ?? RequestID.make()
         var response: Response
         var cause: String?
+        let route: String?
         do {
             response = try await next(request, context)
+            route = context.endpointPath
         } catch {
-            let apiError = Self.apiError(error)
+            var apiError = Self.apiError(error)
+            if case .notFound = apiError {
+                // The router knows no such pair of path and method.
+                let known = routes.allowed(at: request.uri.path)
+                route = known?.template
+                if let known { apiError = .methodNotAllowed(allow: known.allow) }
+            } else {
+                route = context.endpointPath
+            }
             cause = apiError.cause
             response = apiError.answer.response(requestID: requestID)
             if case .methodNotAllowed(let allow) = apiError { response.headers[.allow] = allow }
@@ -38,11 +50,10 @@ struct RequestMiddleware: RouterMiddleware {
         // RFC 9110, section 9.3.2: whatever the answer is, HEAD gets no body.
         if request.method == .head { response = response.createHeadResponse() }
 
-        let route = context.endpointPath.flatMap { $0 == "NotFound" ? nil : $0 } ?? "-"
         let duration = ContinuousClock.now - start
         let status = response.status.code
         var metadata: Logger.Metadata = [
-            "method": "\(request.method.rawValue)", "route": "\(route)", "status": .stringConvertible(status),
+            "method": "\(request.method.rawValue)", "route": "\(route ?? "-")", "status": .stringConvertible(status),
             "ms": .stringConvertible(duration.milliseconds), "request_id": "\(requestID)",
         ]
         if let manufacturer = context.record.manufacturerID {
@@ -50,7 +61,7 @@ struct RequestMiddleware: RouterMiddleware {
         }
         if let cause { metadata["cause"] = "\(cause)" }
         logger.log(level: status == 500 ? .error : .info, "request", metadata: metadata)
-        metrics.record(route: route, method: request.method.rawValue, status: status, duration: duration)
+        metrics.record(route: route ?? "-", method: request.method.rawValue, status: status, duration: duration)
         return response
     }
 

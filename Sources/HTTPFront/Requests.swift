@@ -9,18 +9,34 @@ internal import TokenGenerator
 
 typealias Handler = @Sendable (Request, ServiceRequestContext) async throws -> Response
 
-extension Router where Context == ServiceRequestContext {
-    /// Registers the handlers of a path; every other method gets a `405` that lists them (RFC 9110, section 15.5.6).
-    func resource(_ path: RouterPath, _ handlers: [HTTPRequest.Method: Handler]) {
-        var supported = handlers.keys.map(\.rawValue)
-        if handlers[.get] != nil { supported.append("HEAD") }
-        let allow = supported.sorted().joined(separator: ", ")
-        for method in [HTTPRequest.Method.get, .head, .post, .put, .patch, .delete, .options, .trace, .connect] {
-            if let handler = handlers[method] {
-                on(path, method: method, use: handler)
-            } else if method != .head || handlers[.get] == nil {
-                on(path, method: method) { (_, _) -> Response in throw APIError.methodNotAllowed(allow: allow) }
+/// The paths and their methods: for the router, and for the `405` of every other method.
+struct Routes {
+    private var resources: [(path: String, template: [Substring], handlers: [HTTPRequest.Method: Handler])] = []
+
+    mutating func add(_ path: String, _ handlers: [HTTPRequest.Method: Handler]) {
+        resources.append((path, path.split(separator: "/"), handlers))
+    }
+
+    func register(on router: Router<ServiceRequestContext>) {
+        for resource in resources {
+            for (method, handler) in resource.handlers {
+                router.on(RouterPath(resource.path), method: method, use: handler)
             }
+        }
+    }
+
+    /// What `Allow` lists (RFC 9110, section 10.2.1) and the path's template; `nil` where there is nothing at the path.
+    func allowed(at path: String) -> (allow: String, template: String)? {
+        let components = path.split(separator: "/")
+        let match = resources.first { resource in
+            resource.template.count == components.count
+                && zip(resource.template, components).allSatisfy {
+                    $0.hasPrefix("{") || $0.utf8.elementsEqual($1.utf8)
+                }
+        }
+        return match.map { resource in
+            let methods = resource.handlers.keys.map(\.rawValue) + (resource.handlers[.get] == nil ? [] : ["HEAD"])
+            return (methods.sorted().joined(separator: ", "), resource.path)
         }
     }
 }

@@ -47,7 +47,7 @@ struct Settings {
                 case .malformed:
                     throw Problem(line: "DATABASE_URL expects a PostgreSQL URI such as postgres://user@host/database")
                 case .ambiguousPassword:
-                    throw Problem(line: "DATABASE_URL expects one @ before the host: write an @ in a password as %40")
+                    throw Problem(line: "DATABASE_URL expects one @ before the host: in a password write @ as %40, / as %2F and ? as %3F")
                 }
             }
             guard !isProduction || address.isLocalSocket || address.sslmode == "verify-full" else {
@@ -88,17 +88,10 @@ struct Settings {
             let expectation = "a URL of scheme and host alone, such as https://auth.nox.energy"
             let text = try string("public.base.url", expectation)
             let parts = text.split(separator: "://", maxSplits: 1, omittingEmptySubsequences: false)
-            let isHost = { (byte: UInt8) in
-                switch byte {
-                case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                    UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "-"), UInt8(ascii: ":"),
-                    UInt8(ascii: "["), UInt8(ascii: "]"):
-                    true
-                default: false
-                }
-            }
-            guard parts.count == 2, parts[0] == "https" || parts[0] == "http", !parts[1].isEmpty,
-                parts[1].utf8.allSatisfy(isHost)
+            // A URL of the domain's rules with nothing after the host; http is for any host on a developer's machine.
+            guard parts.count == 2, parts[0] == "https" || parts[0] == "http",
+                !parts[1].contains(where: { $0 == "/" || $0 == "?" }),
+                (try? RedirectURL("https://" + parts[1])) != nil
             else { throw problem("public.base.url", expectation) }
             guard !isProduction || parts[0] == "https" else {
                 throw problem("public.base.url", "https in production")

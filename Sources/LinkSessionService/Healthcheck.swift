@@ -24,7 +24,8 @@ struct Healthcheck: AsyncParsableCommand {
         let reachable = ["0.0.0.0": "127.0.0.1", "::": "::1"][host] ?? host
         let answer = await Self.ask(host: reachable, port: port)
         guard let answer else { throw fail("no answer from \(reachable):\(port) within 3 seconds") }
-        print(answer.split(separator: "\r\n").last ?? "")
+        let body = answer.split(separator: "\r\n\r\n", maxSplits: 1).last.map(String.init) ?? answer
+        print(body)
         guard answer.hasPrefix("HTTP/1.1 200 ") else { throw ExitCode(1) }
     }
 

@@ -11,7 +11,8 @@ internal import Synchronization
     internal import Darwin
 #endif
 
-/// Lines waiting to be written, and the one queue that writes them, where blocking harms nothing.
+/// Lines waiting to be written together, at most 10 ms, and the one queue that writes them, where blocking harms
+/// nothing.
 final class LogOutput: Sendable {
     private struct Pending {
         var bytes: [UInt8] = []
@@ -35,7 +36,7 @@ final class LogOutput: Sendable {
             defer { pending.isScheduled = true }
             return !pending.isScheduled
         }
-        if schedule { queue.async { self.writeOut() } }
+        if schedule { queue.asyncAfter(deadline: .now() + .milliseconds(10)) { self.writeOut() } }
     }
 
     /// Waits until all is written, at most a second.

@@ -79,7 +79,13 @@ struct Serve: AsyncParsableCommand {
         let keyRing = KeyRing(
             repository: APIKeyRepository(database: backgroundDatabase), authenticatorDigests: digests, logger: logger)
         let readiness = Readiness {
-            await checks(schema: schema, database: backgroundDatabase, keyRing: keyRing)
+            await databaseChecks(schema: schema, database: backgroundDatabase)
+        } ownChecks: {
+            [
+                keyRing.isFresh
+                    ? HealthCheck(name: "api_keys", state: "ok")
+                    : HealthCheck(name: "api_keys", state: "unavailable", cause: "not confirmed within a second")
+            ]
         }
         let front = HTTPFront(
             configuration: .init(
@@ -108,6 +114,9 @@ struct Serve: AsyncParsableCommand {
         } catch let error as IOError where error.errnoCode == EACCES {
             output.flush()
             throw fail("HTTP_PORT expects a port that this user may listen on: \(port) needs more rights")
+        } catch is IOError, is SocketAddressError {
+            output.flush()
+            throw fail("HTTP_HOST expects an address of this machine to listen on")
         } catch {
             logger.critical("stopped by an error", metadata: ["cause": "\(type(of: error))"])
             output.flush()
@@ -117,10 +126,8 @@ struct Serve: AsyncParsableCommand {
     }
 }
 
-/// What makes this replica ready, each check within its deadline.
-private func checks(
-    schema: MigrationHistory, database: DatabaseClient, keyRing: KeyRing
-) async -> [HealthCheck] {
+/// What the database has to say, within the deadline.
+private func databaseChecks(schema: MigrationHistory, database: DatabaseClient) async -> [HealthCheck] {
     var checks: [HealthCheck] = []
     do throws(DatabaseError) {
         let status = try await Migrator.status(of: schema, in: database, until: .after(.milliseconds(900)))
@@ -130,10 +137,6 @@ private func checks(
         checks.append(HealthCheck(name: "database", state: "unavailable", cause: error.description))
         checks.append(HealthCheck(name: "migrations", state: "unknown", cause: "the database did not tell"))
     }
-    checks.append(
-        keyRing.isFresh
-            ? HealthCheck(name: "api_keys", state: "ok")
-            : HealthCheck(name: "api_keys", state: "unavailable", cause: "not confirmed within a second"))
     return checks
 }
 

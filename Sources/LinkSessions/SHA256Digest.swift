@@ -7,13 +7,14 @@ package struct SHA256Digest: Sendable, Hashable {
     private let words: (UInt64, UInt64, UInt64, UInt64)
 
     /// `nil` unless there are exactly 32 bytes.
-    package init?(bytes: some Collection<UInt8>) {
+    package init?(bytes: [UInt8]) {
         guard bytes.count == 32 else { return nil }
-        var words: [UInt64] = [0, 0, 0, 0]
-        for (offset, byte) in bytes.enumerated() {
-            words[offset / 8] = words[offset / 8] << 8 | UInt64(byte)
+        func word(_ start: Int) -> UInt64 {
+            var word: UInt64 = 0
+            for index in start..<start + 8 { word = word << 8 | UInt64(bytes[index]) }
+            return word
         }
-        self.words = (words[0], words[1], words[2], words[3])
+        words = (word(0), word(8), word(16), word(24))
     }
 
     /// Big-endian words, the first 8 bytes first.
@@ -43,16 +44,12 @@ package struct SHA256Digest: Sendable, Hashable {
     package var bytes: [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(32)
-        forEachByte { bytes.append($0) }
-        return bytes
-    }
-
-    package func forEachByte(_ body: (UInt8) -> Void) {
         for word in [words.0, words.1, words.2, words.3] {
             for shift in stride(from: 56, through: 0, by: -8) {
-                body(UInt8(truncatingIfNeeded: word >> UInt64(shift)))
+                bytes.append(UInt8(truncatingIfNeeded: word >> UInt64(shift)))
             }
         }
+        return bytes
     }
 
     package static func == (left: Self, right: Self) -> Bool {

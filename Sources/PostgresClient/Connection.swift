@@ -18,18 +18,25 @@ package struct DatabaseAddress: Sendable {
     package enum Problem: Error, Equatable {
         /// libpq's own words are left out: they can repeat the string.
         case malformed
-        /// More than one `@` before the host: a password with an unescaped `@` would end up in host names and logs.
+        /// A password with an unescaped `@`, `/` or `?`: a part of it would be taken for a host and end up in logs.
         case ambiguousPassword
     }
 
-    package let host: String
+    /// Whether every host is certainly a Unix-domain socket: then nothing crosses a network. A service file can name
+    /// any host, so one never counts.
+    package let isLocalSocket: Bool
     package let sslmode: String?
 
     package init(connectionString: String) throws(Problem) {
         self.connectionString = connectionString
-        if let schemeEnd = connectionString.firstRange(of: "://") {
-            let authority = connectionString[schemeEnd.upperBound...].prefix { $0 != "/" && $0 != "?" }
-            guard authority.count(where: { $0 == "@" }) <= 1 else { throw .ambiguousPassword }
+        let uri = ["postgres://", "postgresql://"].first { connectionString.hasPrefix($0) }
+        if let uri {
+            let afterScheme = connectionString.dropFirst(uri.count)
+            let userInformation = afterScheme.prefix { $0 != "@" }
+            guard
+                afterScheme.count(where: { $0 == "@" }) <= 1,
+                !afterScheme.contains("@") || !userInformation.contains(where: { $0 == "/" || $0 == "?" })
+            else { throw .ambiguousPassword }
         }
         var message: UnsafeMutablePointer<CChar>?
         let options = unsafe PQconninfoParse(connectionString, &message)
@@ -45,15 +52,13 @@ package struct DatabaseAddress: Sendable {
             }
             unsafe option += 1
         }
-        host = values["hostaddr"] ?? values["host"] ?? environment("PGHOST") ?? ""
+        func value(_ keyword: String, _ variable: String) -> String { values[keyword] ?? environment(variable) ?? "" }
+        let addresses = value("hostaddr", "PGHOSTADDR")
+        let hosts = value("host", "PGHOST").split(separator: ",", omittingEmptySubsequences: false)
+        isLocalSocket =
+            addresses.allSatisfy { $0 == "," } && value("service", "PGSERVICE").isEmpty
+            && hosts.allSatisfy { $0.isEmpty || $0.hasPrefix("/") || $0.hasPrefix("@") }
         sslmode = values["sslmode"] ?? environment("PGSSLMODE")
-    }
-
-    /// Whether every host is a Unix-domain socket: then nothing crosses a network.
-    package var isLocalSocket: Bool {
-        host.split(separator: ",", omittingEmptySubsequences: false).allSatisfy {
-            $0.isEmpty || $0.hasPrefix("/") || $0.hasPrefix("@")
-        }
     }
 }
 

@@ -50,6 +50,8 @@ package final class DatabaseClient: Service {
                     line.enqueue(
                         Call(id: id, query: query, input: input, deadline: deadline, continuation: continuation),
                         in: lane)
+                    // The handler below may have come before the caller stood in line.
+                    if Task.isCancelled { line.cancel(id: id) }
                 }
             } onCancel: {
                 line.cancel(id: id)

@@ -46,7 +46,7 @@ package struct MigrationHistory: Sendable {
         do {
             files = try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasSuffix(".sql") }
         } catch {
-            throw MigrationFailure("cannot read the migrations directory \(directory)")
+            throw MigrationFailure("MIGRATIONS_DIRECTORIES expects readable directories: cannot read \(directory)")
         }
         var migrations: [Migration] = []
         for file in files.sorted() {
@@ -58,7 +58,8 @@ package struct MigrationHistory: Sendable {
                 throw MigrationFailure("\(directory): \(last.name) and \(file) have the same number")
             }
             guard let data = FileManager.default.contents(atPath: directory + "/" + file),
-                let sql = String(validating: data, as: UTF8.self), let digest = try? checksum([UInt8](data))
+                let sql = String(validating: data, as: UTF8.self), !sql.utf8.contains(0),
+                let digest = try? checksum([UInt8](data))
             else {
                 throw MigrationFailure("\(directory)/\(file): cannot be read as UTF-8 text")
             }
@@ -100,7 +101,7 @@ package struct MigrationStatus: Sendable, Equatable {
             if let file = files[entry.version] {
                 applied.append(file.name)
                 if file.checksum != entry.checksum {
-                    problems.append("\(history.name)/\(file.name) was edited after it was applied")
+                    problems.append("\(history.name)/\(file.name) was edited after it was applied: restore it, and put the change into a new migration")
                 }
             } else if entry.version > newestFile {
                 ahead.append(entry.name)

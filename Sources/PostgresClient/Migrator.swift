@@ -153,6 +153,8 @@ extension Migrator {
         guard connection.isInTransaction, try transactionID(label, &connection) == transaction else {
             throw MigrationFailure("\(label): ends its own transaction; leave BEGIN, COMMIT and ROLLBACK to migrate")
         }
+        // What a file sets for itself (a role, a search path) is not for the ledger and not for the next file.
+        try run("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; \(settings)", what: label, &connection)
         var parameters = Parameters()
         parameters.append(history)
         parameters.append(Int64(migration.version))
@@ -197,6 +199,9 @@ extension Migrator {
         }
     }
 
+    private static let settings =
+        "SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'"
+
     /// An index on a large table takes its time.
     private static let longest = Duration.seconds(6 * 3600)
 
@@ -218,7 +223,7 @@ extension Migrator {
                 do throws(Connection.ConnectFailure) {
                     var connection = try Connection.open(
                         to: address, applicationName: "link-session-migrate",
-                        settings: "SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'")
+                        settings: Self.settings)
                     continuation.resume(
                         returning: Result { () throws(MigrationFailure) in try body(&connection) })
                 } catch {

@@ -107,8 +107,10 @@ internal import CLibpq
     package func optionalUnixMicroseconds(_ column: Int) throws(DatabaseError) -> Int64? {
         guard let microseconds = try integer(column, ofType: 1184, Int64.self) else { return nil }
         guard microseconds != .max, microseconds != .min else { throw mismatch(column) }
-        // PostgreSQL counts from 2000-01-01.
-        return microseconds + 946_684_800_000_000
+        // PostgreSQL counts from 2000-01-01, and reaches further than the sum does.
+        let (sum, overflow) = microseconds.addingReportingOverflow(946_684_800_000_000)
+        guard !overflow else { throw mismatch(column) }
+        return sum
     }
 
     /// A `text[]` of one dimension without NULLs.

@@ -148,14 +148,15 @@ final class WaitingLine: Sendable {
         waiter?.fail(.cancelled)
     }
 
-    /// Answers those whose time is up. Callers have nearly the same time each, so the front is looked at only.
+    /// Answers those whose time is up, wherever they stand.
     func failExpired() {
         let expired = state.withLock { state -> [any Waiter] in
             var expired: [any Waiter] = []
             for lane in state.lanes.indices {
-                while let first = state.lanes[lane].waiters.first, first.waiter.deadline.hasPassed {
-                    state.lanes[lane].waiters.removeFirst()
-                    expired.append(first.waiter)
+                state.lanes[lane].waiters.removeAll { _, waiter in
+                    guard waiter.deadline.hasPassed else { return false }
+                    expired.append(waiter)
+                    return true
                 }
             }
             state.waiting -= expired.count

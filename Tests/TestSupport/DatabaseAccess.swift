@@ -87,12 +87,20 @@ extension TestDatabase {
         }
     }
 
-    /// Cuts every connection of the client under test; how many there were.
+    /// Cuts every connection but the tests' own, all at once; how many there were. They are gone when it returns.
     @discardableResult package func cutConnections() async throws -> Int {
-        try await count(
+        let processes = try await rows(
             """
-            SELECT count(pg_terminate_backend(pid, 1000)) FROM pg_stat_activity
-            WHERE datname = current_database() AND application_name = 'client under test'
-            """)
+            SELECT pid FROM pg_stat_activity
+            WHERE datname = current_database() AND application_name NOT IN ('tests', 'open transaction')
+            """
+        ).compactMap { $0[0] }
+        guard !processes.isEmpty else { return 0 }
+        let list = processes.joined(separator: ", ")
+        _ = try await rows("SELECT pg_terminate_backend(pid) FROM unnest(ARRAY[\(list)]) AS pid")
+        try await wait(until: "the connections are gone") {
+            try await count("SELECT count(*) FROM pg_stat_activity WHERE pid IN (\(list))") == 0
+        }
+        return processes.count
     }
 }

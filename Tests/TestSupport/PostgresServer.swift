@@ -47,6 +47,11 @@ package final class PostgresServer: @unchecked Sendable {  // Used by one test a
 
     package func start() async throws {
         try await onThread { [self] in
+            // A killed server that its parent has not collected yet would count as a running one.
+            let deadline = Date().addingTimeInterval(10)
+            while let old = try? processIDs().first, kill(old, 0) == 0, Date() < deadline {
+                Thread.sleep(forTimeInterval: 0.02)
+            }
             try runAsUser("\(binaries)/pg_ctl", ["-D", data, "-l", "\(data)/server.log", "-w", "-t", "30", "start"])
         }
     }

@@ -1,0 +1,113 @@
+// What a create answers when there is no randomness to make a token from.
+
+import APIKeyAuth
+import HTTPFront
+import LinkSessionRepository
+import Logging
+import PostgresClient
+import Synchronization
+import TestSupport
+import Testing
+import TokenGenerator
+
+@Suite struct FailingTokenGeneratorTests {
+    @Test func `a create without randomness is a 500, stores nothing, and only the log says why`() async throws {
+        try await TestDatabase.with { database in
+            try await database.addManufacturers()
+            let log = Lines()
+            let hasRandomness = Atomic<Bool>(false)
+            let generator = TokenGenerator { () throws(TokenGenerator.RandomnessUnavailable) in
+                guard hasRandomness.load(ordering: .relaxed) else { throw TokenGenerator.RandomnessUnavailable() }
+                return (1, 2, 3, 4)
+            }
+            try await serving(database, generator, log) { port in
+                func create(_ id: String) async throws -> TestResponse {
+                    try await HTTPConnection.with(port: port) {
+                        try await $0.send(
+                            "POST", "/v2/manufacturer/link-sessions",
+                            headers: [
+                                ("Content-Type", "application/json"), ("x-api-key", TestKeys.acme),
+                                ("X-Request-Id", id),
+                            ],
+                            body: Array(#"{"user_id":"zq7user","redirect_url":"https://your-app.com/callback"}"#.utf8))
+                    }
+                }
+                let failed = try await create("without")
+                #expect(failed.status == 500)
+                #expect(failed.text == #"{"error":"internal error","code":"internal_error","request_id":"without"}"#)
+                let lines = log.all.filter { $0.contains("request_id=without") }
+                #expect(lines.count == 1)
+                #expect(lines.first?.hasPrefix("error ") == true, "\(lines)")
+                #expect(lines.first?.contains("RandomnessUnavailable") == true, "\(lines)")
+                #expect(try await database.count("SELECT count(*) FROM link_sessions") == 0)
+
+                hasRandomness.store(true, ordering: .relaxed)
+                #expect(try await create("with").status == 201)
+                // The same bits again would be the same token: never a second session, never the first one's.
+                let repeated = try await create("again")
+                #expect(repeated.status == 500, "\(repeated.text)")
+                #expect(repeated.json["link_token"] == nil)
+                #expect(try await database.count("SELECT count(*) FROM link_sessions") == 1)
+                for secret in ["zq7user", TestKeys.acme] {
+                    #expect(!log.all.contains { $0.contains(secret) }, "\(secret)")
+                }
+            }
+        }
+    }
+
+    /// Runs a front of its own on a free port; `body` begins once it knows the keys.
+    private func serving(
+        _ database: TestDatabase, _ generator: TokenGenerator, _ log: Lines, _ body: (Int) async throws -> Void
+    ) async throws {
+        let logger = Logger(label: "test") { _ in log.handler }
+        let client = try DatabaseClient(
+            address: try database.address, applicationName: "tests", connections: 2, waitingLimit: 64, logger: logger)
+        let keyRing = KeyRing(
+            repository: APIKeyRepository(database: client), authenticatorDigests: [], logger: logger)
+        let (ports, listening) = AsyncStream.makeStream(of: Int.self)
+        let front = HTTPFront(
+            configuration: .init(
+                host: "127.0.0.1", port: 0, publicBaseURL: "https://auth.example", maximumConnections: 64),
+            keyRing: keyRing, repository: LinkSessionRepository(database: client), tokenGenerator: generator,
+            readiness: Readiness { [] }, logger: logger, onListening: { listening.yield($0) })
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await client.run() }
+            group.addTask { try await keyRing.run() }
+            group.addTask { try await front.run() }
+            defer { group.cancelAll() }
+            let deadline = ContinuousClock.now + .seconds(5)
+            while !keyRing.isFresh {
+                try #require(.now < deadline, "the keys are not there: \(log.all)")
+                try await Task.sleep(for: .milliseconds(5))
+            }
+            for await port in ports {
+                try await body(port)
+                break
+            }
+        }
+    }
+}
+
+/// A log to look into.
+private final class Lines: Sendable {
+    private let lines = Mutex<[String]>([])
+
+    var all: [String] { lines.withLock { $0 } }
+    var handler: any LogHandler { Handler(lines: self) }
+
+    private struct Handler: LogHandler {
+        let lines: Lines
+        var logLevel = Logger.Level.trace
+        var metadata: Logger.Metadata = [:]
+
+        subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+            get { metadata[key] }
+            set { metadata[key] = newValue }
+        }
+
+        func log(event: LogEvent) {
+            let fields = (event.metadata ?? [:]).sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
+            lines.lines.withLock { $0.append("\(event.level) \(event.message)\(fields)") }
+        }
+    }
+}

@@ -1,0 +1,182 @@
+// API keys in PostgreSQL: which are usable, and the version that tells of a change.
+
+import LinkSessionRepository
+import LinkSessions
+import PostgresClient
+import TestSupport
+import Testing
+import TokenGenerator
+
+@Suite(.timeLimit(.minutes(1))) struct APIKeyTests {
+    @Test func `usable are the keys of enabled manufacturers that are neither revoked nor expired`() async throws {
+        try await Storage.with { storage in
+            let database = storage.database
+            try await database.addKey("second", manufacturer: "Acme Manufacturing")
+            try await database.addKey("revoked", manufacturer: "Acme Manufacturing", columns: ["revoked_at": "now()"])
+            try await database.addKey(
+                "expired", manufacturer: "Acme Manufacturing",
+                columns: ["created_at": "now() - interval '1 day'", "expires_at": "now() - interval '1 second'"])
+            try await database.addKey(
+                "ending", manufacturer: "Beta Devices", columns: ["expires_at": "'2100-01-01T00:00:00.25Z'"])
+            let (version, keys) = try await storage.keys.usableKeys(until: soon)
+            let byDigest = Dictionary(uniqueKeysWithValues: keys.map { ($0.digest, $0) })
+            let expected = [TestKeys.acme, TestKeys.beta, "second", "ending"]
+            #expect(Set(byDigest.keys) == Set(try expected.map { try SHA256.digest(of: $0) }))
+
+            let acme = try #require(byDigest[try SHA256.digest(of: TestKeys.acme)])
+            #expect(acme.manufacturer.id == storage.acme.id)
+            #expect(acme.manufacturer.name == "Acme Manufacturing")
+            #expect(acme.manufacturer.brand?.titleCased == "Acme Manufacturing")
+            #expect(acme.expiresAt == nil)
+            #expect(acme.invalidRedirectURLs == 0)
+            #expect(throws: Never.self) { try acme.redirectPolicy.check(RedirectURL("https://your-app.com/callback?a=b")) }
+            #expect(throws: RedirectPolicy.notAllowed) { try acme.redirectPolicy.check(RedirectURL("https://your-app.com/other")) }
+
+            let beta = try #require(byDigest[try SHA256.digest(of: "ending")])
+            #expect(beta.manufacturer.name == "Beta Devices")
+            #expect(beta.manufacturer.brand == nil)
+            #expect(beta.expiresAt == 4_102_444_800_250_000)
+            #expect(throws: Never.self) { try beta.redirectPolicy.check(RedirectURL("https://anywhere.example/")) }
+            #expect(try await storage.keys.version(until: soon).number == version.number)
+        }
+    }
+
+    @Test func `without any key there is still a version`() async throws {
+        try await TestDatabase.with { database in
+            try await DatabaseClient.running(on: database.address, connections: 1) { client in
+                let (version, keys) = try await APIKeyRepository(database: client).usableKeys(until: soon)
+                #expect(keys.isEmpty)
+                #expect(version.number == 1)
+            }
+        }
+    }
+
+    @Test func `the version comes with the database's time`() async throws {
+        try await Storage.with { storage in
+            let before = try await storage.now() * 1_000_000
+            let first = try await storage.keys.version(until: soon).databaseTime
+            let second = try await storage.keys.usableKeys(until: soon).version.databaseTime
+            let after = try await storage.now() * 1_000_000
+            #expect(Double(first) >= before.rounded(.down))
+            #expect(second > first)
+            #expect(Double(second) <= after)
+        }
+    }
+
+    @Test func `registered redirect URLs that are no valid ones are counted and allow nothing`() async throws {
+        try await Storage.with { storage in
+            try await storage.database.execute(
+                """
+                UPDATE manufacturers SET redirect_urls = '{https://your-app.com/callback,http://plain.example/,nonsense}'
+                WHERE name = 'Acme Manufacturing'
+                """)
+            let keys = try await storage.keys.usableKeys(until: soon).keys
+            let acme = try #require(keys.first { $0.manufacturer.id == storage.acme.id })
+            #expect(acme.invalidRedirectURLs == 2)
+            #expect(throws: Never.self) { try acme.redirectPolicy.check(RedirectURL("https://your-app.com/callback")) }
+        }
+    }
+
+    @Test(arguments: [
+        "INSERT INTO manufacturers (name) VALUES ('New')",
+        "UPDATE manufacturers SET enabled = NOT enabled",
+        "UPDATE manufacturers SET redirect_urls = '{}'",
+        "UPDATE manufacturers SET name = 'Renamed' WHERE name = 'Beta Devices'",
+        "DELETE FROM manufacturers WHERE name = 'Unused'",
+        "TRUNCATE manufacturers CASCADE",
+        "INSERT INTO api_keys (manufacturer_id, key_hash, label) SELECT min(id), sha256('new'), 'new' FROM manufacturers",
+        "UPDATE api_keys SET revoked_at = now()",
+        "UPDATE api_keys SET expires_at = now() + interval '1 day'",
+        "UPDATE api_keys SET manufacturer_id = (SELECT max(id) FROM manufacturers)",
+        "UPDATE api_keys SET key_hash = sha256(key_hash)",
+        "UPDATE api_keys SET label = 'renamed', last_used_at = now()",
+        "DELETE FROM api_keys",
+        "TRUNCATE api_keys",
+        "BEGIN; UPDATE api_keys SET revoked_at = now(); COMMIT",
+    ])
+    func `the version rises with every change`(sql: String) async throws {
+        try await Storage.with { storage in
+            try await storage.database.execute("INSERT INTO manufacturers (name) VALUES ('Unused')")
+            let before = try await storage.keys.version(until: soon).number
+            try await storage.database.execute(sql)
+            #expect(try await storage.keys.version(until: soon).number > before)
+        }
+    }
+
+    @Test(arguments: [
+        "UPDATE api_keys SET last_used_at = now()",
+        "BEGIN; UPDATE api_keys SET revoked_at = now(); ROLLBACK",
+        "BEGIN; TRUNCATE api_keys; ROLLBACK",
+        "BEGIN; INSERT INTO manufacturers (name) VALUES ('New'); ROLLBACK",
+        "SELECT FROM api_keys FOR UPDATE",
+        "INSERT INTO link_sessions SELECT sha256('x'), min(id), 'u', 'https://a.example/', 'nl', now(), now() FROM manufacturers",
+    ])
+    func `the version does not rise without a change`(sql: String) async throws {
+        try await Storage.with { storage in
+            let before = try await storage.keys.version(until: soon).number
+            try await storage.database.execute(sql)
+            #expect(try await storage.keys.version(until: soon).number == before)
+        }
+    }
+
+    @Test func `the version rises with the commit and not before`() async throws {
+        try await Storage.with { storage in
+            let before = try await storage.keys.version(until: soon).number
+            let change = try OpenTransaction(in: storage.database, "UPDATE api_keys SET revoked_at = now()")
+            #expect(try await storage.keys.version(until: soon).number == before)
+            #expect(try await storage.keys.usableKeys(until: soon).keys.count == 2)
+            try change.end("COMMIT")
+            #expect(try await storage.keys.version(until: soon).number > before)
+            #expect(try await storage.keys.usableKeys(until: soon).keys.count == 0)
+        }
+    }
+
+    @Test func `two changes at once both raise the version`() async throws {
+        try await Storage.with { storage in
+            let before = try await storage.keys.version(until: soon).number
+            let first = try OpenTransaction(in: storage.database, "UPDATE manufacturers SET brand = 'a' WHERE name = 'Beta Devices'")
+            async let second: Void = storage.database.execute("UPDATE api_keys SET label = 'b'")
+            try await storage.database.waitForBlocked()
+            try first.end("COMMIT")
+            try await second
+            #expect(try await storage.keys.version(until: soon).number == before + 2)
+        }
+    }
+
+    @Test(arguments: [
+        "ALTER TABLE manufacturers DROP COLUMN enabled", "ALTER TABLE api_keys DROP COLUMN expires_at CASCADE",
+        "ALTER TABLE manufacturers DROP COLUMN redirect_urls", "DROP TABLE authentication_version CASCADE",
+    ])
+    func `a schema without what is needed is a bug`(sql: String) async throws {
+        try await Storage.with { storage in
+            _ = try await storage.keys.usableKeys(until: soon)
+            try await storage.database.execute(sql)
+            await #expect { try await storage.keys.usableKeys(until: soon) } throws: { error in
+                guard case .bug(let cause)? = error as? RepositoryError else { return false }
+                return cause.contains("SQLSTATE 42")
+            }
+        }
+    }
+
+    @Test func `an empty version table is a bug`() async throws {
+        try await Storage.with { storage in
+            try await storage.database.execute("DELETE FROM authentication_version")
+            await #expect(throws: RepositoryError.bug(cause: "unexpected result of usable_api_keys, column version")) {
+                try await storage.keys.usableKeys(until: soon)
+            }
+            await #expect(throws: RepositoryError.bug(cause: "unexpected result of authentication_version, column row count")) {
+                try await storage.keys.version(until: soon)
+            }
+        }
+    }
+
+    /// One row that cannot be read must not lock every manufacturer out: such a row cannot be stored.
+    @Test(arguments: ["'infinity'", "'294276-12-31T00:00:00Z'"])
+    func `an expiry that no replica could read is refused`(expiry: String) async throws {
+        try await Storage.with { storage in
+            await #expect(throws: (any Error).self) {
+                try await storage.database.execute("UPDATE api_keys SET expires_at = \(expiry)")
+            }
+        }
+    }
+}

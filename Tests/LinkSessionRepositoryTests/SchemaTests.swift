@@ -1,0 +1,160 @@
+// The schema's own rules: every constraint refuses what it says, and nothing else.
+
+import PostgresClient
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct SchemaTests {
+    /// A statement that breaks one constraint.
+    struct Breach: Sendable {
+        let constraint: String
+        let sql: String
+
+        init(_ constraint: String, _ sql: String) {
+            self.constraint = constraint
+            self.sql = sql
+        }
+    }
+
+    static let breaches: [Breach] = [
+        Breach("manufacturers_pkey", "INSERT INTO manufacturers (id, name) OVERRIDING SYSTEM VALUE VALUES (1, 'x'), (1, 'y')"),
+        Breach("manufacturers_name_unique", "INSERT INTO manufacturers (name) VALUES ('x'), ('x')"),
+        Breach("manufacturers_name_valid", "INSERT INTO manufacturers (name) VALUES ('')"),
+        Breach("manufacturers_name_valid", "INSERT INTO manufacturers (name) VALUES (E' \\t\\n')"),
+        Breach("manufacturers_name_valid", "INSERT INTO manufacturers (name) VALUES (E'a\\x01b')"),
+        Breach("manufacturers_name_valid", "INSERT INTO manufacturers (name) VALUES (E'a\\nb')"),
+        Breach("manufacturers_name_valid", "INSERT INTO manufacturers (name) VALUES (repeat('x', 201))"),
+        Breach("manufacturers_brand_valid", "INSERT INTO manufacturers (name, brand) VALUES ('x', '')"),
+        Breach("manufacturers_brand_valid", "INSERT INTO manufacturers (name, brand) VALUES ('x', '  ')"),
+        Breach("manufacturers_brand_valid", "INSERT INTO manufacturers (name, brand) VALUES ('x', E'a\\x7fb')"),
+        Breach("manufacturers_brand_valid", "INSERT INTO manufacturers (name, brand) VALUES ('x', repeat('x', 201))"),
+        Breach("manufacturers_redirect_policy_known", "INSERT INTO manufacturers (name, redirect_policy) VALUES ('x', 'any')"),
+        Breach("manufacturers_redirect_policy_known", "INSERT INTO manufacturers (name, redirect_policy) VALUES ('x', '')"),
+        Breach("manufacturers_redirect_urls_not_null", "INSERT INTO manufacturers (name, redirect_urls) VALUES ('x', '{a,NULL}')"),
+        Breach("authentication_version_pkey", "INSERT INTO authentication_version (version) VALUES (7)"),
+        Breach("authentication_version_one_row", "INSERT INTO authentication_version VALUES (false, 7)"),
+        Breach("api_keys_pkey", "INSERT INTO api_keys (id, manufacturer_id, key_hash, label) OVERRIDING SYSTEM VALUE SELECT 9, m.id, sha256(n::text::bytea), 'x' FROM manufacturers m, generate_series(1, 2) n"),
+        Breach("api_keys_manufacturer_fkey", key(manufacturer: "999999")),
+        Breach("api_keys_manufacturer_fkey", key() + "; DELETE FROM manufacturers"),
+        Breach("api_keys_key_hash_unique", key() + ";" + key()),
+        Breach("api_keys_key_hash_is_sha256", key(hash: "'\\x'")),
+        Breach("api_keys_key_hash_is_sha256", key(hash: "substr(sha256('x'), 2)")),
+        Breach("api_keys_key_hash_is_sha256", key(hash: "sha256('x') || '\\x00'")),
+        Breach("api_keys_label_valid", key(label: "''")),
+        Breach("api_keys_label_valid", key(label: "' '")),
+        Breach("api_keys_label_valid", key(label: "E'a\\nb'")),
+        Breach("api_keys_label_valid", key(label: "repeat('x', 201)")),
+        Breach("api_keys_expires_after_creation", key(expires: "date_trunc('second', now())")),
+        Breach("api_keys_expires_after_creation", key(expires: "now() - interval '1 day'")),
+        Breach("link_sessions_pkey", session() + ";" + session()),
+        Breach("link_sessions_manufacturer_fkey", session(manufacturer: "999999")),
+        Breach("link_sessions_manufacturer_fkey", session() + "; DELETE FROM manufacturers"),
+        Breach("link_sessions_token_hash_is_sha256", session(hash: "'\\x'")),
+        Breach("link_sessions_token_hash_is_sha256", session(hash: "substr(sha256('x'), 2)")),
+        Breach("link_sessions_token_hash_is_sha256", session(hash: "sha256('x') || '\\x00'")),
+        Breach("link_sessions_user_id_length", session(user: "''")),
+        Breach("link_sessions_user_id_length", session(user: "repeat('x', 257)")),
+        Breach("link_sessions_redirect_url_length", session(url: "''")),
+        Breach("link_sessions_redirect_url_length", session(url: "repeat('x', 2049)")),
+        Breach("link_sessions_redirect_url_length", session(url: "repeat('é', 1025)")),
+        Breach("link_sessions_language_known", session(language: "'de'")),
+        Breach("link_sessions_language_known", session(language: "'NL'")),
+        Breach("link_sessions_expires_after_creation", session(expires: "now() - interval '1 second'")),
+        Breach("link_sessions_completed_while_open", session(completed: "now() - interval '1 second'")),
+        Breach("link_sessions_completed_while_open", session(completed: "now() + interval '601 seconds'")),
+        Breach("link_sessions_completed_while_open", session(expires: "now()", completed: "now() + interval '1 second'")),
+    ]
+
+    @Test func `every constraint refuses what it says`() async throws {
+        try await TestDatabase.with { database in
+            try await database.execute("INSERT INTO manufacturers (name) VALUES ('Test')")
+            for breach in Self.breaches {
+                await #expect("\(breach)") {
+                    try await database.execute("BEGIN; \(breach.sql); ROLLBACK")
+                } throws: { error in
+                    (error as? ScriptFailure)?.message.contains("\"\(breach.constraint)\"") == true
+                }
+            }
+        }
+    }
+
+    @Test func `every constraint of the schema is tried`() async throws {
+        try await TestDatabase.with { database in
+            let names = try await database.rows(
+                """
+                SELECT conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+                """
+            ).compactMap { $0[0] }
+            #expect(
+                Set(names) == Set(Self.breaches.map(\.constraint)).union(["schema_migrations_pkey"]))
+        }
+    }
+
+    @Test func `what lies at a rule's edge is taken`() async throws {
+        try await TestDatabase.with { database in
+            try await database.execute("INSERT INTO manufacturers (name) VALUES ('Test')")
+            for sql in [
+                "INSERT INTO manufacturers (name) VALUES (repeat('é', 200))",
+                "INSERT INTO manufacturers (name, brand) VALUES ('x', repeat('é', 200)), ('y', NULL), ('z', 'b')",
+                "INSERT INTO manufacturers (name, redirect_policy) VALUES ('x', 'registered'), ('y', 'unrestricted')",
+                "INSERT INTO manufacturers (name, redirect_urls) VALUES ('x', '{}'), ('y', '{a,b}')",
+                key(), key(label: "repeat('é', 200)"), key(expires: "NULL"), key(expires: "now() + interval '1 second'"),
+                session(), session(user: "repeat('\u{1F600}', 256)"), session(url: "repeat('x', 2048)"),
+                session(language: "'es'"), session(expires: "now()"), session(expires: "now()", completed: "now()"),
+                session(completed: "now()"), session(completed: "now() + interval '600 seconds'"),
+            ] {
+                await #expect(throws: Never.self, "\(sql)") { try await database.execute("BEGIN; \(sql); ROLLBACK") }
+            }
+        }
+    }
+
+    @Test func `what must be there cannot be NULL`() async throws {
+        try await TestDatabase.with { database in
+            try await database.execute("INSERT INTO manufacturers (name) VALUES ('Test')")
+            for sql in [
+                "INSERT INTO manufacturers (name) VALUES (NULL)",
+                "INSERT INTO manufacturers (name, enabled) VALUES ('x', NULL)",
+                "INSERT INTO manufacturers (name, redirect_policy) VALUES ('x', NULL)",
+                "INSERT INTO manufacturers (name, redirect_urls) VALUES ('x', NULL)",
+                key(manufacturer: "NULL"), key(hash: "NULL"), key(label: "NULL"),
+                session(hash: "NULL"), session(manufacturer: "NULL"), session(user: "NULL"), session(url: "NULL"),
+                session(language: "NULL"), session(created: "NULL"), session(expires: "NULL"),
+            ] {
+                await #expect("\(sql)") {
+                    try await database.execute("BEGIN; \(sql); ROLLBACK")
+                } throws: {
+                    ($0 as? ScriptFailure)?.sqlState == SQLState("23502")
+                }
+            }
+        }
+    }
+
+    @Test func `a new manufacturer is enabled and may redirect nowhere yet`() async throws {
+        try await TestDatabase.with { database in
+            try await database.execute("INSERT INTO manufacturers (name) VALUES ('Test')")
+            #expect(
+                try await database.rows("SELECT brand, enabled, redirect_policy, redirect_urls::text FROM manufacturers")
+                    == [[nil, "true", "registered", "{}"]])
+        }
+    }
+}
+
+private func key(
+    manufacturer: String = "(SELECT min(id) FROM manufacturers)", hash: String = "sha256('x')", label: String = "'x'",
+    expires: String = "NULL"
+) -> String {
+    """
+    INSERT INTO api_keys (manufacturer_id, key_hash, label, expires_at) VALUES (\(manufacturer), \(hash), \(label), \(expires))
+    """
+}
+
+private func session(
+    hash: String = "sha256('x')", manufacturer: String = "(SELECT min(id) FROM manufacturers)", user: String = "'user'",
+    url: String = "'https://your-app.com/callback'", language: String = "'nl'", created: String = "now()",
+    expires: String = "now() + interval '600 seconds'", completed: String = "NULL"
+) -> String {
+    """
+    INSERT INTO link_sessions VALUES
+        (\(hash), \(manufacturer), \(user), \(url), \(language), \(created), \(expires), \(completed))
+    """
+}

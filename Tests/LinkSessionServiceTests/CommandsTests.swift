@@ -1,0 +1,303 @@
+// The commands as an operator meets them: help, migrate, healthcheck, and what serve says of a database that is not ready.
+
+import Foundation
+import TestSupport
+import Testing
+
+extension ProgramTests {
+    @Suite struct CommandsTests {
+        private static let deadDatabase = ["DATABASE_URL": "postgres://zq7:zq7password@127.0.0.1:1/none"]
+
+        @Test func `help names every command and every variable, and says what they are for`() async throws {
+            let variables = [
+                "LINK_SESSION_ENV", "DATABASE_URL", "AUTHENTICATOR_API_KEY_DIGESTS", "PUBLIC_BASE_URL", "HTTP_HOST",
+                "HTTP_PORT",
+                "DATABASE_CONNECTIONS", "MIGRATIONS_DIRECTORIES", "LOG_LEVEL", "LOG_FORMAT", "SHUTDOWN_DELAY_SECONDS",
+                "SHUTDOWN_GRACE_SECONDS",
+            ]
+            for (arguments, words) in [
+                (["--help"], variables + ["serve", "migrate", "healthcheck", "config/base.json", "sha256sum"]),
+                (["-h"], ["serve", "migrate", "healthcheck"]),
+                (["serve", "--help"], ["SIGTERM", "behind", "--http-port", "--public-base-url", "--log-level"]),
+                (["migrate", "--help"], ["--status", "--check", "--migrations-directories", "ahead", "transaction"]),
+                (["healthcheck", "--help"], ["exit 0", "/health/ready", "--http-port"]),
+                (["help", "migrate"], ["--check"]),
+            ] {
+                // Help needs neither configuration nor a working directory with one.
+                let run = try await Command.run(arguments, directory: URL(filePath: "/"))
+                #expect(run.status == 0, "\(arguments): \(run.summary)")
+                #expect(run.errors.isEmpty, "\(arguments): \(run.errors)")
+                for word in words { #expect(run.output.contains(word), "\(arguments) says nothing of \(word)") }
+                #expect(!run.output.contains("--database-url"), "a secret is no option: \(arguments)")
+            }
+            let unknown = try await Command.run(["migrat"])
+            #expect(unknown.status == 64, "\(unknown.summary)")
+            #expect(unknown.output.isEmpty && unknown.errors.contains("migrat"), "\(unknown.summary)")
+        }
+
+        @Test func `migrate applies what is pending, and status and check tell`() async throws {
+            try await TestDatabase.withEmpty { database in
+                let environment = ["DATABASE_URL": database.url]
+                func migrate(_ options: String...) async throws -> Command {
+                    try await Command.run(["migrate"] + options, environment: environment)
+                }
+                let names = ["0001_manufacturers.sql", "0002_api_keys.sql", "0003_link_sessions.sql"]
+                func lines(_ state: String) -> String { names.map { "\(state)schema/\($0)\n" }.joined() }
+
+                for _ in 1...2 {
+                    let status = try await migrate("--status")
+                    #expect(status.status == 0, "\(status.summary)")
+                    #expect(status.output == lines("pending  "), "\(status.summary)")
+                    let check = try await migrate("--check")
+                    #expect(check.status == 1, "\(check.summary)")
+                    #expect(check.output == lines("pending  "), "\(check.summary)")
+                }
+                #expect(
+                    try await database.count(
+                        "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == 0,
+                    "--status and --check change nothing")
+
+                let first = try await migrate()
+                #expect(first.status == 0, "\(first.summary)")
+                #expect(first.output == lines("applied  ") + "3 applied\n", "\(first.summary)")
+                #expect(first.errors.isEmpty, "\(first.summary)")
+                #expect(try await database.count("SELECT count(*) FROM link_sessions") == 0)
+                let second = try await migrate()
+                #expect(second.status == 0, "\(second.summary)")
+                #expect(second.output == "nothing to apply\n", "\(second.summary)")
+                for option in ["--status", "--check"] {
+                    let run = try await migrate(option)
+                    #expect(run.status == 0, "\(option): \(run.summary)")
+                    #expect(run.output == lines("applied  "), "\(option): \(run.summary)")
+                }
+            }
+        }
+
+        @Test func `a deployment's own migrations have a history of their own`() async throws {
+            try await TestDatabase.withEmpty { database in
+                try await withTemporaryDirectory { directory in
+                    try directory.write("INSERT INTO manufacturers (name) VALUES ('Own');", to: "own/0001_own.sql")
+                    let own = directory.appending(path: "own").path
+                    let environment = [
+                        "DATABASE_URL": database.url,
+                        "MIGRATIONS_DIRECTORIES": "\(TestDatabase.schemaDirectory),\(own)",
+                    ]
+                    let run = try await Command.run(["migrate"], environment: environment)
+                    #expect(run.status == 0, "\(run.summary)")
+                    #expect(
+                        run.output.hasSuffix(
+                            "applied  schema/0003_link_sessions.sql\napplied  own/0001_own.sql\n4 applied\n"),
+                        "\(run.summary)")
+                    #expect(try await database.count("SELECT count(*) FROM manufacturers WHERE name = 'Own'") == 1)
+                    let check = try await Command.run(["migrate", "--check"], environment: environment)
+                    #expect(check.status == 0, "\(check.summary)")
+                    // The same by an option, and without them.
+                    let byOption = try await Command.run(
+                        ["migrate", "--check", "--migrations-directories", "\(TestDatabase.schemaDirectory),\(own)"],
+                        environment: ["DATABASE_URL": database.url])
+                    #expect(byOption.output == check.output && byOption.status == 0, "\(byOption.summary)")
+                    let without = try await Command.run(
+                        ["migrate", "--check"], environment: ["DATABASE_URL": database.url])
+                    #expect(without.status == 0 && !without.output.contains("own/"), "\(without.summary)")
+                }
+            }
+        }
+
+        @Test func `an older build finds a newer schema ahead, and an edited one is refused by name`() async throws {
+            try await TestDatabase.with { database in
+                try await withTemporaryDirectory { directory in
+                    let schema = directory.appending(path: "migrations")
+                    try FileManager.default.copyItem(at: URL(filePath: TestDatabase.schemaDirectory), to: schema)
+                    let environment = ["DATABASE_URL": database.url, "MIGRATIONS_DIRECTORIES": schema.path]
+
+                    try FileManager.default.removeItem(at: schema.appending(path: "0003_link_sessions.sql"))
+                    for options in [["migrate"], ["migrate", "--status"], ["migrate", "--check"]] {
+                        let run = try await Command.run(options, environment: environment)
+                        #expect(run.status == 0, "\(options): \(run.summary)")
+                        #expect(
+                            run.output.contains("ahead    schema/0003_link_sessions.sql"), "\(options): \(run.summary)")
+                    }
+
+                    try directory.write("-- Edited.\n", to: "migrations/0002_api_keys.sql")
+                    for options in [["migrate"], ["migrate", "--status"], ["migrate", "--check"]] {
+                        let run = try await Command.run(options, environment: environment)
+                        #expect(run.status == 1, "\(options): \(run.summary)")
+                        #expect(run.errorLines.count == 1, "\(options): \(run.summary)")
+                        #expect(
+                            run.errors.contains("schema/0002_api_keys.sql was edited after it was applied"),
+                            "\(options): \(run.summary)")
+                    }
+                }
+            }
+        }
+
+        @Test func `a migration that fails is one line with file, line and reason, and leaves nothing behind`()
+            async throws
+        {
+            try await TestDatabase.with { database in
+                try await withTemporaryDirectory { directory in
+                    try directory.write(
+                        "CREATE TABLE one (a int);\n\nINSERT INTO nowhere VALUES (1);\n", to: "own/0001_broken.sql")
+                    let run = try await Command.run(
+                        ["migrate"],
+                        environment: [
+                            "DATABASE_URL": database.url,
+                            "MIGRATIONS_DIRECTORIES":
+                                "\(TestDatabase.schemaDirectory),\(directory.appending(path: "own").path)",
+                        ])
+                    #expect(run.status == 1, "\(run.summary)")
+                    #expect(run.errorLines.count == 1, "\(run.summary)")
+                    #expect(
+                        run.errors.contains("own/0001_broken.sql: line 3:") && run.errors.contains("nowhere"),
+                        "\(run.summary)")
+                    #expect(try await database.value("SELECT to_regclass('one')::text") == nil)
+                }
+            }
+        }
+
+        @Test func `migrate on a database out of reach is one line without the password`() async throws {
+            for options in [["migrate"], ["migrate", "--status"], ["migrate", "--check"]] {
+                let run = try await Command.run(options, environment: Self.deadDatabase)
+                #expect(run.status == 1, "\(options): \(run.summary)")
+                #expect(run.errorLines.count == 1, "\(options): \(run.summary)")
+                #expect(run.errors.contains("cannot connect to the database"), "\(options): \(run.summary)")
+                #expect(!run.errors.contains("zq7password") && run.output.isEmpty, "\(options): \(run.summary)")
+            }
+        }
+
+        @Test func `healthcheck exits 0 where the service is ready and 1 where it is not`() async throws {
+            try await Service.run { service in
+                for (arguments, environment) in [
+                    (["healthcheck"], ["HTTP_PORT": "\(service.port)"]),
+                    (["healthcheck"], ["HTTP_PORT": "\(service.port)", "HTTP_HOST": "0.0.0.0"]),
+                    (["healthcheck", "--http-port", "\(service.port)"], [:]),
+                ] {
+                    let run = try await Command.run(arguments, environment: environment)
+                    #expect(run.status == 0, "\(run.summary)")
+                    #expect(run.errors.isEmpty, "\(run.summary)")
+                    #expect(run.output.hasPrefix(#"{"status":"ok","checks":{"#), "\(run.summary)")
+                    #expect(run.output.split(separator: "\n").count == 1, "\(run.summary)")
+                }
+                try await service.database.execute("UPDATE schema_migrations SET checksum = '\\x00' WHERE version = 1")
+                try await Task.sleep(for: .milliseconds(1100))
+                let edited = try await Command.run(["healthcheck"], environment: ["HTTP_PORT": "\(service.port)"])
+                #expect(edited.status == 1, "\(edited.summary)")
+                #expect((edited.output + edited.errors).contains("0001_manufacturers.sql"), "\(edited.summary)")
+            }
+            let nobody = try await Command.run(["healthcheck"], environment: ["HTTP_PORT": "1"])
+            #expect(nobody.status == 1, "\(nobody.summary)")
+            #expect(nobody.errorLines.count == 1 && nobody.errors.contains("127.0.0.1:1"), "\(nobody.summary)")
+        }
+
+        @Test func `serve refuses a schema that is behind or edited, and says what to do`() async throws {
+            func serve(_ database: TestDatabase) async throws -> Command {
+                try await Command.run(["serve"], environment: Service.environment(of: database), within: 5)
+            }
+            try await TestDatabase.withEmpty { database in
+                let run = try await serve(database)
+                #expect(run.status == 1, "\(run.summary)")
+                for name in ["0001_manufacturers.sql", "0002_api_keys.sql", "0003_link_sessions.sql"] {
+                    #expect(run.errors.contains(name), "\(run.summary)")
+                }
+                #expect(run.errorLines.allSatisfy { $0.contains("link-session-service migrate") }, "\(run.summary)")
+                #expect(!run.output.contains("listening"), "\(run.summary)")
+                #expect(!(run.output + run.errors).contains("zq7"), "\(run.summary)")
+            }
+            try await TestDatabase.with { database in
+                try await database.execute("UPDATE schema_migrations SET checksum = '\\x00' WHERE version = 2")
+                let run = try await serve(database)
+                #expect(run.status == 1, "\(run.summary)")
+                #expect(run.errorLines.count == 1, "\(run.summary)")
+                #expect(
+                    run.errors.contains("schema/0002_api_keys.sql was edited after it was applied"), "\(run.summary)")
+                #expect(run.errors.contains("new migration"), "what to do about it: \(run.summary)")
+                #expect(!run.output.contains("listening"), "\(run.summary)")
+            }
+            try await TestDatabase.with { database in
+                try await database.execute("DELETE FROM schema_migrations WHERE version = 3")
+                let run = try await serve(database)
+                #expect(run.status == 1, "\(run.summary)")
+                #expect(run.errorLines.count == 1 && run.errors.contains("0003_link_sessions.sql"), "\(run.summary)")
+            }
+            // A later build has migrated: that is no reason.
+            try await Service.run(prepare: { database in
+                try await database.execute(
+                    "INSERT INTO schema_migrations VALUES ('schema', 4, '0004_later.sql', '\\x00')")
+            }) { service in
+                let created = try await service.create()
+                #expect(created.status == 201)
+            }
+        }
+
+        @Test func `serve is the default, and is ready within a second of its start`() async throws {
+            try await TestDatabase.with { database in
+                try await database.addManufacturers()
+                var environment = Service.environment(of: database)
+                // The first start finds a free port for the others, so that these can be asked before they can say where.
+                for arguments in [[], ["serve"], ["serve"], ["serve"], ["serve"], ["serve"]] {
+                    let start = ContinuousClock.now
+                    let process = try ServiceProcess(arguments, environment: environment)
+                    defer { process.send(SIGKILL) }
+                    if environment["HTTP_PORT"] == "0" {
+                        try await process.waitUntilListening()
+                        environment["HTTP_PORT"] = "\(process.port)"
+                    }
+                    let port = try #require(environment["HTTP_PORT"].flatMap { Int($0) })
+                    func send(_ method: String, _ path: String) async throws -> TestResponse {
+                        try await HTTPConnection.with(port: port) {
+                            try await $0.send(
+                                method, path,
+                                headers: [("x-api-key", TestKeys.acme), ("Content-Type", "application/json")],
+                                body: method == "POST" ? Array(Service.publishedRequest.utf8) : [])
+                        }
+                    }
+                    while (try? await send("GET", "/health/ready"))?.status != 200, .now - start < .seconds(5) {
+                        try await Task.sleep(for: .milliseconds(1))
+                    }
+                    let ready = ContinuousClock.now - start
+                    #expect(ready < .seconds(1), "ready after \(ready): \(process.log)")
+                    #expect(try await send("POST", Service.sessions).status == 201, "ready means ready")
+                    try await process.waitForLog("status=201", within: 2)
+                    Secrets.expectNone(in: process.log, #_sourceLocation)
+                    process.send(SIGKILL)
+                    _ = try await process.waitForExit()
+                }
+            }
+        }
+
+        @Test func `serve starts without a database and is ready once it is there`() async throws {
+            try await PostgresServer.with { server in
+                try await TestDatabase.with(on: server.url) { database in
+                    try await database.addManufacturers()
+                    try server.killHard()
+                    try await Service.serving(database, waitsForKeys: false) { service in
+                        for _ in 0..<3 {
+                            let ready = try await service.get("/health/ready")
+                            #expect(ready.status == 503)
+                            #expect(ready.json["checks"]?["database"]?["state"] == .string("unavailable"))
+                            #expect(try await service.get("/health/live").status == 200)
+                            let (duration, created) = try await timed { try await service.create() }
+                            service.expect(created, 503, "unavailable", "without a database")
+                            #expect(created.header("Retry-After") != nil)
+                            #expect(duration < .seconds(2), "\(duration)")
+                        }
+                        let check = try await Command.run(
+                            ["healthcheck"], environment: ["HTTP_PORT": "\(service.port)"])
+                        #expect(check.status == 1, "\(check.summary)")
+
+                        try await server.start()
+                        let back = ContinuousClock.now
+                        while try await service.create().status != 201, .now - back < .seconds(5) {
+                            try await Task.sleep(for: .milliseconds(20))
+                        }
+                        #expect(.now - back < .seconds(2), "served after \(.now - back)")
+                        while try await service.get("/health/ready").status != 200, .now - back < .seconds(5) {
+                            try await Task.sleep(for: .milliseconds(20))
+                        }
+                        #expect(.now - back < .seconds(2.5), "ready after \(.now - back)")
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,196 @@
+// /health/live and /health/ready: their shapes, what turns them, and what they cost the database.
+
+@testable import TestSupport
+import Testing
+
+extension ProgramTests {
+    @Suite struct HealthTests {
+        /// Asks until the answer has this status; the answer is at most a second old, and the keys' age counts too.
+        private func ready(_ service: Service, _ status: Int, within time: Duration = .seconds(3)) async throws
+            -> TestResponse
+        {
+            let start = ContinuousClock.now
+            while true {
+                let response = try await service.get("/health/ready")
+                if response.status == status || .now - start > time { return response }
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
+
+        private func state(_ response: TestResponse, _ check: String) -> String? {
+            response.json["checks"]?[check]?["state"]?.string
+        }
+
+        private func cause(_ response: TestResponse, _ check: String) -> String {
+            response.json["checks"]?[check]?["cause"]?.string ?? ""
+        }
+
+        @Test func `live and ready have exactly their shapes`() async throws {
+            try await Service.run { service in
+                let live = try await service.get("/health/live")
+                #expect(live.status == 200)
+                #expect(live.text == #"{"status":"ok"}"#)
+                let ready = try await ready(service, 200)
+                #expect(ready.status == 200)
+                let ok = JSONValue.object(["state": .string("ok")])
+                #expect(
+                    ready.json == [
+                        "status": .string("ok"), "checks": .object(["database": ok, "migrations": ok, "api_keys": ok]),
+                    ])
+                for response in [live, ready] { #expect(response.header("Cache-Control") == "no-store") }
+                // A key is neither needed nor looked at.
+                for key in ["", "unknown", TestKeys.disabled] {
+                    #expect(try await service.get("/health/live", key: key).status == 200)
+                    #expect(try await service.get("/health/ready", key: key).status == 200)
+                }
+            }
+        }
+
+        @Test func `while the database is gone the replica lives, is not ready, and says why`() async throws {
+            try await Service.run { service in
+                let name = service.database.name
+                let administration = TestDatabase(name: "postgres", url: try TestEnvironment.databaseURL)
+                try await administration.execute("ALTER DATABASE \(name) ALLOW_CONNECTIONS false")
+                try await administration.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(name)'")
+                let gone = try await ready(service, 503)
+                #expect(gone.status == 503)
+                #expect(gone.json["status"] == .string("unavailable"))
+                #expect(gone.header("Retry-After") != nil)
+                #expect(state(gone, "database") == "unavailable")
+                #expect(!cause(gone, "database").isEmpty)
+                #expect(state(gone, "migrations") == "unknown")
+                try await Task.sleep(for: .milliseconds(1100))
+                let (duration, later) = try await timed { try await service.get("/health/ready") }
+                #expect(duration < .seconds(2), "\(duration)")
+                #expect(state(later, "api_keys") == "unavailable")
+                #expect(!cause(later, "api_keys").isEmpty)
+                #expect(try await service.get("/health/live").status == 200)
+
+                try await administration.execute("ALTER DATABASE \(name) ALLOW_CONNECTIONS true")
+                #expect(try await ready(service, 200).status == 200)
+            }
+        }
+
+        @Test func `keys that cannot be confirmed make requests with a key wait, not fail`() async throws {
+            try await Service.run { service in
+                try await service.database.execute("ALTER TABLE authentication_version RENAME TO elsewhere")
+                let unsure = try await ready(service, 503)
+                #expect(unsure.status == 503)
+                #expect(state(unsure, "api_keys") == "unavailable")
+                #expect(state(unsure, "database") == "ok")
+                for key in [TestKeys.acme, "unknown"] {
+                    let response = try await service.create(key: key)
+                    service.expect(
+                        response, 503, "unavailable", key == TestKeys.acme ? "a known key" : "an unknown key")
+                    #expect(response.header("Retry-After") != nil)
+                }
+                service.expect(
+                    try await service.request("POST", Service.sessions), 401, "unauthorized",
+                    "no key is none, whatever happens")
+                // The Authenticator's keys are configuration.
+                #expect(try await service.view(String(repeating: "A", count: 43)).status == 404)
+                try await service.database.execute("ALTER TABLE elsewhere RENAME TO authentication_version")
+                #expect(try await ready(service, 200).status == 200)
+                #expect(try await service.create().status == 201)
+            }
+        }
+
+        @Test func `a later migration is ahead and harmless, a missing or edited one is not`() async throws {
+            try await Service.run { service in
+                let database = service.database
+                func next(_ status: Int) async throws -> TestResponse {
+                    try await Task.sleep(for: .milliseconds(1050))
+                    return try await ready(service, status, within: .zero)
+                }
+                try await database.execute(
+                    "INSERT INTO schema_migrations VALUES ('schema', 4, '0004_later.sql', '\\x00')")
+                let ahead = try await next(200)
+                #expect(ahead.status == 200)
+                #expect(ahead.json["status"] == .string("ok"))
+                #expect(state(ahead, "migrations") == "ahead")
+                #expect(cause(ahead, "migrations").contains("0004_later.sql"))
+
+                try await database.execute(
+                    """
+                    CREATE TABLE saved AS SELECT * FROM schema_migrations;
+                    DELETE FROM schema_migrations WHERE version >= 3
+                    """)
+                let behind = try await next(503)
+                #expect(behind.status == 503)
+                #expect(state(behind, "migrations") == "behind")
+                #expect(cause(behind, "migrations").contains("0003_link_sessions.sql"))
+                #expect(state(behind, "database") == "ok")
+
+                try await database.execute(
+                    """
+                    TRUNCATE schema_migrations; INSERT INTO schema_migrations SELECT * FROM saved;
+                    UPDATE schema_migrations SET checksum = '\\x00' WHERE version = 2
+                    """)
+                let edited = try await next(503)
+                #expect(edited.status == 503)
+                #expect(state(edited, "migrations") == "edited")
+                #expect(cause(edited, "migrations").contains("0002_api_keys.sql"))
+
+                try await database.execute("DROP TABLE schema_migrations")
+                let none = try await next(503)
+                #expect(none.status == 503)
+                #expect(state(none, "migrations") == "behind")
+
+                try await database.execute("ALTER TABLE saved RENAME TO schema_migrations")
+                #expect(try await next(200).status == 200)
+            }
+        }
+
+        @Test func `a deployment's own migrations never count`() async throws {
+            try await Service.run(
+                environment: ["MIGRATIONS_DIRECTORIES": "migrations,no-such-directory"],
+                prepare: { database in
+                    try await database.execute(
+                        """
+                        INSERT INTO schema_migrations VALUES
+                            ('deployment', 1, '0001_own.sql', '\\x00'), ('deployment', 9, '0009_own.sql', '\\x00')
+                        """)
+                }
+            ) { service in
+                let ready = try await ready(service, 200)
+                #expect(ready.status == 200)
+                #expect(ready.json["checks"]?["migrations"] == .object(["state": .string("ok")]))
+            }
+        }
+
+        @Test func `the database is asked once a second, however many ask us`() async throws {
+            try await Service.run(prepare: { database in
+                // Reading the ledger takes a number from a sequence.
+                try await database.execute(
+                    """
+                    CREATE SEQUENCE probes;
+                    ALTER TABLE schema_migrations RENAME TO ledger;
+                    CREATE VIEW schema_migrations AS
+                        WITH probe AS MATERIALIZED (SELECT nextval('probes')) SELECT ledger.* FROM ledger, probe
+                    """)
+            }) { service in
+                func probes() async throws -> Int { try await service.database.count("SELECT last_value FROM probes") }
+                let before = try await probes()
+                let start = ContinuousClock.now
+                let count = try await withThrowingTaskGroup(of: Int.self) { group in
+                    for _ in 0..<50 {
+                        group.addTask {
+                            var count = 0
+                            while .now - start < .milliseconds(2300) {
+                                #expect(try await service.get("/health/ready").status == 200)
+                                count += 1
+                                try await Task.sleep(for: .milliseconds(20))
+                            }
+                            return count
+                        }
+                    }
+                    return try await group.reduce(0, +)
+                }
+                let asked = try await probes() - before
+                #expect(count > 200, "asked us \(count) times")
+                #expect((2...4).contains(asked), "asked the database \(asked) times in 2.3 s")
+            }
+        }
+    }
+}

@@ -1,0 +1,63 @@
+// Queries for tests: a piece of SQL and how one row of it is read.
+
+import PostgresClient
+import TestSupport
+
+/// The server remembers a statement by its name, so each text has its own.
+func statement(_ sql: String) -> Statement {
+    Statement("test_\(UInt(bitPattern: sql.hashValue))", sql)
+}
+
+/// Reads every row.
+func read<Value: Sendable>(
+    _ sql: String, _ decode: @escaping @Sendable (borrowing Row) throws(DatabaseError) -> Value
+) -> Query<Void, [Value]> {
+    Query(
+        statement(sql), encode: { _, _ in },
+        decode: { result, _ throws(DatabaseError) in [try result.map(decode)] })
+}
+
+/// Reads nothing.
+func perform(_ sql: String) -> Query<Void, Void> {
+    Query(statement(sql), encode: { _, _ in }, decode: { _, _ in [()] })
+}
+
+/// One parameter in, every row out.
+func ask<Input: Sendable, Value: Sendable>(
+    _ sql: String, _ append: @escaping @Sendable (Input, inout Parameters) -> Void,
+    _ decode: @escaping @Sendable (borrowing Row) throws(DatabaseError) -> Value
+) -> Query<Input, [Value]> {
+    Query(
+        statement(sql), encode: { inputs, parameters in for input in inputs { append(input, &parameters) } },
+        decode: { result, _ throws(DatabaseError) in [try result.map(decode)] })
+}
+
+extension DatabaseClient {
+    func run<Output>(_ query: Query<Void, Output>, within time: Duration = .seconds(5)) async throws -> Output {
+        try await run(query, (), until: .after(time))
+    }
+
+    /// The server's process behind the connection that answers.
+    func backend() async throws -> Int32 {
+        try await run(read("SELECT pg_backend_pid()") { row throws(DatabaseError) in try row.int32(0) })[0]
+    }
+}
+
+/// How a call ended, and after how long.
+func timed<Value>(
+    _ body: () async throws -> Value
+) async -> (result: Result<Value, any Error>, duration: Duration) {
+    let start = ContinuousClock.now
+    do {
+        let value = try await body()
+        return (.success(value), ContinuousClock.now - start)
+    } catch {
+        return (.failure(error), ContinuousClock.now - start)
+    }
+}
+
+extension Result {
+    var databaseError: DatabaseError? {
+        if case .failure(let error) = self { error as? DatabaseError } else { nil }
+    }
+}

@@ -1,0 +1,232 @@
+// Parameters and rows: what goes in comes out, and nothing else is taken for it.
+
+import TestSupport
+import Testing
+
+@testable import PostgresClient
+
+@Suite(.timeLimit(.minutes(1))) struct ValueTests {
+    @Test(arguments: ["", "a", "Zürich", "e\u{301}", "\u{1F600}", "'; DROP TABLE x; --", String(repeating: "x", count: 100_000)])
+    func `text comes back byte for byte`(text: String) async throws {
+        let echo = ask("SELECT $1::text, $1 IS NULL, octet_length($1)", { (text: String, to) in to.append(text) }) {
+            row throws(DatabaseError) in (Array(try row.text(0).utf8), try row.bool(1), try row.int32(2))
+        }
+        let (bytes, isNull, length) = try await withClient { try await $0.run(echo, text, until: .after(.seconds(5)))[0] }
+        #expect(bytes == Array(text.utf8))
+        #expect(!isNull)
+        #expect(length == text.utf8.count)
+    }
+
+    @Test(arguments: [[], [0], Array(0...255), [UInt8](repeating: 0x5C, count: 70_000)])
+    func `bytea comes back byte for byte`(blob: [UInt8]) async throws {
+        let echo = ask("SELECT $1::bytea, $1 IS NULL, octet_length($1)", { (blob: [UInt8], to) in to.append(blob) }) {
+            row throws(DatabaseError) in (try row.blob(0), try row.bool(1), try row.int32(2))
+        }
+        let (bytes, isNull, length) = try await withClient { try await $0.run(echo, blob, until: .after(.seconds(5)))[0] }
+        #expect(bytes == blob)
+        #expect(!isNull)
+        #expect(length == blob.count)
+    }
+
+    @Test(arguments: [Int64.min, -1, 0, 1, 255, 256, 1 << 32, Int64.max])
+    func `bigint comes back`(number: Int64) async throws {
+        let echo = ask("SELECT $1::bigint, $1::text", { (number: Int64, to) in to.append(number) }) {
+            row throws(DatabaseError) in (try row.int64(0), try row.text(1))
+        }
+        let (back, text) = try await withClient { try await $0.run(echo, number, until: .after(.seconds(5)))[0] }
+        #expect(back == number)
+        #expect(text == "\(number)")
+    }
+
+    @Test func `several parameters keep their places, empty ones too`() async throws {
+        let query = Query<Void, [[String]]>(
+            statement("SELECT $1::text || '|' || $2::bigint || '|' || encode($3::bytea, 'hex') || '|' || $4::text || '|' || $5::text"),
+            encode: { _, parameters in
+                parameters.append("")
+                parameters.append(Int64(7))
+                parameters.append([UInt8]())
+                parameters.append("four")
+                parameters.append("")
+            },
+            decode: { result, _ throws(DatabaseError) in
+                [try result.map { row throws(DatabaseError) in [try row.text(0)] }]
+            })
+        #expect(try await withClient { try await $0.run(query) } == [["|7||four|"]])
+    }
+
+    @Test(arguments: [0, 1, 2, 256])
+    func `text arrays come back`(count: Int) async throws {
+        let texts = (0..<count).map { $0 % 3 == 0 ? "" : "é{\"\($0)\",NULL}" }
+        let echo = ask("SELECT $1::text[], cardinality($1)", { (texts: [String], to) in to.append(texts: texts) }) {
+            row throws(DatabaseError) in (try row.texts(0), try row.int32(1))
+        }
+        let (back, length) = try await withClient { try await $0.run(echo, texts, until: .after(.seconds(5)))[0] }
+        #expect(back == texts)
+        #expect(length == count)
+    }
+
+    @Test(arguments: [0, 1, 2, 256])
+    func `bytea arrays arrive`(count: Int) async throws {
+        let blobs = (0..<count).map { [UInt8](repeating: UInt8($0 % 256), count: $0 % 40) }
+        let unnest = ask("SELECT b FROM unnest($1::bytea[]) AS b", { (blobs: [[UInt8]], to) in to.append(blobs: blobs) }) {
+            row throws(DatabaseError) in try row.blob(0)
+        }
+        #expect(try await withClient { try await $0.run(unnest, blobs, until: .after(.seconds(5))) } == blobs)
+    }
+
+    @Test(arguments: [0, 1, 2, 256])
+    func `bigint arrays arrive`(count: Int) async throws {
+        let numbers = (0..<count).map { Int64($0) * -1_000_000_007_000 }
+        let unnest = ask("SELECT n FROM unnest($1::bigint[]) AS n", { (numbers: [Int64], to) in to.append(numbers: numbers) }) {
+            row throws(DatabaseError) in try row.int64(0)
+        }
+        #expect(try await withClient { try await $0.run(unnest, numbers, until: .after(.seconds(5))) } == numbers)
+    }
+
+    @Test func `NULL is told from empty`() async throws {
+        let query = read(
+            """
+            SELECT ''::text, NULL::text, ''::bytea, NULL::bytea, '1970-01-01T00:00:00Z'::timestamptz, NULL::timestamptz
+            """
+        ) { row throws(DatabaseError) in
+            (
+                try row.optionalText(0), try row.optionalText(1), try row.optionalBlob(2), try row.optionalBlob(3),
+                try row.optionalUnixSeconds(4), try row.optionalUnixSeconds(5), try row.optionalUnixMicroseconds(5)
+            )
+        }
+        let row = try await withClient { try await $0.run(query)[0] }
+        #expect(row.0 == "")
+        #expect(row.1 == nil)
+        #expect(row.2 == [])
+        #expect(row.3 == nil)
+        #expect(row.4 == 0)
+        #expect(row.5 == nil)
+        #expect(row.6 == nil)
+    }
+
+    @Test func `integers and booleans come back`() async throws {
+        let query = read("SELECT (-2147483648)::int, true, false, 2147483647::int") { row throws(DatabaseError) in
+            (try row.int32(0), try row.bool(1), try row.bool(2), try row.int32(3))
+        }
+        #expect(try await withClient { try await $0.run(query)[0] } == (.min, true, false, .max))
+    }
+
+    @Test(arguments: [
+        ("1970-01-01T00:00:00Z", 0, 0),
+        ("1969-12-31T23:59:59.999999Z", -1, -1),
+        ("1969-12-31T23:59:59.5Z", -1, -500_000),
+        ("1969-12-31T23:59:59Z", -1, -1_000_000),
+        ("1969-12-31T23:59:58.000001Z", -2, -1_999_999),
+        ("1999-12-31T23:59:59.999999Z", 946_684_799, 946_684_799_999_999),
+        ("2000-01-01T00:00:00Z", 946_684_800, 946_684_800_000_000),
+        ("2023-12-21T01:50:56.75Z", 1_703_123_456, 1_703_123_456_750_000),
+        ("2023-12-21T01:50:56.75+02:00", 1_703_116_256, 1_703_116_256_750_000),
+        ("0001-01-01T00:00:00Z", -62_135_596_800, -62_135_596_800_000_000),
+        ("9999-12-31T23:59:59.999999Z", 253_402_300_799, 253_402_300_799_999_999),
+    ] as [(String, Int64, Int64)])
+    func `a time is read as Unix time, seconds rounded down`(time: String, seconds: Int64, microseconds: Int64) async throws {
+        let query = ask("SELECT $1::text::timestamptz", { (time: String, to) in to.append(time) }) {
+            row throws(DatabaseError) in (try row.unixSeconds(0), try row.unixMicroseconds(0))
+        }
+        let (gotSeconds, gotMicroseconds) = try await withClient {
+            try await $0.run(query, time, until: .after(.seconds(5)))[0]
+        }
+        #expect(gotSeconds == seconds)
+        #expect(gotMicroseconds == microseconds)
+    }
+
+    @Test func `the earliest time that PostgreSQL has is read`() async throws {
+        let query = read("SELECT '4714-11-24 00:00:00+00 BC'::timestamptz") { row throws(DatabaseError) in
+            try row.unixSeconds(0)
+        }
+        #expect(try await withClient { try await $0.run(query)[0] } == -210_866_803_200)
+    }
+
+    @Test(.disabled("the addition overflows and ends the process: Row.optionalUnixMicroseconds"))
+    func `the latest time that PostgreSQL has is read or refused`() async throws {
+        let query = read("SELECT '294276-12-31 00:00:00+00'::timestamptz AS c") { row throws(DatabaseError) in
+            try row.unixSeconds(0)
+        }
+        let result = await timed { try await withClient { try await $0.run(query)[0] } }.result
+        #expect((try? result.get()) == 9_224_318_015_999 - 86_399 || result.databaseError != nil)
+    }
+
+    @Test(arguments: [
+        Strict("int for bigint", "1::int") { row throws(DatabaseError) in _ = try row.int64(0) },
+        Strict("bigint for int", "1::bigint") { row throws(DatabaseError) in _ = try row.int32(0) },
+        Strict("text for bytea", "'a'::text") { row throws(DatabaseError) in _ = try row.blob(0) },
+        Strict("bytea for text", "'a'::bytea") { row throws(DatabaseError) in _ = try row.text(0) },
+        Strict("varchar for text", "'a'::varchar") { row throws(DatabaseError) in _ = try row.text(0) },
+        Strict("int for bool", "1") { row throws(DatabaseError) in _ = try row.bool(0) },
+        Strict("bool for int", "true") { row throws(DatabaseError) in _ = try row.int32(0) },
+        Strict("timestamp without zone", "'2000-01-01'::timestamp") { row throws(DatabaseError) in _ = try row.unixSeconds(0) },
+        Strict("bigint for a time", "1::bigint") { row throws(DatabaseError) in _ = try row.unixSeconds(0) },
+        Strict("NULL text", "NULL::text") { row throws(DatabaseError) in _ = try row.text(0) },
+        Strict("NULL bytea", "NULL::bytea") { row throws(DatabaseError) in _ = try row.blob(0) },
+        Strict("NULL bigint", "NULL::bigint") { row throws(DatabaseError) in _ = try row.int64(0) },
+        Strict("NULL int", "NULL::int") { row throws(DatabaseError) in _ = try row.int32(0) },
+        Strict("NULL bool", "NULL::bool") { row throws(DatabaseError) in _ = try row.bool(0) },
+        Strict("NULL time", "NULL::timestamptz") { row throws(DatabaseError) in _ = try row.unixSeconds(0) },
+        Strict("NULL text[]", "NULL::text[]") { row throws(DatabaseError) in _ = try row.texts(0) },
+        Strict("NULL of another type", "NULL::int") { row throws(DatabaseError) in _ = try row.optionalText(0) },
+        Strict("infinity", "'infinity'::timestamptz") { row throws(DatabaseError) in _ = try row.unixSeconds(0) },
+        Strict("-infinity", "'-infinity'::timestamptz") { row throws(DatabaseError) in _ = try row.unixSeconds(0) },
+        Strict("infinity where NULL may be", "'infinity'::timestamptz") { row throws(DatabaseError) in
+            _ = try row.optionalUnixSeconds(0)
+        },
+        Strict("NULL within text[]", "'{a,NULL}'::text[]") { row throws(DatabaseError) in _ = try row.texts(0) },
+        Strict("text[] of two dimensions", "'{{a},{b}}'::text[]") { row throws(DatabaseError) in _ = try row.texts(0) },
+        Strict("int[] for text[]", "'{1}'::int[]") { row throws(DatabaseError) in _ = try row.texts(0) },
+    ])
+    func `a value of another type, or NULL where none may be, is refused and its column named`(strict: Strict) async throws {
+        let query = read("SELECT \(strict.value) AS the_column", strict.decode)
+        let result = await timed { try await withClient { try await $0.run(query) } }.result
+        #expect(result.databaseError == .undecodable(statement: query.statement.name, column: "the_column"))
+    }
+
+    @Test func `a column that is not there is refused`() async throws {
+        let query = read("SELECT 'a'::text AS the_column") { row throws(DatabaseError) in try row.text(1) }
+        let result = await timed { try await withClient { try await $0.run(query) } }.result
+        #expect(result.databaseError == .undecodable(statement: query.statement.name, column: "1"))
+    }
+
+    @Test func `fewer outputs than callers are refused`() async throws {
+        let query = Query<Void, Int64>(
+            statement("SELECT 1::bigint WHERE false"), encode: { _, _ in },
+            decode: { result, _ throws(DatabaseError) in
+                try result.map { row throws(DatabaseError) in try row.int64(0) }
+            })
+        let result = await timed { try await withClient { try await $0.run(query) } }.result
+        #expect(result.databaseError == .undecodable(statement: query.statement.name, column: "row count"))
+    }
+
+    @Test func `what a row was refused for does not harm the connection`() async throws {
+        try await withClient { client in
+            let before = try await client.backend()
+            let result = await timed {
+                try await client.run(read("SELECT NULL::text") { row throws(DatabaseError) in try row.text(0) })
+            }.result
+            #expect(result.databaseError != nil)
+            #expect(try await client.backend() == before)
+        }
+    }
+}
+
+/// A value that must not decode.
+struct Strict: Sendable, CustomTestStringConvertible {
+    let testDescription: String
+    let value: String
+    let decode: @Sendable (borrowing Row) throws(DatabaseError) -> Void
+
+    init(_ name: String, _ value: String, _ decode: @escaping @Sendable (borrowing Row) throws(DatabaseError) -> Void) {
+        testDescription = name
+        self.value = value
+        self.decode = decode
+    }
+}
+
+/// One connection to the server's own database: these tests store nothing.
+private func withClient<Value>(_ body: (DatabaseClient) async throws -> Value) async throws -> Value {
+    let address = try DatabaseAddress(connectionString: TestEnvironment.databaseURL)
+    return try await DatabaseClient.running(on: address, connections: 1, body)
+}
