@@ -11,7 +11,7 @@ CREATE TABLE manufacturers (
     CONSTRAINT manufacturers_pkey PRIMARY KEY (id),
     CONSTRAINT manufacturers_name_unique UNIQUE (name),
     CONSTRAINT manufacturers_name_valid CHECK (char_length(name) BETWEEN 1 AND 200 AND name ~ '\S' AND name !~ '[[:cntrl:]]'),
-    CONSTRAINT manufacturers_brand_valid CHECK (char_length(brand) BETWEEN 1 AND 200 AND brand ~ '\S' AND brand !~ '[[:cntrl:]]'),
+    CONSTRAINT manufacturers_brand_valid CHECK (char_length(brand) BETWEEN 1 AND 200 AND brand ~ '[^\s_-]' AND brand !~ '[[:cntrl:]]'),
     CONSTRAINT manufacturers_redirect_policy_known CHECK (redirect_policy IN ('registered', 'unrestricted')),
     CONSTRAINT manufacturers_redirect_urls_not_null CHECK (array_position(redirect_urls, NULL) IS NULL)
 );

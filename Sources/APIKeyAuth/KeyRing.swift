@@ -55,7 +55,7 @@ package final class KeyRing: Service {
 
     /// Whose key it is.
     package func manufacturer(forKey key: String) throws(AuthenticationError) -> ManufacturerCaller {
-        guard let digest = Self.digest(ofKey: key) else { throw .unauthorized }
+        guard let digest = try Self.digest(ofKey: key) else { throw .unauthorized }
         let now = ContinuousClock.now
         let (found, databaseTime) = try copy.withLock { copy throws(AuthenticationError) in
             guard let copy, now - copy.confirmed < Self.trust else { throw .unavailable }
@@ -67,7 +67,7 @@ package final class KeyRing: Service {
 
     /// Throws unless it is one of the Authenticator's keys.
     package func checkAuthenticator(key: String) throws(AuthenticationError) {
-        guard let digest = Self.digest(ofKey: key) else { throw .unauthorized }
+        guard let digest = try Self.digest(ofKey: key) else { throw .unauthorized }
         // All are compared, each in constant time: the time taken tells nothing about which was near.
         let matches = authenticatorDigests.count { $0 == digest }
         guard matches > 0 else { throw .unauthorized }
@@ -75,7 +75,7 @@ package final class KeyRing: Service {
 
     /// Whether the text is a key that somebody could use now: such text must not be repeated anywhere.
     package func isUsable(key: String) -> Bool {
-        guard let digest = Self.digest(ofKey: key) else { return false }
+        guard let digest = try? Self.digest(ofKey: key) else { return false }
         return authenticatorDigests.contains(digest) || copy.withLock { $0?.keys[digest] != nil }
     }
 
@@ -137,10 +137,14 @@ package final class KeyRing: Service {
     }
 
     /// `nil` for what cannot be a key: keys are 1 to 256 visible ASCII characters.
-    private static func digest(ofKey key: String) -> SHA256Digest? {
+    private static func digest(ofKey key: String) throws(AuthenticationError) -> SHA256Digest? {
         guard (1...256).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
             return nil
         }
-        return try? SHA256.digest(of: key)
+        do throws(SHA256.Failure) {
+            return try SHA256.digest(of: key)
+        } catch {
+            throw .unavailable
+        }
     }
 }

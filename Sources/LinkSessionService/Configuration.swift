@@ -47,7 +47,8 @@ struct Settings {
                 case .malformed:
                     throw Problem(line: "DATABASE_URL expects a PostgreSQL URI such as postgres://user@host/database")
                 case .ambiguousPassword:
-                    throw Problem(line: "DATABASE_URL expects one @ before the host: in a password write @ as %40, / as %2F and ? as %3F")
+                    throw Problem(
+                        line: "DATABASE_URL expects one @ before the host: in a password write @ as %40 and / as %2F")
                 }
             }
             guard !isProduction || address.isLocalSocket || address.sslmode == "verify-full" else {

@@ -114,7 +114,9 @@ struct Serve: AsyncParsableCommand {
         } catch let error as IOError where error.errnoCode == EACCES {
             output.flush()
             throw fail("HTTP_PORT expects a port that this user may listen on: \(port) needs more rights")
-        } catch is IOError, is SocketAddressError {
+        } catch let error
+            where error is IOError || error is SocketAddressError || error is SocketAddressError.UnknownHost
+        {
             output.flush()
             throw fail("HTTP_HOST expects an address of this machine to listen on")
         } catch {

@@ -18,7 +18,7 @@ package struct DatabaseAddress: Sendable {
     package enum Problem: Error, Equatable {
         /// libpq's own words are left out: they can repeat the string.
         case malformed
-        /// A password with an unescaped `@`, `/` or `?`: a part of it would be taken for a host and end up in logs.
+        /// A password with an unescaped `@` or `/`: a part of it would be taken for a host and end up in logs.
         case ambiguousPassword
     }
 
@@ -35,7 +35,7 @@ package struct DatabaseAddress: Sendable {
             let userInformation = afterScheme.prefix { $0 != "@" }
             guard
                 afterScheme.count(where: { $0 == "@" }) <= 1,
-                !afterScheme.contains("@") || !userInformation.contains(where: { $0 == "/" || $0 == "?" })
+                !afterScheme.contains("@") || !userInformation.contains("/")
             else { throw .ambiguousPassword }
         }
         var message: UnsafeMutablePointer<CChar>?

@@ -101,7 +101,9 @@ package struct MigrationStatus: Sendable, Equatable {
             if let file = files[entry.version] {
                 applied.append(file.name)
                 if file.checksum != entry.checksum {
-                    problems.append("\(history.name)/\(file.name) was edited after it was applied: restore it, and put the change into a new migration")
+                    problems.append(
+                        "\(history.name)/\(file.name) was edited after it was applied: restore it, and put the change into a new migration"
+                    )
                 }
             } else if entry.version > newestFile {
                 ahead.append(entry.name)

@@ -19,7 +19,9 @@ import Testing
             let id = try await database.count("SELECT id FROM manufacturers WHERE name = 'Acme Manufacturing'")
             #expect(acme.manufacturer.id.number == Int64(id))
             #expect(throws: Never.self) { try acme.redirectPolicy.check(RedirectURL("https://your-app.com/callback")) }
-            #expect(throws: RedirectPolicy.notAllowed) { try acme.redirectPolicy.check(RedirectURL("https://evil.example/")) }
+            #expect(throws: RedirectPolicy.notAllowed) {
+                try acme.redirectPolicy.check(RedirectURL("https://evil.example/"))
+            }
             let beta = try keyRing.manufacturer(forKey: TestKeys.beta)
             #expect(beta.manufacturer.name == "Beta Devices")
             #expect(beta.manufacturer.brand == nil)
@@ -140,7 +142,8 @@ import Testing
     func `a change of a manufacturer is in force within a second`(change: Change) async throws {
         try await withKeyRing { database, keyRing in
             #expect(try !change.isInForce(keyRing.manufacturer(forKey: TestKeys.acme)))
-            try await database.execute("UPDATE manufacturers SET \(change.assignment) WHERE name = 'Acme Manufacturing'")
+            try await database.execute(
+                "UPDATE manufacturers SET \(change.assignment) WHERE name = 'Acme Manufacturing'")
             try await wait(until: "the change is in force", within: .milliseconds(900)) {
                 change.isInForce(try keyRing.manufacturer(forKey: TestKeys.acme))
             }
@@ -176,7 +179,8 @@ import Testing
             let past = try #require(
                 Double(
                     try await database.value(
-                        "SELECT extract(epoch FROM clock_timestamp() - expires_at) FROM api_keys WHERE expires_at IS NOT NULL")
+                        "SELECT extract(epoch FROM clock_timestamp() - expires_at) FROM api_keys WHERE expires_at IS NOT NULL"
+                    )
                         ?? ""))
             let asked = ContinuousClock.now
             // When it was first refused, counted from its expiry.
@@ -256,7 +260,8 @@ import Testing
     @Test func `keys cost no query, whether known or not`() async throws {
         try await withKeyRing { database, keyRing in
             // A server process tells of its transactions once a second at most, and once it has been idle.
-            let transactions = "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
+            let transactions =
+                "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
             let before = try await database.count(transactions)
             for _ in 0..<20 {
                 for number in 0..<500 { #expect(keyRing.error(forKey: "unknown-\(number)") == .unauthorized) }
@@ -303,7 +308,9 @@ import Testing
         #expect(keyRing.isUsable(key: key))
     }
 
-    @Test(arguments: ["", "old-key ", "Old-key", "old-key\n", "old", "third-key", "old-key,new-key", TestKeys.digest("old-key")])
+    @Test(arguments: [
+        "", "old-key ", "Old-key", "old-key\n", "old", "third-key", "old-key,new-key", TestKeys.digest("old-key"),
+    ])
     func `everything else is none`(key: String) {
         #expect(throws: AuthenticationError.unauthorized) { try keyRing.checkAuthenticator(key: key) }
         #expect(!keyRing.isUsable(key: key))
@@ -320,7 +327,9 @@ import Testing
     @Test func `a manufacturer's key is no Authenticator key, and the other way round`() async throws {
         try await withKeyRing { _, keyRing in
             #expect(throws: AuthenticationError.unauthorized) { try keyRing.checkAuthenticator(key: TestKeys.acme) }
-            #expect(throws: AuthenticationError.unauthorized) { try keyRing.manufacturer(forKey: TestKeys.authenticator) }
+            #expect(throws: AuthenticationError.unauthorized) {
+                try keyRing.manufacturer(forKey: TestKeys.authenticator)
+            }
         }
     }
 }

@@ -69,7 +69,11 @@ import TokenGenerator
             configuration: .init(
                 host: "127.0.0.1", port: 0, publicBaseURL: "https://auth.example", maximumConnections: 64),
             keyRing: keyRing, repository: LinkSessionRepository(database: client), tokenGenerator: generator,
-            readiness: Readiness { [] }, logger: logger, onListening: { listening.yield($0) })
+            readiness: Readiness {
+                []
+            } ownChecks: {
+                []
+            }, logger: logger, onListening: { listening.yield($0) })
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await client.run() }
             group.addTask { try await keyRing.run() }

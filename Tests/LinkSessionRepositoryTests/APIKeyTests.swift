@@ -29,8 +29,12 @@ import TokenGenerator
             #expect(acme.manufacturer.brand?.titleCased == "Acme Manufacturing")
             #expect(acme.expiresAt == nil)
             #expect(acme.invalidRedirectURLs == 0)
-            #expect(throws: Never.self) { try acme.redirectPolicy.check(RedirectURL("https://your-app.com/callback?a=b")) }
-            #expect(throws: RedirectPolicy.notAllowed) { try acme.redirectPolicy.check(RedirectURL("https://your-app.com/other")) }
+            #expect(throws: Never.self) {
+                try acme.redirectPolicy.check(RedirectURL("https://your-app.com/callback?a=b"))
+            }
+            #expect(throws: RedirectPolicy.notAllowed) {
+                try acme.redirectPolicy.check(RedirectURL("https://your-app.com/other"))
+            }
 
             let beta = try #require(byDigest[try SHA256.digest(of: "ending")])
             #expect(beta.manufacturer.name == "Beta Devices")
@@ -134,7 +138,8 @@ import TokenGenerator
     @Test func `two changes at once both raise the version`() async throws {
         try await Storage.with { storage in
             let before = try await storage.keys.version(until: soon).number
-            let first = try OpenTransaction(in: storage.database, "UPDATE manufacturers SET brand = 'a' WHERE name = 'Beta Devices'")
+            let first = try OpenTransaction(
+                in: storage.database, "UPDATE manufacturers SET brand = 'a' WHERE name = 'Beta Devices'")
             async let second: Void = storage.database.execute("UPDATE api_keys SET label = 'b'")
             try await storage.database.waitForBlocked()
             try first.end("COMMIT")
@@ -164,7 +169,9 @@ import TokenGenerator
             await #expect(throws: RepositoryError.bug(cause: "unexpected result of usable_api_keys, column version")) {
                 try await storage.keys.usableKeys(until: soon)
             }
-            await #expect(throws: RepositoryError.bug(cause: "unexpected result of authentication_version, column row count")) {
+            await #expect(
+                throws: RepositoryError.bug(cause: "unexpected result of authentication_version, column row count")
+            ) {
                 try await storage.keys.version(until: soon)
             }
         }

@@ -78,7 +78,8 @@ import TokenGenerator
             let token = try TokenGenerator().makeToken()
             let digest = try SHA256.digest(of: token.characters)
             _ = try await storage.sessions.create(try storage.new(), tokenDigest: digest, until: soon)
-            #expect(try await storage.database.value("SELECT encode(token_hash, 'hex') FROM link_sessions") == digest.hex)
+            #expect(
+                try await storage.database.value("SELECT encode(token_hash, 'hex') FROM link_sessions") == digest.hex)
             // PostgreSQL computes the same digest, of the 43 characters.
             #expect(
                 try await storage.database.count(
@@ -146,7 +147,8 @@ import TokenGenerator
                 errors == [
                     30: .bug(
                         cause:
-                            "the database refused the statement (SQLSTATE 23503, constraint link_sessions_manufacturer_fkey)")
+                            "the database refused the statement (SQLSTATE 23503, constraint link_sessions_manufacturer_fkey)"
+                    )
                 ])
             let count = try await storage.database.count("SELECT count(*) FROM link_sessions")
             #expect(count == 59)
@@ -161,14 +163,16 @@ import TokenGenerator
                 throws: RepositoryError.bug(
                     cause: "the database refused the statement (SQLSTATE 23505, constraint link_sessions_pkey)")
             ) {
-                _ = try await storage.sessions.create(try storage.new(userID: "second"), tokenDigest: digest, until: soon)
+                _ = try await storage.sessions.create(
+                    try storage.new(userID: "second"), tokenDigest: digest, until: soon)
             }
             #expect(try await storage.sessions.find(tokenDigest: digest, until: soon)?.userID.text == "first")
         }
     }
 
     /// The first attempt's commit happens, unheard of, while the second one is sent.
-    @Test func `a create that is sent again after a broken connection returns the first attempt's times`() async throws {
+    @Test func `a create that is sent again after a broken connection returns the first attempt's times`() async throws
+    {
         try await Storage.with { storage in
             let digest = try makeDigest()
             let first = try OpenTransaction(
@@ -179,7 +183,8 @@ import TokenGenerator
                        t, t + interval '600 seconds'
                 FROM (SELECT date_trunc('second', now()) - interval '7 seconds') AS first (t)
                 """)
-            async let created = storage.sessions.create(try storage.new(userID: "user"), tokenDigest: digest, until: soon)
+            async let created = storage.sessions.create(
+                try storage.new(userID: "user"), tokenDigest: digest, until: soon)
             try await storage.database.waitForBlocked()
             #expect(try await storage.database.cutConnections() >= 1)
             try await storage.database.waitForBlocked()
@@ -331,7 +336,8 @@ import TokenGenerator
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
             async let completed = storage.sessions.complete(tokenDigest: digest, until: soon)
             try await storage.database.waitForBlocked()
-            #expect(try await storage.database.value("SELECT expires_at > clock_timestamp() FROM link_sessions") == "true")
+            #expect(
+                try await storage.database.value("SELECT expires_at > clock_timestamp() FROM link_sessions") == "true")
             try await Task.sleep(for: .milliseconds(650))
             try lock.end("ROLLBACK")
             let session = try #require(try await completed)
@@ -512,12 +518,16 @@ import TokenGenerator
             let sessions = storage.sessions
             let find = await error { _ = try await sessions.find(tokenDigest: digest, until: soon) }
             let complete = await error { _ = try await sessions.complete(tokenDigest: digest, until: soon) }
-            let expire = await error { _ = try await sessions.expire(tokenDigest: digest, of: storage.acme.id, until: soon) }
+            let expire = await error {
+                _ = try await sessions.expire(tokenDigest: digest, of: storage.acme.id, until: soon)
+            }
             for error in [find, complete, expire] {
                 #expect(error == .bug(cause: "the database refused the statement (SQLSTATE 42703)"))
             }
             guard column != "completed_at" else { return }
-            let create = await error { _ = try await sessions.create(try storage.new(), tokenDigest: digest, until: soon) }
+            let create = await error {
+                _ = try await sessions.create(try storage.new(), tokenDigest: digest, until: soon)
+            }
             #expect(create == .bug(cause: "the database refused the statement (SQLSTATE 42703)"))
         }
     }
@@ -547,8 +557,13 @@ import TokenGenerator
                 """)
             let sessions = storage.sessions
             let find = await error { _ = try await sessions.find(tokenDigest: digest, until: soon) }
-            #expect(find == .bug(cause: "unexpected result of find_link_session, column \(column == "expires_at" ? "coalesce" : column)")
-                || find == .bug(cause: "unexpected result of find_link_session, column \(column)"))
+            #expect(
+                find
+                    == .bug(
+                        cause:
+                            "unexpected result of find_link_session, column \(column == "expires_at" ? "coalesce" : column)"
+                    )
+                    || find == .bug(cause: "unexpected result of find_link_session, column \(column)"))
         }
     }
 
@@ -557,7 +572,9 @@ import TokenGenerator
         try await DatabaseClient.running(on: address, connections: 1) { client in
             let sessions = LinkSessionRepository(database: client)
             let start = ContinuousClock.now
-            let find = await error { _ = try await sessions.find(tokenDigest: try makeDigest(), until: .now + .milliseconds(200)) }
+            let find = await error {
+                _ = try await sessions.find(tokenDigest: try makeDigest(), until: .now + .milliseconds(200))
+            }
             #expect(find == .unavailable(cause: "no answer from the database in time"))
             #expect(ContinuousClock.now - start < .milliseconds(400))
         }

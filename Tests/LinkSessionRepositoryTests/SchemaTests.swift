@@ -17,7 +17,9 @@ import Testing
     }
 
     static let breaches: [Breach] = [
-        Breach("manufacturers_pkey", "INSERT INTO manufacturers (id, name) OVERRIDING SYSTEM VALUE VALUES (1, 'x'), (1, 'y')"),
+        Breach(
+            "manufacturers_pkey",
+            "INSERT INTO manufacturers (id, name) OVERRIDING SYSTEM VALUE VALUES (1, 'x'), (1, 'y')"),
         Breach("manufacturers_name_unique", "INSERT INTO manufacturers (name) VALUES ('x'), ('x')"),
         Breach("manufacturers_name_valid", "INSERT INTO manufacturers (name) VALUES ('')"),
         Breach("manufacturers_name_valid", "INSERT INTO manufacturers (name) VALUES (E' \\t\\n')"),
@@ -26,14 +28,23 @@ import Testing
         Breach("manufacturers_name_valid", "INSERT INTO manufacturers (name) VALUES (repeat('x', 201))"),
         Breach("manufacturers_brand_valid", "INSERT INTO manufacturers (name, brand) VALUES ('x', '')"),
         Breach("manufacturers_brand_valid", "INSERT INTO manufacturers (name, brand) VALUES ('x', '  ')"),
+        Breach("manufacturers_brand_valid", "INSERT INTO manufacturers (name, brand) VALUES ('x', '-_ ')"),
         Breach("manufacturers_brand_valid", "INSERT INTO manufacturers (name, brand) VALUES ('x', E'a\\x7fb')"),
         Breach("manufacturers_brand_valid", "INSERT INTO manufacturers (name, brand) VALUES ('x', repeat('x', 201))"),
-        Breach("manufacturers_redirect_policy_known", "INSERT INTO manufacturers (name, redirect_policy) VALUES ('x', 'any')"),
-        Breach("manufacturers_redirect_policy_known", "INSERT INTO manufacturers (name, redirect_policy) VALUES ('x', '')"),
-        Breach("manufacturers_redirect_urls_not_null", "INSERT INTO manufacturers (name, redirect_urls) VALUES ('x', '{a,NULL}')"),
+        Breach(
+            "manufacturers_redirect_policy_known",
+            "INSERT INTO manufacturers (name, redirect_policy) VALUES ('x', 'any')"),
+        Breach(
+            "manufacturers_redirect_policy_known", "INSERT INTO manufacturers (name, redirect_policy) VALUES ('x', '')"),
+        Breach(
+            "manufacturers_redirect_urls_not_null",
+            "INSERT INTO manufacturers (name, redirect_urls) VALUES ('x', '{a,NULL}')"),
         Breach("authentication_version_pkey", "INSERT INTO authentication_version (version) VALUES (7)"),
         Breach("authentication_version_one_row", "INSERT INTO authentication_version VALUES (false, 7)"),
-        Breach("api_keys_pkey", "INSERT INTO api_keys (id, manufacturer_id, key_hash, label) OVERRIDING SYSTEM VALUE SELECT 9, m.id, sha256(n::text::bytea), 'x' FROM manufacturers m, generate_series(1, 2) n"),
+        Breach(
+            "api_keys_pkey",
+            "INSERT INTO api_keys (id, manufacturer_id, key_hash, label) OVERRIDING SYSTEM VALUE SELECT 9, m.id, sha256(n::text::bytea), 'x' FROM manufacturers m, generate_series(1, 2) n"
+        ),
         Breach("api_keys_manufacturer_fkey", key(manufacturer: "999999")),
         Breach("api_keys_manufacturer_fkey", key() + "; DELETE FROM manufacturers"),
         Breach("api_keys_key_hash_unique", key() + ";" + key()),
@@ -46,6 +57,7 @@ import Testing
         Breach("api_keys_label_valid", key(label: "repeat('x', 201)")),
         Breach("api_keys_expires_after_creation", key(expires: "date_trunc('second', now())")),
         Breach("api_keys_expires_after_creation", key(expires: "now() - interval '1 day'")),
+        Breach("api_keys_expires_before_year_10000", key(expires: "'infinity'")),
         Breach("link_sessions_pkey", session() + ";" + session()),
         Breach("link_sessions_manufacturer_fkey", session(manufacturer: "999999")),
         Breach("link_sessions_manufacturer_fkey", session() + "; DELETE FROM manufacturers"),
@@ -62,7 +74,8 @@ import Testing
         Breach("link_sessions_expires_after_creation", session(expires: "now() - interval '1 second'")),
         Breach("link_sessions_completed_while_open", session(completed: "now() - interval '1 second'")),
         Breach("link_sessions_completed_while_open", session(completed: "now() + interval '601 seconds'")),
-        Breach("link_sessions_completed_while_open", session(expires: "now()", completed: "now() + interval '1 second'")),
+        Breach(
+            "link_sessions_completed_while_open", session(expires: "now()", completed: "now() + interval '1 second'")),
     ]
 
     @Test func `every constraint refuses what it says`() async throws {
@@ -98,7 +111,8 @@ import Testing
                 "INSERT INTO manufacturers (name, brand) VALUES ('x', repeat('é', 200)), ('y', NULL), ('z', 'b')",
                 "INSERT INTO manufacturers (name, redirect_policy) VALUES ('x', 'registered'), ('y', 'unrestricted')",
                 "INSERT INTO manufacturers (name, redirect_urls) VALUES ('x', '{}'), ('y', '{a,b}')",
-                key(), key(label: "repeat('é', 200)"), key(expires: "NULL"), key(expires: "now() + interval '1 second'"),
+                key(), key(label: "repeat('é', 200)"), key(expires: "NULL"),
+                key(expires: "now() + interval '1 second'"),
                 session(), session(user: "repeat('\u{1F600}', 256)"), session(url: "repeat('x', 2048)"),
                 session(language: "'es'"), session(expires: "now()"), session(expires: "now()", completed: "now()"),
                 session(completed: "now()"), session(completed: "now() + interval '600 seconds'"),
@@ -133,7 +147,8 @@ import Testing
         try await TestDatabase.with { database in
             try await database.execute("INSERT INTO manufacturers (name) VALUES ('Test')")
             #expect(
-                try await database.rows("SELECT brand, enabled, redirect_policy, redirect_urls::text FROM manufacturers")
+                try await database.rows(
+                    "SELECT brand, enabled, redirect_policy, redirect_urls::text FROM manufacturers")
                     == [[nil, "true", "registered", "{}"]])
         }
     }

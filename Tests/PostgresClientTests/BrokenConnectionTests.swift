@@ -111,7 +111,9 @@ import Testing
             let address = try DatabaseAddress(connectionString: server.url)
             try await DatabaseClient.running(on: address) { client in
                 _ = try await client.backend()
-                async let underWay = timed { try await client.run(perform("SELECT pg_sleep(1)"), within: .milliseconds(600)) }
+                async let underWay = timed {
+                    try await client.run(perform("SELECT pg_sleep(1)"), within: .milliseconds(600))
+                }
                 try await Task.sleep(for: .milliseconds(100))
                 try server.killHard()
                 let down = await timed { try await client.run(perform("SELECT 1"), within: .milliseconds(500)) }
@@ -174,7 +176,8 @@ private let insertGrouped = insertItem(pause: ", pg_sleep(0.02)", group: .init(c
 
 private func insertItem(pause: String, group: Query<Int64, Int64>.Group?) -> Query<Int64, Int64> {
     Query(
-        statement("\(insert)\(pause) RETURNING id"), statementForResend: statement("\(insert)\(pause) \(again) RETURNING id"),
+        statement("\(insert)\(pause) RETURNING id"),
+        statementForResend: statement("\(insert)\(pause) \(again) RETURNING id"),
         group: group,
         encode: { inputs, parameters in parameters.append(numbers: inputs) },
         decode: { result, inputs throws(DatabaseError) in

@@ -20,7 +20,8 @@ import Testing
             let statements = try await database.count("SELECT last_value FROM statements")
             #expect(statements >= 5)
             #expect(statements < 150)
-            let largest = try await database.count("SELECT max(n) FROM (SELECT count(*) n FROM items GROUP BY xmin::text) s")
+            let largest = try await database.count(
+                "SELECT max(n) FROM (SELECT count(*) n FROM items GROUP BY xmin::text) s")
             #expect(largest <= 64)
         }
     }
@@ -116,7 +117,8 @@ import Testing
 
     @Test func `when all of a group are out of time, those of the next one are served`() async throws {
         try await withItems { database, client in
-            let insert = insertItems(group: .init(callers: 2, executions: 1), pause: "CASE WHEN id < 2 THEN 5 ELSE 0 END")
+            let insert = insertItems(
+                group: .init(callers: 2, executions: 1), pause: "CASE WHEN id < 2 THEN 5 ELSE 0 END")
             async let slow = timed { try await client.run(insert, 0, until: .after(.milliseconds(300))) }
             try await database.waitForSleeping()
             let next = await timed { try await client.run(insert, 7, until: .after(.seconds(2))) }
@@ -148,9 +150,12 @@ private func withItems(
 private func insertItems(
     group: Query<Int64, Int64>.Group, pause: String? = nil
 ) -> Query<Int64, Int64> {
-    let sleep = pause.map { ", LATERAL (SELECT pg_sleep(max(\($0))) FROM unnest($1::bigint[]) AS u(id)) AS pause WHERE pause IS NOT NULL" }
+    let sleep = pause.map {
+        ", LATERAL (SELECT pg_sleep(max(\($0))) FROM unnest($1::bigint[]) AS u(id)) AS pause WHERE pause IS NOT NULL"
+    }
     return Query(
-        statement("INSERT INTO items SELECT new.id FROM unnest($1::bigint[]) AS new(id)\(sleep ?? "") RETURNING id, id * 2"),
+        statement(
+            "INSERT INTO items SELECT new.id FROM unnest($1::bigint[]) AS new(id)\(sleep ?? "") RETURNING id, id * 2"),
         group: group,
         encode: { inputs, parameters in parameters.append(numbers: inputs) },
         decode: { result, inputs throws(DatabaseError) in

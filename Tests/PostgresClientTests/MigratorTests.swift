@@ -19,7 +19,8 @@ import Testing
             #expect(lines == ["applied  one/0001_a.sql", "applied  one/0002_b.sql", "applied  one/0010_c.sql"])
             #expect(try await database.count("SELECT b FROM a") == 1)
             let ledger = try await database.rows(
-                "SELECT history, version, name, encode(checksum, 'escape'), applied_at > now() - interval '1 minute' FROM schema_migrations ORDER BY version")
+                "SELECT history, version, name, encode(checksum, 'escape'), applied_at > now() - interval '1 minute' FROM schema_migrations ORDER BY version"
+            )
             #expect(
                 ledger == [
                     ["one", "1", "0001_a.sql", "CREATE TABLE a (id int);", "true"],
@@ -55,7 +56,9 @@ import Testing
             #expect(status[0].applied == [])
             #expect(status[0].problems == [])
             #expect(!status[0].isUpToDate)
-            #expect(try await database.count("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace") == 0)
+            #expect(
+                try await database.count("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+                    == 0)
         }
     }
 
@@ -82,7 +85,10 @@ import Testing
             try directory.write("0001_a.sql", "CREATE TABLE a ( );")
             try directory.write("0002_b.sql", "CREATE TABLE b ();")
             let (result, _) = await migrate(database, [try directory.history()])
-            #expect(result.failure == ["one/0001_a.sql was edited after it was applied"])
+            #expect(
+                result.failure == [
+                    "one/0001_a.sql was edited after it was applied: restore it, and put the change into a new migration"
+                ])
             #expect(try await !database.has("b"))
             let status = try await Migrator(address: database.address, histories: [try directory.history()]).status()
             #expect(status[0].problems == result.failure)
@@ -129,7 +135,7 @@ import Testing
                 let (result, _) = await migrate(database, [try directory.history(), try other.history("two")])
                 #expect(
                     result.failure == [
-                        "one/0001_a.sql was edited after it was applied",
+                        "one/0001_a.sql was edited after it was applied: restore it, and put the change into a new migration",
                         "one/0002_b.sql is out of order: number 3 is applied already",
                         "two/0001_a.sql was applied and its file is missing",
                     ])
@@ -177,7 +183,8 @@ import Testing
 
     @Test(arguments: [
         "CREATE TABLE a (); COMMIT;", "CREATE TABLE a (); ROLLBACK;", "CREATE TABLE a (); COMMIT; BEGIN;",
-        "CREATE TABLE a (); ROLLBACK; BEGIN; CREATE TABLE b ();", "CREATE TABLE a (); COMMIT AND CHAIN;", "END; START TRANSACTION;",
+        "CREATE TABLE a (); ROLLBACK; BEGIN; CREATE TABLE b ();", "CREATE TABLE a (); COMMIT AND CHAIN;",
+        "END; START TRANSACTION;",
         "CREATE TABLE a (); ABORT;",
     ])
     func `a file that ends its own transaction is refused and not recorded`(sql: String) async throws {
@@ -185,7 +192,10 @@ import Testing
             try directory.write("0001_a.sql", sql)
             try directory.write("0002_c.sql", "CREATE TABLE c ();")
             let (result, _) = await migrate(database, [try directory.history()])
-            #expect(result.failure == ["one/0001_a.sql: ends its own transaction; leave BEGIN, COMMIT and ROLLBACK to migrate"])
+            #expect(
+                result.failure == [
+                    "one/0001_a.sql: ends its own transaction; leave BEGIN, COMMIT and ROLLBACK to migrate"
+                ])
             #expect(try await database.count("SELECT count(*) FROM schema_migrations") == 0)
             #expect(try await !database.has("c"))
         }
@@ -262,7 +272,8 @@ import Testing
                 #expect(lines == ["applied  one/0001_a.sql", "applied  one/0002_b.sql", "applied  two/0001_a.sql"])
                 // The one goes on without the other being asked, and the other's files are neither missing nor ahead.
                 try other.write("0002_b.sql", "CREATE TABLE other_b ();")
-                let status = try await Migrator(address: database.address, histories: [try directory.history()]).status()[0]
+                let status = try await Migrator(address: database.address, histories: [try directory.history()])
+                    .status()[0]
                 #expect(status.isUpToDate)
                 #expect(status.ahead == [])
                 #expect(try await migrate(database, [try other.history("two")]).result.get() == 1)
@@ -273,7 +284,9 @@ import Testing
         }
     }
 
-    @Test func `a table that another session has locked fails the file after three seconds, and nothing of it stays`() async throws {
+    @Test func `a table that another session has locked fails the file after three seconds, and nothing of it stays`()
+        async throws
+    {
         try await withDirectory { directory, database in
             try await database.execute("CREATE TABLE locked (n int)")
             try directory.write("0001_a.sql", "CREATE TABLE a ();")
@@ -295,7 +308,8 @@ import Testing
     @Test func `what one file sets for its session does not reach the next`() async throws {
         try await withDirectory { directory, database in
             // As the head of a dump does.
-            try directory.write("0001_a.sql", "SELECT pg_catalog.set_config('search_path', '', false); CREATE TABLE public.a ();")
+            try directory.write(
+                "0001_a.sql", "SELECT pg_catalog.set_config('search_path', '', false); CREATE TABLE public.a ();")
             try directory.write("0002_b.sql", "CREATE TABLE b ();")
             let (result, _) = await migrate(database, [try directory.history()])
             #expect(try result.get() == 2)
@@ -319,7 +333,8 @@ import Testing
         try await withDirectory { directory, database in
             try directory.write("0001_a.sql", "CREATE TABLE a ();")
             try await database.execute(
-                "CREATE TABLE schema_migrations (history text, version text, name text, checksum text); INSERT INTO schema_migrations VALUES ('one', '1', 'a', 'b')")
+                "CREATE TABLE schema_migrations (history text, version text, name text, checksum text); INSERT INTO schema_migrations VALUES ('one', '1', 'a', 'b')"
+            )
             let (result, _) = await migrate(database, [try directory.history()])
             #expect(result.failure == ["the ledger schema_migrations has another shape than this build expects"])
             #expect(try await !database.has("a"))
@@ -329,7 +344,8 @@ import Testing
 
 @Suite struct MigrationFileTests {
     @Test(arguments: [
-        "1_a.sql", "001_a.sql", "00001_a.sql", "0001.sql", "0001-a.sql", "0001a.sql", "a.sql", "0000_a.sql", "-001_a.sql",
+        "1_a.sql", "001_a.sql", "00001_a.sql", "0001.sql", "0001-a.sql", "0001a.sql", "a.sql", "0000_a.sql",
+        "-001_a.sql",
         "٠٠٠١_a.sql", " 0001_a.sql", ".sql",
     ])
     func `a name without a number of four digits is refused and named`(name: String) throws {
@@ -370,7 +386,8 @@ import Testing
     @Test func `a file that cannot be read is refused and named`() throws {
         let directory = try Directory()
         defer { directory.delete() }
-        try FileManager.default.createDirectory(atPath: directory.path + "/0001_a.sql", withIntermediateDirectories: false)
+        try FileManager.default.createDirectory(
+            atPath: directory.path + "/0001_a.sql", withIntermediateDirectories: false)
         let failure = #expect(throws: MigrationFailure.self) { try directory.history() }
         #expect(failure?.lines.first?.contains("0001_a.sql") == true)
     }
@@ -379,13 +396,16 @@ import Testing
         let directory = try Directory()
         directory.delete()
         let failure = #expect(throws: MigrationFailure.self) { try directory.history() }
-        #expect(failure?.lines == ["cannot read the migrations directory \(directory.path)"])
+        #expect(
+            failure?.lines == ["MIGRATIONS_DIRECTORIES expects readable directories: cannot read \(directory.path)"])
     }
 
     @Test func `other files are left alone`() throws {
         let directory = try Directory()
         defer { directory.delete() }
-        for name in ["README.md", "0001_a.sql~", "0001_a.sql.bak", "0001_a.txt", "sql"] { try directory.write(name, "?") }
+        for name in ["README.md", "0001_a.sql~", "0001_a.sql.bak", "0001_a.txt", "sql"] {
+            try directory.write(name, "?")
+        }
         #expect(try directory.history().migrations == [])
     }
 

@@ -6,19 +6,20 @@ import Testing
 @testable import PostgresClient
 
 @Suite(.timeLimit(.minutes(1))) struct SQLStateTests {
-    @Test(arguments: [
-        ("08000", .connectionBroken), ("08006", .connectionBroken), ("08P01", .connectionBroken),
-        ("57P01", .connectionBroken), ("57P02", .connectionBroken), ("57P03", .connectionBroken),
-        ("57P05", .connectionBroken), ("25006", .connectionBroken),
-        ("57014", .exhausted), ("55P03", .exhausted), ("53000", .exhausted), ("53100", .exhausted),
-        ("53200", .exhausted), ("53300", .exhausted),
-        ("40001", .tryAgain), ("40P01", .tryAgain),
-        ("26000", .prepareAgain),
-        ("22P02", .dataError), ("22021", .dataError), ("23502", .dataError), ("23503", .dataError),
-        ("23505", .dataError), ("23514", .dataError),
-        ("42P01", .bug), ("42703", .bug), ("42501", .bug), ("25P02", .bug), ("21000", .bug), ("XX000", .bug),
-        ("57000", .bug), ("55000", .bug), ("40002", .bug), ("", .bug),
-    ] as [(String, SQLState.Consequence)])
+    @Test(
+        arguments: [
+            ("08000", .connectionBroken), ("08006", .connectionBroken), ("08P01", .connectionBroken),
+            ("57P01", .connectionBroken), ("57P02", .connectionBroken), ("57P03", .connectionBroken),
+            ("57P05", .connectionBroken), ("25006", .connectionBroken),
+            ("57014", .exhausted), ("55P03", .exhausted), ("53000", .exhausted), ("53100", .exhausted),
+            ("53200", .exhausted), ("53300", .exhausted),
+            ("40001", .tryAgain), ("40P01", .tryAgain),
+            ("26000", .prepareAgain),
+            ("22P02", .dataError), ("22021", .dataError), ("23502", .dataError), ("23503", .dataError),
+            ("23505", .dataError), ("23514", .dataError),
+            ("42P01", .bug), ("42703", .bug), ("42501", .bug), ("25P02", .bug), ("21000", .bug), ("XX000", .bug),
+            ("57000", .bug), ("55000", .bug), ("40002", .bug), ("", .bug),
+        ] as [(String, SQLState.Consequence)])
     func `a SQLSTATE has its consequence`(code: String, consequence: SQLState.Consequence) {
         #expect(SQLState(code).consequence == consequence)
     }
