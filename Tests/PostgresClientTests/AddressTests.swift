@@ -68,6 +68,8 @@ import Testing
         "host=db.example,/a", "hostaddr=127.0.0.1", "host=/a hostaddr=192.0.2.1",
         // An empty hostaddr is none: libpq looks the host up.
         "host=db.example hostaddr=''", "host=a.example,b.example hostaddr=,",
+        // A service file can name any host.
+        "service=prod", "service=prod host=/a",
     ])
     func `everything else crosses a network`(text: String) throws {
         #expect(try !DatabaseAddress(connectionString: text).isLocalSocket)

@@ -45,7 +45,9 @@ package struct TestDatabase: Sendable {
     }
 
     fileprivate static func url(_ server: String, database: String) -> String {
-        server.replacing("/postgres?", with: "/\(database)?")
+        let parts = server.split(separator: "?", maxSplits: 1)
+        let withoutName = parts[0].prefix(through: parts[0].lastIndex(of: "/") ?? parts[0].startIndex)
+        return withoutName + database + (parts.count == 2 ? "?" + parts[1] : "")
     }
 
     package static let schemaDirectory = TestEnvironment.projectDirectory.appending(path: "migrations").path
