@@ -84,6 +84,14 @@ package final class KeyRing: Service {
         copy.withLock { copy in copy.map { ContinuousClock.now - $0.confirmed < Self.trust } ?? false }
     }
 
+    /// Returns when keys can be judged, at the latest after `time`.
+    package func waitUntilFresh(for time: Duration) async {
+        let end = ContinuousClock.now + time
+        while !isFresh, ContinuousClock.now < end, !Task.isCancelled {
+            try? await Task.sleep(for: .milliseconds(5))
+        }
+    }
+
     /// Keeps the copy fresh until graceful shutdown or cancellation.
     package func run() async throws {
         await cancelWhenGracefulShutdown { [self] in

@@ -57,7 +57,7 @@ package struct HTTPFront: Service {
         // What the server says below that is said in our own lines.
         var serverLogger = logger
         serverLogger.logLevel = max(logger.logLevel, .notice)
-        application = Application(
+        var application = Application(
             router: router,
             server: HTTPServerBuilder { responder in
                 EventLoopHTTP1Channel(responder: responder, configuration: channelConfiguration)
@@ -68,6 +68,9 @@ package struct HTTPFront: Service {
                     configuration.maximumConnections + Self.connectionsToRefuse, logger: logger)),
             onServerRunning: { channel in await onListening(channel.localAddress?.port ?? configuration.port) },
             logger: serverLogger)
+        // Who finds the port open should not find the keys missing; a database that is down delays nothing for long.
+        application.beforeServerStarts { await keyRing.waitUntilFresh(for: .milliseconds(500)) }
+        self.application = application
     }
 
     /// So many connections above the bound get their `503`; the rest wait in the kernel's queue for their turn.

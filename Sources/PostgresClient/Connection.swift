@@ -62,6 +62,11 @@ package struct DatabaseAddress: Sendable {
     }
 }
 
+extension DatabaseAddress: CustomStringConvertible, CustomReflectable {
+    package var description: String { "DatabaseAddress(secret)" }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}
+
 private func environment(_ name: String) -> String? {
     guard let value = unsafe getenv(name) else { return nil }
     return unsafe String(cString: value)
@@ -227,6 +232,7 @@ package struct Statement: Sendable {
         }
         guard let first = unsafe PQgetResult(pointer) else { throw .connectionBroken }
         var result = unsafe QueryResult(owning: first, statement: statement)
+        try Self.refuseCopy(result)
         // A script answers once a statement; the first failure is the one that counts.
         while true {
             while unsafe PQisBusy(pointer) == 1 {
@@ -239,6 +245,7 @@ package struct Statement: Sendable {
             }
             guard let next = unsafe PQgetResult(pointer) else { break }
             let later = unsafe QueryResult(owning: next, statement: statement)
+            try Self.refuseCopy(later)
             if result.status == PGRES_COMMAND_OK || result.status == PGRES_TUPLES_OK { result = later }
         }
         guard unsafe PQstatus(pointer) == CONNECTION_OK else { throw .connectionBroken }
@@ -254,6 +261,17 @@ package struct Statement: Sendable {
                 state, constraint: result.errorField(CInt(UInt8(ascii: "n"))),
                 message: result.errorField(CInt(UInt8(ascii: "M"))) ?? "",
                 position: result.errorField(CInt(UInt8(ascii: "P"))).flatMap { Int($0) })
+        }
+    }
+
+    /// COPY from or to the client never ends by itself, and leaves the connection of no use for anything else.
+    private static func refuseCopy(_ result: borrowing QueryResult) throws(AttemptFailure) {
+        switch result.status {
+        case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
+            throw .refused(
+                SQLState("0A000"), constraint: nil, message: "COPY from or to the client is not supported",
+                position: nil)
+        default: return
         }
     }
 

@@ -86,7 +86,16 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
     func fail(_ error: DatabaseError) { continuation.resume(throwing: error) }
 
     func carryOut(_ batch: [any Waiter], on connection: inout Connection) -> Outcome {
-        Self.execute(query, for: batch.compactMap { $0 as? Call<Input, Output> }, on: &connection)
+        var calls: [Call] = []
+        for waiter in batch {
+            if let call = waiter as? Call<Input, Output> {
+                calls.append(call)
+            } else {
+                // Two queries of different types have the same statement name.
+                waiter.fail(.undecodable(statement: query.statement.name, column: "type"))
+            }
+        }
+        return Self.execute(query, for: calls, on: &connection)
     }
 
     private func possiblySent() -> Call {

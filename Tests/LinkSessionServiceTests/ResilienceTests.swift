@@ -41,7 +41,7 @@ import Testing
                 let (_, load) = try await Load.creating(on: service.port, clients: 16) { _ in
                     for _ in 0..<5 {
                         try await Task.sleep(for: .milliseconds(600))
-                        try await database.cutConnections()
+                        #expect(try await database.cutConnections() > 0)
                     }
                     try await Task.sleep(for: .milliseconds(600))
                 }
