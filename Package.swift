@@ -84,7 +84,10 @@ let package = Package(
 
         .target(
             name: "TestSupport",
-            dependencies: ["LinkSessions", "PostgresClient", "TokenGenerator", logging, nioCore, nioHTTP1, nioPosix],
+            dependencies: [
+                "LinkSessionRepository", "LinkSessions", "PostgresClient", "TokenGenerator", logging, nioCore, nioHTTP1,
+                nioPosix,
+            ],
             path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "LinkSessionsTests", dependencies: ["LinkSessions"], swiftSettings: settings),
         .testTarget(
@@ -110,7 +113,7 @@ let package = Package(
                 "TokenGenerator", logging, nioCore,
             ], swiftSettings: settings),
         .testTarget(
-            name: "LinkSessionServiceTests", dependencies: ["LinkSessionService", "TestSupport"],
+            name: "LinkSessionServiceTests", dependencies: ["LinkSessionService", "PostgresClient", "TestSupport"],
             swiftSettings: settings),
     ]
 )

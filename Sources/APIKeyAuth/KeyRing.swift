@@ -42,32 +42,43 @@ package final class KeyRing: Service {
     private static let start = ContinuousClock.now
 
     private let repository: APIKeyRepository
+    private let environment: APIKey.Environment
     private let authenticatorDigests: [SHA256Digest]
+    private let uses: KeyUses
     private let logger: Logger
     private let copy = Mutex<Copy?>(nil)
 
-    /// - Parameter authenticatorDigests: of the Authenticator's keys; several, so that they can be rotated.
-    package init(repository: APIKeyRepository, authenticatorDigests: [SHA256Digest], logger: Logger) {
+    /// - Parameters:
+    ///   - environment: keys of another one are unknown.
+    ///   - authenticatorDigests: of the Authenticator's keys; several, so that they can be rotated.
+    ///   - uses: told of every key that is used.
+    package init(
+        repository: APIKeyRepository, environment: APIKey.Environment, authenticatorDigests: [SHA256Digest],
+        uses: KeyUses, logger: Logger
+    ) {
         self.repository = repository
+        self.environment = environment
         self.authenticatorDigests = authenticatorDigests
+        self.uses = uses
         self.logger = logger
     }
 
     /// Whose key it is.
     package func manufacturer(forKey key: String) throws(AuthenticationError) -> ManufacturerCaller {
-        guard let digest = try Self.digest(ofKey: key) else { throw .unauthorized }
+        guard let digest = try digest(ofKey: key) else { throw .unauthorized }
         let now = ContinuousClock.now
         let (found, databaseTime) = try copy.withLock { copy throws(AuthenticationError) in
             guard let copy, now - copy.confirmed < Self.trust else { throw .unavailable }
             return (copy.keys[digest], copy.clockOffset + Self.microseconds(now))
         }
         guard let found, found.expiresAt.map({ $0 > databaseTime }) ?? true else { throw .unauthorized }
+        uses.note(digest)
         return ManufacturerCaller(manufacturer: found.manufacturer, redirectPolicy: found.redirectPolicy)
     }
 
     /// Throws unless it is one of the Authenticator's keys.
     package func checkAuthenticator(key: String) throws(AuthenticationError) {
-        guard let digest = try Self.digest(ofKey: key) else { throw .unauthorized }
+        guard let digest = try digest(ofKey: key) else { throw .unauthorized }
         // All are compared, each in constant time: the time taken tells nothing about which was near.
         let matches = authenticatorDigests.count { $0 == digest }
         guard matches > 0 else { throw .unauthorized }
@@ -75,7 +86,7 @@ package final class KeyRing: Service {
 
     /// Whether the text is a key that somebody could use now: such text must not be repeated anywhere.
     package func isUsable(key: String) -> Bool {
-        guard let digest = try? Self.digest(ofKey: key) else { return false }
+        guard let digest = try? digest(ofKey: key) else { return false }
         return authenticatorDigests.contains(digest) || copy.withLock { $0?.keys[digest] != nil }
     }
 
@@ -144,11 +155,9 @@ package final class KeyRing: Service {
         return seconds * 1_000_000 + attoseconds / 1_000_000_000_000
     }
 
-    /// `nil` for what cannot be a key: keys are 1 to 256 visible ASCII characters.
-    private static func digest(ofKey key: String) throws(AuthenticationError) -> SHA256Digest? {
-        guard (1...256).contains(key.utf8.count), key.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
-            return nil
-        }
+    /// `nil` for what cannot be a key.
+    private func digest(ofKey key: String) throws(AuthenticationError) -> SHA256Digest? {
+        guard APIKey.isWellFormed(key, in: environment) else { return nil }
         do throws(SHA256.Failure) {
             return try SHA256.digest(of: key)
         } catch {

@@ -20,7 +20,8 @@ struct AuthenticatorLinkSessions {
         try keyRing.checkAuthenticator(request)
         let (_, digest) = try context.linkToken()
         let session = try await translatingErrors { () throws(RepositoryError) in
-            try await repository.find(tokenDigest: digest, until: .requestDeadline)
+            try await repository.lookUp(
+                tokenDigest: digest, requestID: context.requestID, until: .requestDeadline)
         }
         guard let session else { throw APIError.linkSessionNotFound }
         return Response(json: session.authenticatorView)
@@ -30,7 +31,8 @@ struct AuthenticatorLinkSessions {
         try keyRing.checkAuthenticator(request)
         let (_, digest) = try context.linkToken()
         let session = try await translatingErrors { () throws(RepositoryError) in
-            try await repository.complete(tokenDigest: digest, until: .requestDeadline)
+            try await repository.complete(
+                tokenDigest: digest, requestID: context.requestID, until: .requestDeadline)
         }
         guard let session else { throw APIError.linkSessionNotFound }
         switch session.status {

@@ -55,7 +55,8 @@ struct ManufacturerLinkSessions {
         let (token, digest) = try context.linkToken()
         let session = try await translatingErrors { () throws(RepositoryError) in
             try await repository.expire(
-                tokenDigest: digest, of: caller.manufacturer.id, until: .requestDeadline)
+                tokenDigest: digest, of: caller.manufacturer.id, requestID: context.requestID,
+                until: .requestDeadline)
         }
         guard let session else { throw APIError.linkSessionNotFound }
         switch session.status {

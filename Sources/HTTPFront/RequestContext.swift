@@ -7,6 +7,8 @@ internal import Synchronization
 struct ServiceRequestContext: RequestContext {
     var coreContext: CoreRequestContextStorage
     let record = RequestRecord()
+    /// Set before any handler sees the request.
+    var requestID = ""
 
     init(source: ApplicationRequestContextSource) {
         coreContext = .init(source: source)

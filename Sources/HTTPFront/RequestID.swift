@@ -2,6 +2,7 @@
 
 internal import APIKeyAuth
 internal import HTTPTypes
+internal import LinkSessions
 
 extension HTTPField.Name {
     // Both literals are tokens of RFC 9110, section 5.6.2: the only thing that the initialiser checks.
@@ -21,7 +22,8 @@ enum RequestID {
     static func accepted(from headers: HTTPFields, keyRing: KeyRing) -> String? {
         let fields = headers[values: .requestID]
         guard fields.count == 1, let id = fields.first, (1...64).contains(id.utf8.count),
-            id.utf8.allSatisfy(isAllowed), !containsTokenLikeRun(id), !keyRing.isUsable(key: id),
+            id.utf8.allSatisfy(isAllowed), !containsTokenLikeRun(id), !APIKey.isMentioned(in: id),
+            !keyRing.isUsable(key: id),
             !headers[values: .apiKey].contains(where: { !$0.isEmpty && id.contains($0) })
         else { return nil }
         return id

@@ -26,6 +26,8 @@ struct RequestMiddleware: RouterMiddleware {
     ) async throws -> Response {
         let start = ContinuousClock.now
         let requestID = RequestID.accepted(from: request.headers, keyRing: keyRing) ?? RequestID.make()
+        var context = context
+        context.requestID = requestID
         var response: Response
         var cause: String?
         let route: String?

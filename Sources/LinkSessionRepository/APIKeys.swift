@@ -31,21 +31,29 @@ package struct APIKeyRepository: Sendable {
     /// Reads one row of one column.
     package func version(until deadline: ContinuousClock.Instant) async throws(RepositoryError) -> AuthenticationVersion
     {
-        try await run(Self.version, until: deadline)
+        try await run(Self.version, (), until: deadline)
     }
 
     /// All keys that are neither revoked nor expired, of enabled manufacturers, and the version that this list has.
     package func usableKeys(
         until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> (version: AuthenticationVersion, keys: [UsableAPIKey]) {
-        try await run(Self.usableKeys, until: deadline)
+        try await run(Self.usableKeys, (), until: deadline)
     }
 
-    private func run<Output>(
-        _ query: Query<Void, Output>, until deadline: ContinuousClock.Instant
+    /// Records that the keys were used now, except where that was recorded in the last five minutes, or the row is
+    /// locked: nobody waits for this.
+    package func recordUse(
+        of digests: [SHA256Digest], until deadline: ContinuousClock.Instant
+    ) async throws(RepositoryError) {
+        try await run(Self.recordUse, digests, until: deadline)
+    }
+
+    private func run<Input, Output>(
+        _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> Output {
         do throws(DatabaseError) {
-            return try await database.run(query, (), until: Deadline(deadline))
+            return try await database.run(query, input, until: Deadline(deadline))
         } catch {
             throw RepositoryError(error)
         }
@@ -94,6 +102,24 @@ extension APIKeyRepository {
             guard let version else { throw .undecodable(statement: "usable_api_keys", column: "version") }
             return [(version, keys)]
         })
+}
+
+extension APIKeyRepository {
+    private static let recordUse = Query<[SHA256Digest], Void>(
+        Statement(
+            "record_use_of_api_keys",
+            """
+            UPDATE api_keys SET last_used_at = date_trunc('second', clock_timestamp())
+            WHERE id IN (
+                SELECT id FROM api_keys
+                WHERE key_hash = ANY ($1::bytea[])
+                  AND (last_used_at IS NULL OR last_used_at <= clock_timestamp() - interval '5 minutes')
+                FOR NO KEY UPDATE SKIP LOCKED)
+            """),
+        encode: { inputs, parameters in
+            for digests in inputs { parameters.append(blobs: digests.map(\.bytes)) }
+        },
+        decode: { _, _ in [()] })
 }
 
 extension Row {

@@ -1,4 +1,4 @@
-// Every statement on the table link_sessions.
+// Every statement of the service on the tables link_sessions and link_session_events.
 
 package import LinkSessions
 package import PostgresClient
@@ -27,23 +27,38 @@ package struct LinkSessionRepository: Sendable {
         try await run(Self.find, tokenDigest, until: deadline)
     }
 
-    /// Expires an open session now; a completed or expired one stays as it is.
+    /// The same for the Authenticator, whose first look is recorded as an event.
+    package func lookUp(
+        tokenDigest: SHA256Digest, requestID: String, until deadline: ContinuousClock.Instant
+    ) async throws(RepositoryError) -> LinkSession? {
+        do throws(DatabaseError) {
+            return try await database.run(Self.lookUp, (tokenDigest, requestID), until: Deadline(deadline))
+        } catch .refused(_, constraint: "link_session_events_link_session_fkey") {
+            // Deleted for its age or its user's wish, between the look and its record.
+            return nil
+        } catch {
+            throw RepositoryError(error)
+        }
+    }
+
+    /// Expires an open session now, which is recorded as an event; a completed or expired one stays as it is.
     ///
     /// - Returns: the session as it is afterwards; `nil` where this manufacturer has none of that digest.
     package func expire(
-        tokenDigest: SHA256Digest, of manufacturer: Manufacturer.ID, until deadline: ContinuousClock.Instant
+        tokenDigest: SHA256Digest, of manufacturer: Manufacturer.ID, requestID: String,
+        until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
-        try await run(Self.expire, (tokenDigest, manufacturer), until: deadline)
+        try await run(Self.expire, (tokenDigest, manufacturer, requestID), until: deadline)
     }
 
-    /// Completes an open session now; a completed or expired one stays as it is. Of any number of racing calls one
-    /// sets `completed_at`, and all get the same answer.
+    /// Completes an open session now; a completed one stays as it is, and so does an expired one, which is recorded
+    /// as an event. Of any number of racing calls one sets `completed_at`, and all get the same answer.
     ///
     /// - Returns: the session as it is afterwards; `nil` where there is none of that digest.
     package func complete(
-        tokenDigest: SHA256Digest, until deadline: ContinuousClock.Instant
+        tokenDigest: SHA256Digest, requestID: String, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
-        try await run(Self.complete, tokenDigest, until: deadline)
+        try await run(Self.complete, (tokenDigest, requestID), until: deadline)
     }
 
     private func run<Input, Output>(
@@ -73,7 +88,7 @@ extension LinkSessionRepository {
         statementForResend: Statement(
             "create_link_sessions_again",
             """
-            \(insert) ON CONFLICT (token_hash) DO UPDATE SET token_hash = excluded.token_hash
+            \(insert) ON CONFLICT (token_hash) DO UPDATE SET completed_at = link_sessions.completed_at
             RETURNING token_hash, created_at, expires_at
             """),
         group: .init(callers: 256, executions: 1),
@@ -113,46 +128,87 @@ extension LinkSessionRepository {
         encode: { digests, parameters in for digest in digests { parameters.append(digest.bytes) } },
         decode: decodeOne)
 
-    private static let expire = Query<(SHA256Digest, Manufacturer.ID), LinkSession?>(
+    private static let lookUp = Query<(SHA256Digest, String), LinkSession?>(
+        Statement(
+            "look_up_link_session",
+            """
+            WITH s AS (
+                SELECT * FROM link_sessions WHERE token_hash = $1::bytea
+            ), event AS (
+                INSERT INTO link_session_events (token_hash, event, request_id)
+                SELECT token_hash, 'looked_up', $2::text FROM s
+                WHERE NOT EXISTS (
+                    SELECT FROM link_session_events e WHERE e.token_hash = s.token_hash AND e.event = 'looked_up')
+                ON CONFLICT DO NOTHING
+            )
+            SELECT \(columns()) FROM s JOIN manufacturers m ON m.id = s.manufacturer_id
+            """),
+        encode: encode, decode: decodeOne)
+
+    private static let expire = Query<(SHA256Digest, Manufacturer.ID, String), LinkSession?>(
         Statement(
             "expire_link_session",
-            transition(set: "expires_at", where: "s.token_hash = $1::bytea AND s.manufacturer_id = $2::bigint")),
+            transition(
+                set: "expires_at", where: "s.token_hash = $1::bytea AND s.manufacturer_id = $3::bigint",
+                event: "'expired_early', NULL", when: "EXISTS (SELECT FROM changed)")),
         encode: { inputs, parameters in
-            for (digest, manufacturer) in inputs {
-                parameters.append(digest.bytes)
+            for (digest, manufacturer, requestID) in inputs {
+                encode([(digest, requestID)], &parameters)
                 parameters.append(manufacturer.number)
             }
         },
         decode: decodeOne)
 
-    private static let complete = Query<SHA256Digest, LinkSession?>(
+    private static let complete = Query<(SHA256Digest, String), LinkSession?>(
         Statement(
-            "complete_link_session", transition(set: "completed_at", where: "s.token_hash = $1::bytea")),
-        encode: { digests, parameters in for digest in digests { parameters.append(digest.bytes) } },
-        decode: decodeOne)
+            "complete_link_session",
+            transition(
+                set: "completed_at", where: "s.token_hash = $1::bytea",
+                event: "'completion_refused', 'expired'",
+                when: "s.completed_at IS NULL AND NOT EXISTS (SELECT FROM changed)")),
+        encode: encode, decode: decodeOne)
+
+    /// `$1` and `$2` of the three above.
+    @Sendable private static func encode(_ inputs: [(SHA256Digest, String)], _ parameters: inout Parameters) {
+        for (digest, requestID) in inputs {
+            parameters.append(digest.bytes)
+            parameters.append(requestID)
+        }
+    }
 
     /// Sets a time of an open session to now, cut to the second; a clock that stepped back does not count.
     ///
     /// A plain UPDATE would judge a row that it had to wait for by the time before the wait, unless the other
     /// transaction changed it.
-    private static func transition(set column: String, where condition: String) -> String {
+    ///
+    /// - Parameter event: its kind and reason, recorded under the condition; at most 100 a session, so that a caller
+    ///   who tries again for ever fills no disk.
+    private static func transition(
+        set column: String, where condition: String, event: String, when eventCondition: String
+    ) -> String {
         """
         WITH s AS MATERIALIZED (
-            SELECT * FROM link_sessions s WHERE \(condition) FOR UPDATE
+            SELECT * FROM link_sessions s WHERE \(condition) FOR NO KEY UPDATE
         ), changed AS (
             UPDATE link_sessions t
             SET \(column) = greatest(s.created_at, date_trunc('second', clock_timestamp()))
             FROM s
             WHERE t.token_hash = s.token_hash AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
             RETURNING t.\(column)
+        ), event AS (
+            INSERT INTO link_session_events (token_hash, event, reason, request_id)
+            SELECT s.token_hash, \(event), $2::text FROM s
+            WHERE \(eventCondition)
+              AND (SELECT count(*) FROM link_session_events e WHERE e.token_hash = s.token_hash) < 100
+            ON CONFLICT DO NOTHING
         )
         SELECT \(columns(changed: column)) FROM s JOIN manufacturers m ON m.id = s.manufacturer_id
         LEFT JOIN changed ON true
         """
     }
 
-    /// The one column list, in the order of `decodeOne`.
-    private static func columns(changed: String? = nil) -> String {
+    /// The one column list, in the order of ``Row/linkSession()``.
+    static func columns(changed: String? = nil) -> String {
         func column(_ name: String) -> String { name == changed ? "coalesce(changed.\(name), s.\(name))" : "s.\(name)" }
         return """
             m.id, m.name, m.brand, s.user_id, s.redirect_url, s.language, s.created_at, \(column("expires_at")), \
@@ -160,26 +216,29 @@ extension LinkSessionRepository {
             """
     }
 
-    /// The one row initialiser. No row: `nil`.
+    /// No row: `nil`.
     private static func decodeOne<Input>(
         _ result: borrowing QueryResult, _: [Input]
     ) throws(DatabaseError) -> [LinkSession?] {
-        let sessions = try result.map { (row) throws(DatabaseError) in
-            LinkSession(
-                manufacturer: try row.manufacturer(at: 0),
-                userID: try row.parse(3, ManufacturerUserID.init),
-                redirectURL: try row.parse(4, RedirectURL.init),
-                language: try row.parse(5, Language.init),
-                createdAt: try row.unixSeconds(6),
-                expiresAt: try row.unixSeconds(7),
-                completedAt: try row.optionalUnixSeconds(8),
-                isPastExpiry: try row.bool(9))
-        }
+        let sessions = try result.map { (row) throws(DatabaseError) in try row.linkSession() }
         return [sessions.first]
     }
 }
 
 extension Row {
+    /// The one row initialiser, from the columns of ``LinkSessionRepository/columns(changed:)``.
+    func linkSession() throws(DatabaseError) -> LinkSession {
+        LinkSession(
+            manufacturer: try manufacturer(at: 0),
+            userID: try parse(3, ManufacturerUserID.init),
+            redirectURL: try parse(4, RedirectURL.init),
+            language: try parse(5, Language.init),
+            createdAt: try unixSeconds(6),
+            expiresAt: try unixSeconds(7),
+            completedAt: try optionalUnixSeconds(8),
+            isPastExpiry: try bool(9))
+    }
+
     func digest(_ column: Int) throws(DatabaseError) -> SHA256Digest {
         guard let digest = SHA256Digest(bytes: try blob(column)) else { throw mismatch(column) }
         return digest

@@ -124,6 +124,14 @@ struct Settings {
     private static let digestOfNothing = SHA256Digest(
         hex: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 
+    /// Which API keys are made and accepted.
+    var keyEnvironment: APIKey.Environment { isProduction ? .live : .test }
+
+    /// How old a link session gets.
+    var retentionDays: Int {
+        get throws(Problem) { try integer("retention.days", 1...36_500) }
+    }
+
     var logLevel: Logger.Level {
         get throws(Problem) {
             let expectation = "trace, debug, info, notice, warning, error or critical"

@@ -18,14 +18,16 @@ struct LinkSessionService: AsyncParsableCommand {
             PUBLIC_BASE_URL                what every link_url starts with (required by serve)
             HTTP_HOST, HTTP_PORT           where to listen
             DATABASE_CONNECTIONS           connections for requests, 1 to 100; one more is for the service itself
-            MIGRATIONS_DIRECTORIES         comma-separated; the first is the product's own schema
+            MIGRATIONS_DIRECTORIES         comma-separated; the first is the product's own schema, \
+            the last the one that admin writes to
+            RETENTION_DAYS                 older link sessions are deleted (serve, purge)
             LOG_LEVEL, LOG_FORMAT          trace to critical; text or json
             SHUTDOWN_DELAY_SECONDS         after SIGTERM: /health/ready says no, all else goes on, for so long
             SHUTDOWN_GRACE_SECONDS         after SIGTERM: the program ends at the latest then
 
             Make a digest with: printf %s "$KEY" | sha256sum
             """,
-        subcommands: [Serve.self, Migrate.self, Healthcheck.self],
+        subcommands: [Serve.self, Migrate.self, Purge.self, Admin.self, Healthcheck.self],
         defaultSubcommand: Serve.self)
 }
 
@@ -49,7 +51,7 @@ func fail(_ lines: String...) -> ExitCode {
     fail(lines)
 }
 
-func fail(_ lines: [String]) -> ExitCode {
+func fail(_ lines: [String], code: Int32 = 1) -> ExitCode {
     for line in lines { printToStandardError("link-session-service: \(line)") }
-    return ExitCode(1)
+    return ExitCode(code)
 }

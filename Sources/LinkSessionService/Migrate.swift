@@ -1,6 +1,7 @@
 // link-session-service migrate
 
 internal import ArgumentParser
+internal import LinkSessionRepository
 internal import LinkSessions
 internal import PostgresClient
 internal import TokenGenerator
@@ -45,8 +46,20 @@ struct Migrate: AsyncParsableCommand {
     }
 }
 
+/// Throws where a history is behind, edited or out of order.
+func requireUpToDate(_ statuses: [MigrationStatus]) throws(MigrationFailure) {
+    let lines = statuses.flatMap { status in
+        status.problems.isEmpty
+            ? status.pending.map {
+                "the database lacks the migration \(status.history)/\($0): run link-session-service migrate"
+            } : status.problems
+    }
+    if !lines.isEmpty { throw MigrationFailure(lines: lines) }
+}
+
 extension MigrationHistory {
-    /// The first directory is the product's own schema; the others are a deployment's, known by their last part.
+    /// The first directory is the product's own schema; the others are a deployment's, known by their last part, whose
+    /// migrations may change rows and no tables.
     static func all(_ directories: [String]) throws(MigrationFailure) -> [MigrationHistory] {
         var histories: [MigrationHistory] = []
         for (index, directory) in directories.enumerated() {
@@ -55,7 +68,9 @@ extension MigrationHistory {
                 throw MigrationFailure("MIGRATIONS_DIRECTORIES names two directories for the history \(name)")
             }
             histories.append(
-                try MigrationHistory(name: name, directory: directory) { try SHA256.digest(of: $0).bytes })
+                try MigrationHistory(
+                    name: name, role: index == 0 ? nil : DatabaseRole.operator.rawValue, directory: directory
+                ) { try SHA256.digest(of: $0).bytes })
         }
         return histories
     }

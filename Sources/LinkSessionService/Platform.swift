@@ -16,17 +16,23 @@
 /// Now, as RFC 3339 in UTC with milliseconds.
 func timestampNow() -> String {
     let milliseconds = Int((Date().timeIntervalSince1970 * 1000).rounded(.down))
-    var seconds = time_t(milliseconds / 1000)
+    return timestamp(unixSeconds: milliseconds / 1000).dropLast() + "." + padded(milliseconds % 1000, 3) + "Z"
+}
+
+/// RFC 3339 in UTC.
+func timestamp(unixSeconds: Int) -> String {
+    var seconds = time_t(unixSeconds)
     var parts = tm()
     gmtime_r(&seconds, &parts)
-    func padded(_ number: Int, _ width: Int) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
-    }
     let date = [(Int(parts.tm_year) + 1900, 4), (Int(parts.tm_mon) + 1, 2), (Int(parts.tm_mday), 2)]
     let time = [Int(parts.tm_hour), Int(parts.tm_min), Int(parts.tm_sec)]
     return date.map(padded).joined(separator: "-") + "T" + time.map { padded($0, 2) }.joined(separator: ":")
-        + "." + padded(milliseconds % 1000, 3) + "Z"
+        + "Z"
+}
+
+private func padded(_ number: Int, _ width: Int) -> String {
+    let digits = String(number)
+    return String(repeating: "0", count: max(0, width - digits.count)) + digits
 }
 
 /// How many bytes were written, or -1 with `errno`.
@@ -37,6 +43,93 @@ func writeToStandardOutput(_ bytes: UnsafeRawBufferPointer) -> Int {
 func printToStandardError(_ line: String) {
     let bytes = Array((line + "\n").utf8)
     _ = write(STDERR_FILENO, bytes, bytes.count)
+}
+
+/// The system's name of who runs the program; letters, digits, dots, hyphens and underscores of it.
+func userName() -> String {
+    let name = getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) } ?? ""
+    let allowed = name.filter { $0.isASCII && ($0.isLetter || $0.isNumber || ".-_".contains($0)) }
+    return allowed.isEmpty ? "unknown" : allowed
+}
+
+/// Standard input to its end, or `nil` where it is longer than that.
+func readStandardInput(atMost limit: Int) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    while bytes.count <= limit {
+        var piece = [UInt8](repeating: 0, count: 4096)
+        let count = read(STDIN_FILENO, &piece, piece.count)
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else { return bytes }
+        bytes += piece[..<count]
+    }
+    return nil
+}
+
+var standardInputIsTerminal: Bool { isatty(STDIN_FILENO) == 1 }
+
+/// Writes a file in one step under the lowest free number of a directory: it is there whole or not at all.
+///
+/// Callers at the same time take turns.
+///
+/// - Parameter name: makes the file's name from its directory's.
+/// - Returns: the new file's name. Throws the system's error as a sentence.
+func writeNew(
+    _ text: String, in directory: String, name: ([String]) throws(SystemProblem) -> String
+) throws(SystemProblem) -> String {
+    let directoryDescriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+    guard directoryDescriptor >= 0 else { throw SystemProblem("cannot open the directory \(directory)") }
+    defer { close(directoryDescriptor) }
+    // Ends with the descriptor.
+    guard lock(directoryDescriptor) else { throw SystemProblem("cannot lock the directory \(directory)") }
+    guard let names = try? FileManager.default.contentsOfDirectory(atPath: directory) else {
+        throw SystemProblem("cannot read the directory \(directory)")
+    }
+    let name = try name(names)
+    // Not a name that a migration has: what a crash leaves behind is no migration.
+    let draft = ".\(name).draft"
+    let descriptor = openat(directoryDescriptor, draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw SystemProblem("cannot write \(directory)/\(name)") }
+    defer { unlinkat(directoryDescriptor, draft, 0) }
+    defer { close(descriptor) }
+    guard writeAll(Array(text.utf8), to: descriptor), fsync(descriptor) == 0 else {
+        throw SystemProblem("cannot write \(directory)/\(name)")
+    }
+    guard linkat(directoryDescriptor, draft, directoryDescriptor, name, 0) == 0 else {
+        throw SystemProblem("cannot write \(directory)/\(name)")
+    }
+    fsync(directoryDescriptor)
+    return name
+}
+
+func removeFile(_ path: String) { unlink(path) }
+
+struct SystemProblem: Error {
+    let line: String
+
+    /// Adds what `errno` says.
+    init(_ what: String) { line = "\(what): \(String(cString: strerror(errno)))" }
+
+    init(line: String) { self.line = line }
+}
+
+private func lock(_ descriptor: CInt) -> Bool {
+    for _ in 0..<100 {
+        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
+        guard errno == EWOULDBLOCK || errno == EINTR else { return false }
+        usleep(50_000)
+    }
+    return false
+}
+
+func writeAll(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
+    var rest = bytes[...]
+    while !rest.isEmpty {
+        let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+        if count < 0, errno == EINTR { continue }
+        guard count > 0 else { return false }
+        rest = rest.dropFirst(count)
+    }
+    return true
 }
 
 /// Lets the process open as many descriptors as the system allows it, and returns how many that is.

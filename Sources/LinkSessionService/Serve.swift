@@ -48,6 +48,7 @@ struct Serve: AsyncParsableCommand {
         let address = try settings.database
         let connections = try settings.databaseConnections
         let digests = try settings.authenticatorDigests
+        let retentionDays = try settings.retentionDays
         let delay = try settings.shutdownDelay
         let grace = try settings.shutdownGrace
         let port = try settings.httpPort
@@ -76,8 +77,14 @@ struct Serve: AsyncParsableCommand {
         let backgroundDatabase = try DatabaseClient(
             address: address, applicationName: "link-session-service background", connections: 1, waitingLimit: 64,
             logger: logger)
+        // Deleting old rows and recording the use of keys may wait for locks: keys and health must not.
+        let maintenanceDatabase = try DatabaseClient(
+            address: address, applicationName: "link-session-service maintenance", connections: 1, waitingLimit: 64,
+            logger: logger)
+        let keyUses = KeyUses(repository: APIKeyRepository(database: maintenanceDatabase), logger: logger)
         let keyRing = KeyRing(
-            repository: APIKeyRepository(database: backgroundDatabase), authenticatorDigests: digests, logger: logger)
+            repository: APIKeyRepository(database: backgroundDatabase), environment: settings.keyEnvironment,
+            authenticatorDigests: digests, uses: keyUses, logger: logger)
         let readiness = Readiness {
             await databaseChecks(schema: schema, database: backgroundDatabase)
         } ownChecks: {
@@ -103,7 +110,12 @@ struct Serve: AsyncParsableCommand {
         let group = ServiceGroup(
             configuration: .init(
                 services: [
-                    .init(service: backgroundDatabase), .init(service: database), .init(service: keyRing),
+                    .init(service: maintenanceDatabase), .init(service: backgroundDatabase), .init(service: database),
+                    .init(service: keyUses), .init(service: keyRing),
+                    .init(
+                        service: Retention(
+                            days: retentionDays, repository: RetentionRepository(database: maintenanceDatabase),
+                            logger: logger)),
                     .init(service: front), .init(service: Drain(readiness: readiness, delay: delay, logger: logger)),
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "lifecycle", factory: quiet)))
         do {
@@ -159,19 +171,15 @@ extension HealthCheck {
 private func checkSchema(
     _ schema: MigrationHistory, at address: DatabaseAddress, _ logger: Logger
 ) async throws(MigrationFailure) {
-    let status: MigrationStatus?
+    let statuses: [MigrationStatus]
     do throws(MigrationFailure) {
-        status = try await Migrator(address: address, histories: [schema]).status().first
+        statuses = try await Migrator(address: address, histories: [schema]).status()
     } catch {
         logger.warning(
             "starting without a database", metadata: ["cause": "\(error.lines.joined(separator: "; "))"])
         return
     }
-    guard let status, !status.isUpToDate else { return }
-    throw MigrationFailure(
-        lines: status.problems.isEmpty
-            ? status.pending.map { "the database lacks the migration \($0): run link-session-service migrate" }
-            : status.problems)
+    try requireUpToDate(statuses)
 }
 
 /// Between SIGTERM and the end of listening: a load balancer needs time to notice.
@@ -205,4 +213,4 @@ private func watchSignals(grace: Int, _ logger: Logger, _ output: LogOutput) asy
 }
 
 /// The lifecycle library's own lines would name every service at debug level.
-@Sendable private func quiet(_: String) -> any LogHandler { SwiftLogNoOpLogHandler() }
+@Sendable func quiet(_: String) -> any LogHandler { SwiftLogNoOpLogHandler() }

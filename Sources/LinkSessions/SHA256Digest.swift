@@ -52,6 +52,11 @@ package struct SHA256Digest: Sendable, Hashable {
         return bytes
     }
 
+    /// 64 lower-case hexadecimal digits.
+    package var hex: String {
+        bytes.map { ($0 < 0x10 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+
     package static func == (left: Self, right: Self) -> Bool {
         (left.words.0 ^ right.words.0) | (left.words.1 ^ right.words.1) | (left.words.2 ^ right.words.2)
             | (left.words.3 ^ right.words.3) == 0

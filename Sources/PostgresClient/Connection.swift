@@ -179,6 +179,48 @@ package struct Statement: Sendable {
         }
     }
 
+    /// Answers one input outside the waiting line.
+    package mutating func run<Input, Output>(
+        _ query: Query<Input, Output>, _ input: Input, until deadline: Deadline
+    ) throws(ScriptFailure) -> Output {
+        var parameters = Parameters()
+        query.encode([input], &parameters)
+        let result = try execute(query.statement, parameters, until: deadline)
+        do {
+            guard let output = try query.decode(result, [input]).first else { throw ScriptFailure.unexpectedResult }
+            return output
+        } catch {
+            throw .unexpectedResult
+        }
+    }
+
+    /// Connects on a thread of its own and runs `body` there, since libpq may block.
+    ///
+    /// - Parameters:
+    ///   - settings: as for ``open(to:applicationName:settings:)``.
+    ///   - failure: what a caller gets that could not be connected.
+    package static func onThread<Value: Sendable, Failure: Error>(
+        to address: DatabaseAddress, applicationName: String, settings: String,
+        _ body: @escaping @Sendable (inout Connection) throws(Failure) -> Value,
+        cannotConnect failure: @escaping @Sendable (ConnectFailure) -> Failure
+    ) async throws(Failure) -> Value {
+        let result: Result<Value, Failure> = await withCheckedContinuation { continuation in
+            let started = startThread {
+                do throws(ConnectFailure) {
+                    var connection = try open(to: address, applicationName: applicationName, settings: settings)
+                    continuation.resume(returning: Result { () throws(Failure) in try body(&connection) })
+                } catch {
+                    continuation.resume(returning: .failure(failure(error)))
+                }
+            }
+            if !started {
+                continuation.resume(
+                    returning: .failure(failure(ConnectFailure(message: "the system gives no more threads"))))
+            }
+        }
+        return try result.get()
+    }
+
     private mutating func prepare(
         _ statement: Statement, until deadline: inout Deadline, whenPast: () -> Deadline?
     ) throws(AttemptFailure) {
@@ -292,6 +334,13 @@ package struct ScriptFailure: Error {
     package let message: String
     /// Where in the text, in characters from 1, PostgreSQL found the fault.
     package let position: Int?
+
+    private init(message: String) {
+        (sqlState, self.message, position) = (nil, message, nil)
+    }
+
+    static let unexpectedResult = ScriptFailure(
+        message: "the database's answer has another shape than this build expects")
 
     init(_ failure: AttemptFailure) {
         switch failure {

@@ -25,11 +25,14 @@ package struct Migration: Sendable, Equatable {
 /// A directory of migrations. Each has a history of its own in the ledger and numbers on its own.
 package struct MigrationHistory: Sendable {
     package let name: String
+    /// The role that its migrations run as, an SQL identifier; `nil` for whoever migrates.
+    package let role: String?
     /// In ascending order of their versions.
     package let migrations: [Migration]
 
-    package init(name: String, migrations: [Migration]) {
+    package init(name: String, role: String? = nil, migrations: [Migration]) {
         self.name = name
+        self.role = role
         self.migrations = migrations
     }
 
@@ -40,7 +43,7 @@ package struct MigrationHistory: Sendable {
     /// - Throws: ``MigrationFailure`` where the directory or a file cannot be read, a file's name has no number,
     ///   or two have the same.
     package init(
-        name: String, directory: String, checksum: ([UInt8]) throws -> [UInt8]
+        name: String, role: String? = nil, directory: String, checksum: ([UInt8]) throws -> [UInt8]
     ) throws(MigrationFailure) {
         let files: [String]
         do {
@@ -65,7 +68,7 @@ package struct MigrationHistory: Sendable {
             }
             migrations.append(Migration(version: version, name: file, sql: sql, checksum: digest))
         }
-        self.init(name: name, migrations: migrations)
+        self.init(name: name, role: role, migrations: migrations)
     }
 }
 

@@ -25,7 +25,7 @@ package struct Migrator: Sendable {
             for (history, status) in zip(histories, statuses) {
                 for name in status.ahead { report("ahead    \(history.name)/\(name)") }
                 for migration in history.migrations where status.pending.contains(migration.name) {
-                    try Self.apply(migration, of: history.name, &connection)
+                    try Self.apply(migration, of: history, &connection)
                     report("applied  \(history.name)/\(migration.name)")
                     count += 1
                 }
@@ -139,10 +139,11 @@ extension Migrator {
     }
 
     private static func apply(
-        _ migration: Migration, of history: String, _ connection: inout Connection
+        _ migration: Migration, of history: MigrationHistory, _ connection: inout Connection
     ) throws(MigrationFailure) {
-        let label = "\(history)/\(migration.name)"
+        let label = "\(history.name)/\(migration.name)"
         try run("BEGIN", what: label, &connection)
+        if let role = history.role { try run("SET LOCAL ROLE \(role)", what: label, &connection) }
         let transaction = try transactionID(label, &connection)
         do throws(ScriptFailure) {
             _ = try connection.execute(script: migration.sql, until: .after(longest))
@@ -156,7 +157,7 @@ extension Migrator {
         // What a file sets for itself (a role, a search path) is not for the ledger and not for the next file.
         try run("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; \(settings)", what: label, &connection)
         var parameters = Parameters()
-        parameters.append(history)
+        parameters.append(history.name)
         parameters.append(Int64(migration.version))
         parameters.append(migration.name)
         parameters.append(migration.checksum)
@@ -214,27 +215,11 @@ extension Migrator {
             "\(what):\(place) \(error.message)\(error.sqlState.map { " (SQLSTATE \($0))" } ?? "")")
     }
 
-    /// Connects on a thread of its own and runs `body` there: libpq may block.
     private func onThread<Value: Sendable>(
         _ body: @escaping @Sendable (inout Connection) throws(MigrationFailure) -> Value
     ) async throws(MigrationFailure) -> Value {
-        let result: Result<Value, MigrationFailure> = await withCheckedContinuation { continuation in
-            let started = startThread { [address] in
-                do throws(Connection.ConnectFailure) {
-                    var connection = try Connection.open(
-                        to: address, applicationName: "link-session-migrate",
-                        settings: Self.settings)
-                    continuation.resume(
-                        returning: Result { () throws(MigrationFailure) in try body(&connection) })
-                } catch {
-                    continuation.resume(
-                        returning: .failure(MigrationFailure("cannot connect to the database: \(error.message)")))
-                }
-            }
-            if !started {
-                continuation.resume(returning: .failure(MigrationFailure("the system gives no more threads")))
-            }
-        }
-        return try result.get()
+        try await Connection.onThread(
+            to: address, applicationName: "link-session-migrate", settings: Self.settings, body
+        ) { MigrationFailure("cannot connect to the database: \($0.message)") }
     }
 }

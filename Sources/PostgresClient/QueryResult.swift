@@ -82,6 +82,10 @@ internal import CLibpq
         try require(column, try integer(column, ofType: 20, Int64.self))
     }
 
+    package func optionalInt64(_ column: Int) throws(DatabaseError) -> Int64? {
+        try integer(column, ofType: 20, Int64.self)
+    }
+
     package func int32(_ column: Int) throws(DatabaseError) -> Int32 {
         try require(column, try integer(column, ofType: 23, Int32.self))
     }

@@ -1,9 +1,9 @@
-// Link tokens from OpenSSL's CSPRNG.
+// Link tokens and API keys from OpenSSL's CSPRNG.
 
 internal import COpenSSL
 package import LinkSessions
 
-/// Makes link tokens.
+/// Makes link tokens and API keys.
 ///
 /// A value, so that a test can pass a generator that fails.
 package struct TokenGenerator: Sendable {
@@ -35,5 +35,9 @@ package struct TokenGenerator: Sendable {
     /// A new token of 256 random bits.
     package func makeToken() throws(RandomnessUnavailable) -> LinkToken {
         LinkToken(words: try randomWords())
+    }
+    /// A new key of 256 random bits.
+    package func makeAPIKey(for environment: APIKey.Environment) throws(RandomnessUnavailable) -> APIKey {
+        APIKey(for: environment, words: try randomWords())
     }
 }

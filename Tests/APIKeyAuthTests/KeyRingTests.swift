@@ -335,10 +335,11 @@ import Testing
 }
 
 private func makeKeyRing(_ client: DatabaseClient, authenticatorKeys: [String] = [TestKeys.authenticator]) -> KeyRing {
-    KeyRing(
-        repository: APIKeyRepository(database: client),
+    let logger = Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() }
+    return KeyRing(
+        repository: APIKeyRepository(database: client), environment: .test,
         authenticatorDigests: authenticatorKeys.compactMap { SHA256Digest(hex: TestKeys.digest($0)) },
-        logger: Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() })
+        uses: KeyUses(repository: APIKeyRepository(database: client), logger: logger), logger: logger)
 }
 
 /// A ring that runs against a database which may be there or not.

@@ -3,6 +3,7 @@
 import APIKeyAuth
 import HTTPFront
 import LinkSessionRepository
+import LinkSessions
 import Logging
 import PostgresClient
 import Synchronization
@@ -63,7 +64,8 @@ import TokenGenerator
         let client = try DatabaseClient(
             address: try database.address, applicationName: "tests", connections: 2, waitingLimit: 64, logger: logger)
         let keyRing = KeyRing(
-            repository: APIKeyRepository(database: client), authenticatorDigests: [], logger: logger)
+            repository: APIKeyRepository(database: client), environment: .test, authenticatorDigests: [],
+            uses: KeyUses(repository: APIKeyRepository(database: client), logger: logger), logger: logger)
         let (ports, listening) = AsyncStream.makeStream(of: Int.self)
         let front = HTTPFront(
             configuration: .init(

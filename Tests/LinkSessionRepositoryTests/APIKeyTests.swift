@@ -163,6 +163,46 @@ import TokenGenerator
         }
     }
 
+    @Test func `the use of a key is recorded at most once in five minutes, for no other key, and raises no version`()
+        async throws
+    {
+        try await Storage.with { storage in
+            let acme = try SHA256.digest(of: TestKeys.acme)
+            let before = try await storage.keys.version(until: soon).number
+            func lastUsed() async throws -> [[String?]] {
+                try await storage.database.rows(
+                    """
+                    SELECT extract(epoch FROM now() - k.last_used_at)::int FROM api_keys k
+                    JOIN manufacturers m ON m.id = k.manufacturer_id ORDER BY m.name
+                    """)
+            }
+            for (age, expected) in [(nil, "0"), ("4 minutes 58 seconds", "298"), ("5 minutes", "0")] {
+                if let age {
+                    try await storage.database.execute(
+                        "UPDATE api_keys SET last_used_at = date_trunc('second', now()) - interval '\(age)' WHERE key_hash = \(acme.sql)"
+                    )
+                }
+                try await storage.keys.recordUse(of: [acme, makeDigest()], until: soon)
+                let ages = try await lastUsed()
+                #expect(ages.dropFirst().allSatisfy { $0 == [nil] })
+                let recorded = try #require(ages[0][0].flatMap { Int($0) })
+                #expect((0...2).contains(recorded - (Int(expected) ?? -1)), "\(age ?? "never"): \(recorded)")
+            }
+            #expect(try await storage.keys.version(until: soon).number == before)
+        }
+    }
+
+    @Test func `recording the use of a key does not wait for whoever has locked it`() async throws {
+        try await Storage.with { storage in
+            let lock = try OpenTransaction(in: storage.database, "SELECT FROM api_keys FOR UPDATE")
+            let start = ContinuousClock.now
+            try await storage.keys.recordUse(of: [try SHA256.digest(of: TestKeys.acme)], until: soon)
+            #expect(ContinuousClock.now - start < .milliseconds(500))
+            try lock.end("ROLLBACK")
+            #expect(try await storage.database.count("SELECT count(last_used_at) FROM api_keys") == 0)
+        }
+    }
+
     @Test func `an empty version table is a bug`() async throws {
         try await Storage.with { storage in
             try await storage.database.execute("DELETE FROM authentication_version")

@@ -95,8 +95,10 @@ import TokenGenerator
             _ = try await storage.created()
             let unknown = try makeDigest()
             #expect(try await storage.sessions.find(tokenDigest: unknown, until: soon) == nil)
-            #expect(try await storage.sessions.expire(tokenDigest: unknown, of: storage.acme.id, until: soon) == nil)
-            #expect(try await storage.sessions.complete(tokenDigest: unknown, until: soon) == nil)
+            #expect(
+                try await storage.sessions.expire(
+                    tokenDigest: unknown, of: storage.acme.id, requestID: "test", until: soon) == nil)
+            #expect(try await storage.sessions.complete(tokenDigest: unknown, requestID: "test", until: soon) == nil)
         }
     }
 
@@ -205,7 +207,8 @@ import TokenGenerator
         try await Storage.with { storage in
             let digest = try await storage.created()
             let before = try await storage.now()
-            let completed = try #require(try await storage.sessions.complete(tokenDigest: digest, until: soon))
+            let completed = try #require(
+                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon))
             let after = try await storage.now()
             #expect(completed.status == .completed)
             let time = try #require(completed.completedAt)
@@ -218,7 +221,8 @@ import TokenGenerator
                 """
                 UPDATE link_sessions SET created_at = created_at - interval '100 s', completed_at = completed_at - interval '90 s'
                 """)
-            let again = try #require(try await storage.sessions.complete(tokenDigest: digest, until: soon))
+            let again = try #require(
+                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon))
             #expect(again.status == .completed)
             #expect(again.completedAt == time - 90)
             let found = try #require(try await storage.sessions.find(tokenDigest: digest, until: soon))
@@ -230,10 +234,10 @@ import TokenGenerator
     @Test func `a completed session stays completed past its expiry`() async throws {
         try await Storage.with { storage in
             let digest = try await storage.created()
-            _ = try await storage.sessions.complete(tokenDigest: digest, until: soon)
+            _ = try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
             try await storage.move(digest, by: "600 seconds")
             for session in [
-                try await storage.sessions.complete(tokenDigest: digest, until: soon),
+                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon),
                 try await storage.sessions.find(tokenDigest: digest, until: soon),
             ] {
                 #expect(session?.status == .completed)
@@ -255,7 +259,9 @@ import TokenGenerator
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
             async let answers = withThrowingTaskGroup(of: LinkSession?.self) { group in
                 let sessions = storage.sessions
-                for _ in 0..<32 { group.addTask { try await sessions.complete(tokenDigest: digest, until: soon) } }
+                for _ in 0..<32 {
+                    group.addTask { try await sessions.complete(tokenDigest: digest, requestID: "test", until: soon) }
+                }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
             try await storage.database.waitForBlocked(8)
@@ -276,8 +282,8 @@ import TokenGenerator
             let expiry = try await storage.stored(digest).expires
             for session in [
                 try await storage.sessions.find(tokenDigest: digest, until: soon),
-                try await storage.sessions.complete(tokenDigest: digest, until: soon),
-                try await storage.sessions.complete(tokenDigest: digest, until: soon),
+                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon),
+                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon),
             ] {
                 #expect(session?.status == .expired)
                 #expect(session?.completedAt == nil)
@@ -293,7 +299,9 @@ import TokenGenerator
             // Up to two of the 600 seconds are left, and at least one.
             try await storage.move(digest, by: "598 seconds")
             #expect(try await storage.sessions.find(tokenDigest: digest, until: soon)?.status == .open)
-            #expect(try await storage.sessions.complete(tokenDigest: digest, until: soon)?.status == .completed)
+            #expect(
+                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)?.status
+                    == .completed)
         }
     }
 
@@ -303,7 +311,7 @@ import TokenGenerator
             let expiry = try OpenTransaction(
                 in: storage.database,
                 "UPDATE link_sessions SET expires_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
-            async let completed = storage.sessions.complete(tokenDigest: digest, until: soon)
+            async let completed = storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try expiry.end("COMMIT")
             let session = try #require(try await completed)
@@ -321,7 +329,7 @@ import TokenGenerator
             let expiry = try OpenTransaction(
                 in: storage.database,
                 "UPDATE link_sessions SET expires_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
-            async let completed = storage.sessions.complete(tokenDigest: digest, until: soon)
+            async let completed = storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try expiry.end("ROLLBACK")
             #expect(try await completed?.status == .completed)
@@ -334,7 +342,7 @@ import TokenGenerator
             let digest = try await storage.created()
             try await storage.expireSoon(digest)
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
-            async let completed = storage.sessions.complete(tokenDigest: digest, until: soon)
+            async let completed = storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             #expect(
                 try await storage.database.value("SELECT expires_at > clock_timestamp() FROM link_sessions") == "true")
@@ -351,7 +359,7 @@ import TokenGenerator
         try await Storage.with { storage in
             let digest = try await storage.created()
             let deletion = try OpenTransaction(in: storage.database, "DELETE FROM link_sessions")
-            async let completed = storage.sessions.complete(tokenDigest: digest, until: soon)
+            async let completed = storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try deletion.end("COMMIT")
             #expect(try await completed == nil)
@@ -364,7 +372,7 @@ import TokenGenerator
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
             await #expect(
                 throws: RepositoryError.unavailable(cause: "the database gave up (SQLSTATE 55P03)")
-            ) { try await storage.sessions.complete(tokenDigest: digest, until: soon) }
+            ) { try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon) }
             // Reading waits for nobody.
             #expect(try await storage.sessions.find(tokenDigest: digest, until: soon)?.status == .open)
             try lock.end("ROLLBACK")
@@ -380,7 +388,8 @@ import TokenGenerator
             try await storage.move(digest, by: "100 seconds")
             let before = try await storage.now()
             let expired = try #require(
-                try await storage.sessions.expire(tokenDigest: digest, of: storage.acme.id, until: soon))
+                try await storage.sessions.expire(
+                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon))
             let after = try await storage.now()
             #expect(expired.status == .expired)
             #expect(expired.completedAt == nil)
@@ -389,10 +398,13 @@ import TokenGenerator
 
             try await storage.move(digest, by: "50 seconds")
             let again = try #require(
-                try await storage.sessions.expire(tokenDigest: digest, of: storage.acme.id, until: soon))
+                try await storage.sessions.expire(
+                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon))
             #expect(again.status == .expired)
             #expect(again.expiresAt == expired.expiresAt - 50)
-            #expect(try await storage.sessions.complete(tokenDigest: digest, until: soon)?.status == .expired)
+            #expect(
+                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)?.status
+                    == .expired)
             #expect(try await storage.stored(digest).completed == nil)
         }
     }
@@ -401,7 +413,8 @@ import TokenGenerator
         try await Storage.with { storage in
             let digest = try await storage.created()
             let expired = try #require(
-                try await storage.sessions.expire(tokenDigest: digest, of: storage.acme.id, until: soon))
+                try await storage.sessions.expire(
+                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon))
             #expect(expired.status == .expired)
             #expect(expired.expiresAt >= expired.createdAt)
             #expect(expired.expiresAt <= expired.createdAt + 1)
@@ -413,9 +426,10 @@ import TokenGenerator
             let digests = [try await storage.created(), try await storage.created()]
             // The other way round: the session lies ahead of the clock.
             for digest in digests { try await storage.move(digest, by: "-60 seconds") }
-            let expired = try await storage.sessions.expire(tokenDigest: digests[0], of: storage.acme.id, until: soon)
+            let expired = try await storage.sessions.expire(
+                tokenDigest: digests[0], of: storage.acme.id, requestID: "test", until: soon)
             #expect(expired?.expiresAt == expired?.createdAt)
-            let completed = try await storage.sessions.complete(tokenDigest: digests[1], until: soon)
+            let completed = try await storage.sessions.complete(tokenDigest: digests[1], requestID: "test", until: soon)
             #expect(completed?.completedAt == completed?.createdAt)
             #expect(completed?.status == .completed)
         }
@@ -426,7 +440,8 @@ import TokenGenerator
             let digest = try await storage.created()
             try await storage.move(digest, by: "700 seconds")
             let expiry = try await storage.stored(digest).expires
-            let expired = try await storage.sessions.expire(tokenDigest: digest, of: storage.acme.id, until: soon)
+            let expired = try await storage.sessions.expire(
+                tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
             #expect(expired?.status == .expired)
             #expect(expired?.expiresAt == Int64(expiry))
             #expect(try await storage.stored(digest).expires == expiry)
@@ -436,10 +451,11 @@ import TokenGenerator
     @Test func `a completed session stays completed when it is expired`() async throws {
         try await Storage.with { storage in
             let digest = try await storage.created()
-            let completed = try await storage.sessions.complete(tokenDigest: digest, until: soon)
+            let completed = try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
             let before = try await storage.stored(digest)
             let expired = try #require(
-                try await storage.sessions.expire(tokenDigest: digest, of: storage.acme.id, until: soon))
+                try await storage.sessions.expire(
+                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon))
             #expect(expired.status == .completed)
             #expect(expired.completedAt == completed?.completedAt)
             #expect(expired.expiresAt == expired.createdAt + 600)
@@ -451,7 +467,9 @@ import TokenGenerator
         try await Storage.with { storage in
             let digest = try await storage.created()
             let before = try await storage.stored(digest)
-            #expect(try await storage.sessions.expire(tokenDigest: digest, of: storage.beta.id, until: soon) == nil)
+            #expect(
+                try await storage.sessions.expire(
+                    tokenDigest: digest, of: storage.beta.id, requestID: "test", until: soon) == nil)
             #expect(try await storage.stored(digest) == before)
             #expect(try await storage.sessions.find(tokenDigest: digest, until: soon)?.status == .open)
         }
@@ -463,7 +481,8 @@ import TokenGenerator
             let completion = try OpenTransaction(
                 in: storage.database,
                 "UPDATE link_sessions SET completed_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
-            async let expired = storage.sessions.expire(tokenDigest: digest, of: storage.acme.id, until: soon)
+            async let expired = storage.sessions.expire(
+                tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try completion.end("COMMIT")
             let session = try #require(try await expired)
@@ -482,7 +501,8 @@ import TokenGenerator
             try await storage.expireSoon(digest)
             let before = try await storage.database.value("SELECT expires_at FROM link_sessions")
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
-            async let expired = storage.sessions.expire(tokenDigest: digest, of: storage.acme.id, until: soon)
+            async let expired = storage.sessions.expire(
+                tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try await Task.sleep(for: .milliseconds(650))
             try lock.end("ROLLBACK")
@@ -495,8 +515,9 @@ import TokenGenerator
         try await Storage.with { storage in
             for _ in 0..<10 {
                 let digest = try await storage.created()
-                async let completed = storage.sessions.complete(tokenDigest: digest, until: soon)
-                async let expired = storage.sessions.expire(tokenDigest: digest, of: storage.acme.id, until: soon)
+                async let completed = storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
+                async let expired = storage.sessions.expire(
+                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
                 let (one, other) = try await (completed, expired)
                 let found = try await storage.sessions.find(tokenDigest: digest, until: soon)
                 #expect(one?.status == other?.status)
@@ -517,9 +538,11 @@ import TokenGenerator
             try await storage.database.execute("ALTER TABLE link_sessions DROP COLUMN \(column)")
             let sessions = storage.sessions
             let find = await error { _ = try await sessions.find(tokenDigest: digest, until: soon) }
-            let complete = await error { _ = try await sessions.complete(tokenDigest: digest, until: soon) }
+            let complete = await error {
+                _ = try await sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
+            }
             let expire = await error {
-                _ = try await sessions.expire(tokenDigest: digest, of: storage.acme.id, until: soon)
+                _ = try await sessions.expire(tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
             }
             for error in [find, complete, expire] {
                 #expect(error == .bug(cause: "the database refused the statement (SQLSTATE 42703)"))

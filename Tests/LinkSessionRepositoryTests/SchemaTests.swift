@@ -58,6 +58,21 @@ import Testing
         Breach("api_keys_expires_after_creation", key(expires: "date_trunc('second', now())")),
         Breach("api_keys_expires_after_creation", key(expires: "now() - interval '1 day'")),
         Breach("api_keys_expires_before_year_10000", key(expires: "'infinity'")),
+        Breach("manufacturers_name_no_bidi", "INSERT INTO manufacturers (name) VALUES (U&'a\\202Eb')"),
+        Breach("manufacturers_name_no_bidi", "INSERT INTO manufacturers (name) VALUES (U&'a\\061Cb')"),
+        Breach("manufacturers_brand_no_bidi", "INSERT INTO manufacturers (name, brand) VALUES ('x', U&'a\\2066b')"),
+        Breach("api_keys_label_no_bidi", key(label: "U&'a\\200Fb'")),
+        Breach("api_keys_label_no_bidi", key(label: "U&'a\\2028b'")),
+        Breach("link_session_events_pkey", session() + ";" + event() + ";" + event()),
+        Breach("link_session_events_link_session_fkey", event()),
+        Breach("link_session_events_event_known", session() + ";" + event("'created'")),
+        Breach("link_session_events_reason_of_refusal", session() + ";" + event("'looked_up'", reason: "'expired'")),
+        Breach("link_session_events_reason_of_refusal", session() + ";" + event("'completion_refused'")),
+        Breach("link_session_events_reason_known", session() + ";" + event("'completion_refused'", reason: "'why'")),
+        Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "''")),
+        Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "'a b'")),
+        Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "repeat('x', 65)")),
+        Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "E'x\\n'")),
         Breach("link_sessions_pkey", session() + ";" + session()),
         Breach("link_sessions_manufacturer_fkey", session(manufacturer: "999999")),
         Breach("link_sessions_manufacturer_fkey", session() + "; DELETE FROM manufacturers"),
@@ -160,6 +175,13 @@ private func key(
 ) -> String {
     """
     INSERT INTO api_keys (manufacturer_id, key_hash, label, expires_at) VALUES (\(manufacturer), \(hash), \(label), \(expires))
+    """
+}
+
+private func event(_ event: String = "'looked_up'", reason: String = "NULL", requestID: String = "'x'") -> String {
+    """
+    INSERT INTO link_session_events (token_hash, event, reason, request_id)
+    VALUES (sha256('x'), \(event), \(reason), \(requestID))
     """
 }
 

@@ -16,10 +16,12 @@ struct Command: Sendable {
         "exit \(status.map(String.init) ?? "none"), stderr: \(errors.prefix(600)), stdout: \(output.prefix(600))"
     }
 
-    /// - Parameter environment: all that the process gets, besides PATH.
+    /// - Parameters:
+    ///   - environment: all that the process gets, besides PATH.
+    ///   - input: what it reads from standard input.
     static func run(
         _ arguments: [String], environment: [String: String] = [:],
-        directory: URL = TestEnvironment.projectDirectory, within seconds: Double = 10
+        directory: URL = TestEnvironment.projectDirectory, input: String = "", within seconds: Double = 10
     ) async throws -> Command {
         try await withTemporaryDirectory { files in
             let process = Process()
@@ -31,7 +33,8 @@ struct Command: Sendable {
             for file in [output, errors] { try Data().write(to: file) }
             process.standardOutput = try FileHandle(forWritingTo: output)
             process.standardError = try FileHandle(forWritingTo: errors)
-            process.standardInput = FileHandle.nullDevice
+            try files.write(input, to: "input")
+            process.standardInput = try FileHandle(forReadingFrom: files.appending(path: "input"))
             try process.run()
             let deadline = Date().addingTimeInterval(seconds)
             while process.isRunning, Date() < deadline { try await Task.sleep(for: .milliseconds(5)) }

@@ -1,6 +1,7 @@
 // The commands as an operator meets them: help, migrate, healthcheck, and what serve says of a database that is not ready.
 
 import Foundation
+import PostgresClient
 import TestSupport
 import Testing
 
@@ -12,16 +13,31 @@ extension ProgramTests {
             let variables = [
                 "LINK_SESSION_ENV", "DATABASE_URL", "AUTHENTICATOR_API_KEY_DIGESTS", "PUBLIC_BASE_URL", "HTTP_HOST",
                 "HTTP_PORT",
-                "DATABASE_CONNECTIONS", "MIGRATIONS_DIRECTORIES", "LOG_LEVEL", "LOG_FORMAT", "SHUTDOWN_DELAY_SECONDS",
+                "DATABASE_CONNECTIONS", "MIGRATIONS_DIRECTORIES", "RETENTION_DAYS", "LOG_LEVEL", "LOG_FORMAT",
+                "SHUTDOWN_DELAY_SECONDS",
                 "SHUTDOWN_GRACE_SECONDS",
             ]
             for (arguments, words) in [
-                (["--help"], variables + ["serve", "migrate", "healthcheck", "config/base.json", "sha256sum"]),
+                (
+                    ["--help"],
+                    variables + ["serve", "migrate", "purge", "admin", "healthcheck", "config/base.json", "sha256sum"]
+                ),
                 (["-h"], ["serve", "migrate", "healthcheck"]),
                 (["serve", "--help"], ["SIGTERM", "behind", "--http-port", "--public-base-url", "--log-level"]),
                 (["migrate", "--help"], ["--status", "--check", "--migrations-directories", "ahead", "transaction"]),
                 (["healthcheck", "--help"], ["exit 0", "/health/ready", "--http-port"]),
                 (["help", "migrate"], ["--check"]),
+                (["purge", "--help"], ["RETENTION_DAYS", "cron"]),
+                (
+                    ["admin", "--help"],
+                    [
+                        "add-manufacturer", "add-key", "rotate-key", "revoke-key", "enable", "disable",
+                        "allow-redirect",
+                        "remove-redirect", "redirect-policy", "list", "sessions", "erase-user", "create-roles",
+                        "--apply",
+                    ]
+                ),
+                (["admin", "erase-user", "--help"], ["standard input", "Backups"]),
             ] {
                 // Help needs neither configuration nor a working directory with one.
                 let run = try await Command.run(arguments, directory: URL(filePath: "/"))
@@ -41,7 +57,7 @@ extension ProgramTests {
                 func migrate(_ options: String...) async throws -> Command {
                     try await Command.run(["migrate"] + options, environment: environment)
                 }
-                let names = ["0001_manufacturers.sql", "0002_api_keys.sql", "0003_link_sessions.sql"]
+                let names = try TestDatabase.schema().migrations.map(\.name)
                 func lines(_ state: String) -> String { names.map { "\(state)schema/\($0)\n" }.joined() }
 
                 for _ in 1...2 {
@@ -59,7 +75,7 @@ extension ProgramTests {
 
                 let first = try await migrate()
                 #expect(first.status == 0, "\(first.summary)")
-                #expect(first.output == lines("applied  ") + "3 applied\n", "\(first.summary)")
+                #expect(first.output == lines("applied  ") + "\(names.count) applied\n", "\(first.summary)")
                 #expect(first.errors.isEmpty, "\(first.summary)")
                 #expect(try await database.count("SELECT count(*) FROM link_sessions") == 0)
                 let second = try await migrate()
@@ -78,6 +94,7 @@ extension ProgramTests {
                 try await withTemporaryDirectory { directory in
                     try directory.write("INSERT INTO manufacturers (name) VALUES ('Own');", to: "own/0001_own.sql")
                     let own = directory.appending(path: "own").path
+                    let names = try TestDatabase.schema().migrations.map(\.name)
                     let environment = [
                         "DATABASE_URL": database.url,
                         "MIGRATIONS_DIRECTORIES": "\(TestDatabase.schemaDirectory),\(own)",
@@ -86,7 +103,8 @@ extension ProgramTests {
                     #expect(run.status == 0, "\(run.summary)")
                     #expect(
                         run.output.hasSuffix(
-                            "applied  schema/0003_link_sessions.sql\napplied  own/0001_own.sql\n4 applied\n"),
+                            "applied  schema/\(names.last ?? "")\napplied  own/0001_own.sql\n\(names.count + 1) applied\n"
+                        ),
                         "\(run.summary)")
                     #expect(try await database.count("SELECT count(*) FROM manufacturers WHERE name = 'Own'") == 1)
                     let check = try await Command.run(["migrate", "--check"], environment: environment)
@@ -110,12 +128,13 @@ extension ProgramTests {
                     try FileManager.default.copyItem(at: URL(filePath: TestDatabase.schemaDirectory), to: schema)
                     let environment = ["DATABASE_URL": database.url, "MIGRATIONS_DIRECTORIES": schema.path]
 
-                    try FileManager.default.removeItem(at: schema.appending(path: "0003_link_sessions.sql"))
+                    let newest = try #require(try TestDatabase.schema().migrations.last?.name)
+                    try FileManager.default.removeItem(at: schema.appending(path: newest))
                     for options in [["migrate"], ["migrate", "--status"], ["migrate", "--check"]] {
                         let run = try await Command.run(options, environment: environment)
                         #expect(run.status == 0, "\(options): \(run.summary)")
                         #expect(
-                            run.output.contains("ahead    schema/0003_link_sessions.sql"), "\(options): \(run.summary)")
+                            run.output.contains("ahead    schema/\(newest)"), "\(options): \(run.summary)")
                     }
 
                     try directory.write("-- Edited.\n", to: "migrations/0002_api_keys.sql")
@@ -137,7 +156,8 @@ extension ProgramTests {
             try await TestDatabase.with { database in
                 try await withTemporaryDirectory { directory in
                     try directory.write(
-                        "CREATE TABLE one (a int);\n\nINSERT INTO nowhere VALUES (1);\n", to: "own/0001_broken.sql")
+                        "INSERT INTO manufacturers (name) VALUES ('One');\n\nINSERT INTO nowhere VALUES (1);\n",
+                        to: "own/0001_broken.sql")
                     let run = try await Command.run(
                         ["migrate"],
                         environment: [
@@ -150,7 +170,7 @@ extension ProgramTests {
                     #expect(
                         run.errors.contains("own/0001_broken.sql: line 3:") && run.errors.contains("nowhere"),
                         "\(run.summary)")
-                    #expect(try await database.value("SELECT to_regclass('one')::text") == nil)
+                    #expect(try await database.count("SELECT count(*) FROM manufacturers") == 0)
                 }
             }
         }
@@ -196,7 +216,7 @@ extension ProgramTests {
             try await TestDatabase.withEmpty { database in
                 let run = try await serve(database)
                 #expect(run.status == 1, "\(run.summary)")
-                for name in ["0001_manufacturers.sql", "0002_api_keys.sql", "0003_link_sessions.sql"] {
+                for name in try TestDatabase.schema().migrations.map(\.name) {
                     #expect(run.errors.contains(name), "\(run.summary)")
                 }
                 #expect(run.errorLines.allSatisfy { $0.contains("link-session-service migrate") }, "\(run.summary)")
@@ -214,15 +234,16 @@ extension ProgramTests {
                 #expect(!run.output.contains("listening"), "\(run.summary)")
             }
             try await TestDatabase.with { database in
-                try await database.execute("DELETE FROM schema_migrations WHERE version = 3")
+                try await database.execute(
+                    "DELETE FROM schema_migrations WHERE version = (SELECT max(version) FROM schema_migrations)")
                 let run = try await serve(database)
                 #expect(run.status == 1, "\(run.summary)")
-                #expect(run.errorLines.count == 1 && run.errors.contains("0003_link_sessions.sql"), "\(run.summary)")
+                #expect(run.errorLines.count == 1 && run.errors.contains("_roles.sql"), "\(run.summary)")
             }
             // A later build has migrated: that is no reason.
             try await Service.run(prepare: { database in
                 try await database.execute(
-                    "INSERT INTO schema_migrations VALUES ('schema', 4, '0004_later.sql', '\\x00')")
+                    "INSERT INTO schema_migrations VALUES ('schema', 9999, '9999_later.sql', '\\x00')")
             }) { service in
                 let created = try await service.create()
                 #expect(created.status == 201)

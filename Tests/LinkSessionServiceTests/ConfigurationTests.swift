@@ -15,7 +15,7 @@ extension ProgramTests {
             "PUBLIC_BASE_URL": "https://auth.example", "HTTP_HOST": "127.0.0.1", "HTTP_PORT": "0",
             "DATABASE_CONNECTIONS": "2",
             "LOG_LEVEL": "info", "LOG_FORMAT": "text", "MIGRATIONS_DIRECTORIES": TestDatabase.schemaDirectory,
-            "SHUTDOWN_DELAY_SECONDS": "0", "SHUTDOWN_GRACE_SECONDS": "5",
+            "RETENTION_DAYS": "30", "SHUTDOWN_DELAY_SECONDS": "0", "SHUTDOWN_GRACE_SECONDS": "5",
         ]
 
         /// `serve` has to end with 1 and one line on standard error that starts so, each in an environment of its own.
@@ -99,6 +99,8 @@ extension ProgramTests {
                 ("MIGRATIONS_DIRECTORIES", "", "MIGRATIONS_DIRECTORIES expects directories"),
                 ("MIGRATIONS_DIRECTORIES", "migrations,", "MIGRATIONS_DIRECTORIES expects directories"),
                 ("MIGRATIONS_DIRECTORIES", "no-such-directory", "MIGRATIONS_DIRECTORIES"),
+                ("RETENTION_DAYS", "", "RETENTION_DAYS \(number("1 to 36500"))"),
+                ("RETENTION_DAYS", "0", "RETENTION_DAYS \(number("1 to 36500"))"),
                 ("SHUTDOWN_DELAY_SECONDS", "", "SHUTDOWN_DELAY_SECONDS \(number("0 to 300"))"),
                 ("SHUTDOWN_DELAY_SECONDS", "-1", "SHUTDOWN_DELAY_SECONDS \(number("0 to 300"))"),
                 ("SHUTDOWN_GRACE_SECONDS", "soon", "SHUTDOWN_GRACE_SECONDS \(number("1 to 600"))"),
@@ -118,7 +120,7 @@ extension ProgramTests {
                 let cases = Self.whole.keys.sorted().map { key in
                     (what: "without \(key)", environment: Self.whole.filter { $0.key != key }, line: "\(key) expects ")
                 }
-                #expect(cases.count == 11)
+                #expect(cases.count == 12)
                 try await expectRefusals(cases, directory: directory)
             }
             // The project's own files know neither a database nor a key.
@@ -265,7 +267,8 @@ extension ProgramTests {
                     let common = [
                         "MIGRATIONS_DIRECTORIES": TestDatabase.schemaDirectory, "HTTP_HOST": "127.0.0.1",
                         "DATABASE_CONNECTIONS": "2",
-                        "LOG_FORMAT": "text", "SHUTDOWN_DELAY_SECONDS": "0", "SHUTDOWN_GRACE_SECONDS": "5",
+                        "LOG_FORMAT": "text", "RETENTION_DAYS": "30", "SHUTDOWN_DELAY_SECONDS": "0",
+                        "SHUTDOWN_GRACE_SECONDS": "5",
                     ]
                     try directory.write(base("https://base.example"), to: "config/base.json")
                     try directory.write(base("https://production.example"), to: "config/production.json")

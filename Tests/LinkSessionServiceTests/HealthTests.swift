@@ -104,12 +104,12 @@ extension ProgramTests {
                     return try await ready(service, status, within: .zero)
                 }
                 try await database.execute(
-                    "INSERT INTO schema_migrations VALUES ('schema', 4, '0004_later.sql', '\\x00')")
+                    "INSERT INTO schema_migrations VALUES ('schema', 9999, '9999_later.sql', '\\x00')")
                 let ahead = try await next(200)
                 #expect(ahead.status == 200)
                 #expect(ahead.json["status"] == .string("ok"))
                 #expect(state(ahead, "migrations") == "ahead")
-                #expect(cause(ahead, "migrations").contains("0004_later.sql"))
+                #expect(cause(ahead, "migrations").contains("9999_later.sql"))
 
                 try await database.execute(
                     """
@@ -137,7 +137,9 @@ extension ProgramTests {
                 #expect(none.status == 503)
                 #expect(state(none, "migrations") == "behind")
 
-                try await database.execute("ALTER TABLE saved RENAME TO schema_migrations")
+                try await database.execute(
+                    "ALTER TABLE saved RENAME TO schema_migrations; GRANT SELECT ON schema_migrations TO link_session_service"
+                )
                 #expect(try await next(200).status == 200)
             }
         }
@@ -167,7 +169,9 @@ extension ProgramTests {
                     CREATE SEQUENCE probes;
                     ALTER TABLE schema_migrations RENAME TO ledger;
                     CREATE VIEW schema_migrations AS
-                        WITH probe AS MATERIALIZED (SELECT nextval('probes')) SELECT ledger.* FROM ledger, probe
+                        WITH probe AS MATERIALIZED (SELECT nextval('probes')) SELECT ledger.* FROM ledger, probe;
+                    GRANT SELECT ON schema_migrations TO link_session_service;
+                    GRANT USAGE ON SEQUENCE probes TO link_session_service
                     """)
             }) { service in
                 func probes() async throws -> Int { try await service.database.count("SELECT last_value FROM probes") }

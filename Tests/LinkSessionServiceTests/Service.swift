@@ -72,7 +72,8 @@ final class Service: Sendable {
     static func environment(of database: TestDatabase) -> [String: String] {
         [
             // Nobody asks for it; it is there to be searched for in the log.
-            "DATABASE_URL": database.url.replacing("@", with: ":\(Secrets.databasePassword)@", maxReplacements: 1),
+            "DATABASE_URL": database.serviceURL.replacing(
+                "@", with: ":\(Secrets.databasePassword)@", maxReplacements: 1),
             "HTTP_PORT": "0", "PUBLIC_BASE_URL": "https://auth.example", "LOG_LEVEL": "debug",
             "AUTHENTICATOR_API_KEY_DIGESTS": TestKeys.digest(TestKeys.authenticator),
         ]

@@ -45,6 +45,36 @@ import Testing
         }
     }
 
+    @Test func `a history's migrations run as its role, one after the other, and the ledger is written without it`()
+        async throws
+    {
+        try await withDirectory { directory, database in
+            let role = "role_of_history"
+            try await database.execute(
+                """
+                DO $$ BEGIN CREATE ROLE \(role) NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+                CREATE TABLE runs (id int, who text DEFAULT current_user);
+                GRANT INSERT ON runs TO \(role);
+                """)
+            try directory.write("0001_a.sql", "INSERT INTO runs VALUES (1); RESET ROLE;")
+            try directory.write("0002_b.sql", "INSERT INTO runs VALUES (2);")
+            let (count, _) = await migrate(database, [try directory.history(role: role)])
+            #expect(try count.get() == 2)
+            #expect(try await database.rows("SELECT id, who FROM runs ORDER BY id") == [["1", role], ["2", role]])
+            for (sql, refusal) in [
+                ("ALTER TABLE runs ADD x int", "must be owner of table runs"),
+                ("TRUNCATE runs", "permission denied for table runs"),
+                ("CREATE TABLE mine ()", "permission denied for schema public"),
+            ] {
+                try directory.write("0003_c.sql", sql)
+                let (result, _) = await migrate(database, [try directory.history(role: role)])
+                #expect(throws: MigrationFailure.self, "\(sql)") { try result.get() }
+                guard case .failure(let failure) = result else { continue }
+                #expect("\(failure)".contains(refusal), "\(failure)")
+            }
+        }
+    }
+
     @Test func `status tells what would be done, and changes nothing`() async throws {
         try await withDirectory { directory, database in
             try directory.write("0001_a.sql", "CREATE TABLE a ();")
@@ -441,8 +471,8 @@ private struct Directory: Sendable {
     func delete() { try? FileManager.default.removeItem(atPath: path) }
 
     /// The digest is the text itself: what is tested here is that it is kept and compared.
-    func history(_ name: String = "one") throws -> MigrationHistory {
-        try MigrationHistory(name: name, directory: path) { $0 }
+    func history(_ name: String = "one", role: String? = nil) throws -> MigrationHistory {
+        try MigrationHistory(name: name, role: role, directory: path) { $0 }
     }
 }
 

@@ -28,9 +28,9 @@ package final class ServiceProcess: @unchecked Sendable {  // Foundation's Proce
         let service = try ServiceProcess(
             ["serve"],
             environment: [
-                "DATABASE_URL": database.url, "HTTP_PORT": "0", "PUBLIC_BASE_URL": "https://auth.example",
+                "DATABASE_URL": database.serviceURL, "HTTP_PORT": "0", "PUBLIC_BASE_URL": "https://auth.example",
                 "AUTHENTICATOR_API_KEY_DIGESTS": TestKeys.digest(TestKeys.authenticator), "LOG_LEVEL": "debug",
-            ].merging(environment) { $1 }, descriptorLimit: descriptorLimit)
+            ].merging(environment) { $1 }, shell: descriptorLimit.map { "ulimit -n \($0)" })
         do {
             try await service.waitUntilListening()
             let value = try await body(service)
@@ -51,15 +51,17 @@ package final class ServiceProcess: @unchecked Sendable {  // Foundation's Proce
         return (status, service.log)
     }
 
-    /// - Parameter environment: all that the process gets, besides PATH.
+    /// - Parameters:
+    ///   - environment: all that the process gets, besides PATH.
+    ///   - shell: run by a shell that then becomes the process.
     package init(
         _ arguments: [String], environment: [String: String], directory: URL = TestEnvironment.projectDirectory,
-        descriptorLimit: Int? = nil
+        shell: String? = nil
     ) throws {
         let binary = try TestEnvironment.serviceBinary
-        if let descriptorLimit {
+        if let shell {
             process.executableURL = URL(filePath: "/bin/sh")
-            process.arguments = ["-c", "ulimit -n \(descriptorLimit); exec \"$0\" \"$@\"", binary.path] + arguments
+            process.arguments = ["-c", "\(shell); exec \"$0\" \"$@\"", binary.path] + arguments
         } else {
             process.executableURL = binary
             process.arguments = arguments

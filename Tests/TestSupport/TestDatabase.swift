@@ -1,16 +1,32 @@
 // A database for each test, copied from a template that is migrated once a run.
 
 import Foundation
+import LinkSessionRepository
+import LinkSessions
 package import PostgresClient
 import TokenGenerator
-import LinkSessions
 
 package struct TestDatabase: Sendable {
     package let name: String
     package let url: String
 
+    package init(name: String, url: String) {
+        self.name = name
+        self.url = url
+    }
+
     package var address: DatabaseAddress {
         get throws { try DatabaseAddress(connectionString: url) }
+    }
+
+    /// For the service, which runs as a role that may do what the migrations grant it and no more.
+    package var serviceURL: String { url(as: "test_service") }
+
+    /// For what a deployment's own migrations may do.
+    package var operatorURL: String { url(as: "test_operator") }
+
+    private func url(as role: String) -> String {
+        url.replacing("postgres@", with: role + "@", maxReplacements: 1)
     }
 
     /// Runs `body` with a migrated database of its own, which is dropped afterwards.
@@ -100,6 +116,14 @@ private actor Template {
         let task = Task { () async throws -> String in
             let name = "template_\(ProcessInfo.processInfo.processIdentifier)"
             let administration = TestDatabase(name: "postgres", url: server)
+            _ = try await Administration(address: try administration.address).createRoles()
+            for role in ["service", "operator"] {
+                try await administration.execute(
+                    """
+                    DO $$ BEGIN CREATE ROLE test_\(role) LOGIN IN ROLE link_session_\(role);
+                    EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$
+                    """)
+            }
             try await administration.execute("DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
             try await administration.execute("CREATE DATABASE \(name)")
             let address = try DatabaseAddress(connectionString: TestDatabase.url(server, database: name))

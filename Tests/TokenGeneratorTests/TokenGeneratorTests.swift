@@ -18,11 +18,18 @@ import TokenGenerator
         #expect(seen.map(\.count) == [Int](repeating: 64, count: 42) + [16])
     }
 
-    @Test func `a generator without randomness makes no token`() {
+    @Test func `a thousand keys are well-formed and all different`() throws {
+        let keys = try (0..<1000).map { _ in try TokenGenerator().makeAPIKey(for: .live).characters }
+        #expect(Set(keys).count == 1000)
+        #expect(keys.allSatisfy { APIKey.isWellFormed($0, in: .live) && $0.hasPrefix("nox_live_") })
+    }
+
+    @Test func `a generator without randomness makes no token and no key`() {
         let generator = TokenGenerator { () throws(TokenGenerator.RandomnessUnavailable) in
             throw TokenGenerator.RandomnessUnavailable()
         }
         #expect(throws: TokenGenerator.RandomnessUnavailable.self) { try generator.makeToken() }
+        #expect(throws: TokenGenerator.RandomnessUnavailable.self) { try generator.makeAPIKey(for: .test) }
     }
 
     @Test func `a token is made of the words it was given`() throws {

@@ -1,0 +1,250 @@
+// What an operator asks and does at the command line, on a connection of its own.
+
+package import LinkSessions
+package import PostgresClient
+
+/// Reports, erasure and roles. Every call connects anew, and fails with a line for the operator.
+package struct Administration: Sendable {
+    package struct Failure: Error, Sendable {
+        package let line: String
+    }
+
+    private let address: DatabaseAddress
+
+    package init(address: DatabaseAddress) {
+        self.address = address
+    }
+
+    /// All manufacturers by name, each with all of its keys, the oldest first.
+    package func manufacturers() async throws(Failure) -> [ManufacturerReport] {
+        try await run(Self.manufacturers, ())
+    }
+
+    /// The sessions of a manufacturer's user, the oldest first. An unknown manufacturer is a failure.
+    package func sessions(of user: ManufacturerUserID, at manufacturer: DisplayText) async throws(Failure)
+        -> [SessionReport]
+    {
+        guard let sessions = try await run(Self.sessions, (manufacturer, user)) else {
+            throw Failure(line: "there is no manufacturer of this name")
+        }
+        return sessions
+    }
+
+    /// Deletes every trace of a manufacturer's user.
+    package func erase(_ user: ManufacturerUserID, at manufacturer: DisplayText) async throws(Failure) -> ErasureReceipt
+    {
+        try await run(Self.erase, (manufacturer, user))
+    }
+
+    /// Makes the roles that migrations grant rights to, where they do not exist.
+    ///
+    /// - Returns: the names of those that were made.
+    package func createRoles() async throws(Failure) -> [String] {
+        try await onThread { connection throws(ScriptFailure) in
+            var created: [String] = []
+            for role in DatabaseRole.allCases {
+                let wasThere = try connection.run(Self.isRole, role.rawValue, until: .after(Self.longest))
+                _ = try connection.execute(script: role.creation, until: .after(Self.longest))
+                if !wasThere { created.append(role.rawValue) }
+            }
+            return created
+        }
+    }
+
+    private func run<Input: Sendable, Output: Sendable>(
+        _ query: Query<Input, Output>, _ input: Input
+    ) async throws(Failure) -> Output {
+        try await onThread { connection throws(ScriptFailure) in
+            try connection.run(query, input, until: .after(Self.longest))
+        }
+    }
+
+    private func onThread<Value: Sendable>(
+        _ body: @escaping @Sendable (inout Connection) throws(ScriptFailure) -> Value
+    ) async throws(Failure) -> Value {
+        try await Connection.onThread(
+            to: address, applicationName: "link-session-admin",
+            settings: "SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'"
+        ) { connection throws(Failure) in
+            do throws(ScriptFailure) {
+                return try body(&connection)
+            } catch {
+                throw Failure(line: error.message + (error.sqlState.map { " (SQLSTATE \($0))" } ?? ""))
+            }
+        } cannotConnect: {
+            Failure(line: "cannot connect to the database: \($0.message)")
+        }
+    }
+
+    /// Reading a large table to its end takes its time.
+    private static let longest = Duration.seconds(600)
+}
+
+/// The roles of the cluster. What each may do is in the migrations.
+package enum DatabaseRole: String, CaseIterable, Sendable {
+    /// For `serve` and `purge`.
+    case service = "link_session_service"
+    /// For a deployment's own migrations.
+    case `operator` = "link_session_operator"
+
+    /// Whoever migrates has to be able to become the operator; a superuser is anyway.
+    fileprivate var creation: String {
+        """
+        DO $$
+        BEGIN
+            IF to_regrole('\(rawValue)') IS NULL THEN
+                CREATE ROLE \(rawValue) NOLOGIN;
+            END IF;
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN
+            NULL; -- by another caller, at the same moment
+        END
+        $$;
+        DO $$
+        BEGIN
+            IF (SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication
+                FROM pg_roles WHERE rolname = '\(rawValue)') THEN
+                RAISE EXCEPTION 'the role \(rawValue) exists and has rights over the whole cluster: take them away first';
+            END IF;
+            IF NOT pg_has_role(current_user, '\(rawValue)', 'MEMBER') THEN
+                GRANT \(rawValue) TO CURRENT_USER;
+            END IF;
+        END
+        $$;
+        """
+    }
+}
+
+package struct ManufacturerReport: Sendable {
+    package let name: String
+    package let brand: String?
+    package let isEnabled: Bool
+    package let isUnrestricted: Bool
+    package let redirectURLs: [String]
+    package let createdAt: UnixSeconds
+    package fileprivate(set) var keys: [KeyReport] = []
+}
+
+package struct KeyReport: Sendable {
+    package enum State: String, Sendable { case usable, expired, revoked }
+
+    package let digest: SHA256Digest
+    package let label: String
+    package let state: State
+    package let createdAt: UnixSeconds
+    package let expiresAt: UnixSeconds?
+    package let revokedAt: UnixSeconds?
+    package let lastUsedAt: UnixSeconds?
+}
+
+package struct SessionReport: Sendable {
+    package let tokenDigest: SHA256Digest
+    package let session: LinkSession
+    package fileprivate(set) var events: [SessionEvent] = []
+}
+
+package struct SessionEvent: Sendable {
+    package let event: String
+    package let reason: String?
+    package let requestID: String
+    package let occurredAt: UnixSeconds
+}
+
+package struct ErasureReceipt: Sendable {
+    package let sessions: Int64
+    package let events: Int64
+    package let erasedAt: UnixSeconds
+}
+
+extension Administration {
+    private static let isRole = Query<String, Bool>(
+        Statement("is_role", "SELECT to_regrole($1::text) IS NOT NULL"),
+        encode: { names, parameters in for name in names { parameters.append(name) } },
+        decode: { result, _ throws(DatabaseError) in
+            try result.map { (row) throws(DatabaseError) in try row.bool(0) }
+        })
+
+    private static let manufacturers = Query<Void, [ManufacturerReport]>(
+        Statement(
+            "report_manufacturers",
+            """
+            SELECT m.name, m.brand, m.enabled, m.redirect_policy = 'unrestricted', m.redirect_urls, m.created_at,
+                   k.key_hash, k.label, k.created_at, k.expires_at, k.revoked_at, k.last_used_at,
+                   CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+                        WHEN k.expires_at <= now() THEN 'expired' ELSE 'usable' END
+            FROM manufacturers m LEFT JOIN api_keys k ON k.manufacturer_id = m.id
+            ORDER BY m.name, m.id, k.created_at, k.id
+            """),
+        encode: { _, _ in },
+        decode: { result, _ throws(DatabaseError) in
+            var manufacturers: [ManufacturerReport] = []
+            try result.forEachRow { (row) throws(DatabaseError) in
+                let name = try row.text(0)
+                if manufacturers.last?.name != name {
+                    manufacturers.append(
+                        ManufacturerReport(
+                            name: name, brand: try row.optionalText(1), isEnabled: try row.bool(2),
+                            isUnrestricted: try row.bool(3), redirectURLs: try row.texts(4),
+                            createdAt: try row.unixSeconds(5)))
+                }
+                guard let hash = try row.optionalBlob(6) else { return }
+                guard let digest = SHA256Digest(bytes: hash), let state = KeyReport.State(rawValue: try row.text(12))
+                else { throw row.mismatch(6) }
+                manufacturers[manufacturers.count - 1].keys.append(
+                    KeyReport(
+                        digest: digest, label: try row.text(7), state: state, createdAt: try row.unixSeconds(8),
+                        expiresAt: try row.optionalUnixSeconds(9), revokedAt: try row.optionalUnixSeconds(10),
+                        lastUsedAt: try row.optionalUnixSeconds(11)))
+            }
+            return [manufacturers]
+        })
+
+    private static let sessions = Query<(DisplayText, ManufacturerUserID), [SessionReport]?>(
+        Statement(
+            "report_sessions",
+            """
+            SELECT \(LinkSessionRepository.columns()),
+                   s.token_hash, e.event, e.reason, e.request_id, e.occurred_at
+            FROM manufacturers m
+            LEFT JOIN link_sessions s ON s.manufacturer_id = m.id AND s.user_id = $2::text
+            LEFT JOIN link_session_events e ON e.token_hash = s.token_hash
+            WHERE m.name = $1::text
+            ORDER BY s.created_at, s.token_hash, e.occurred_at, e.event
+            """),
+        encode: encode,
+        decode: { result, _ throws(DatabaseError) in
+            guard result.rowCount > 0 else { return [nil] }
+            var sessions: [SessionReport] = []
+            try result.forEachRow { (row) throws(DatabaseError) in
+                guard let hash = try row.optionalBlob(10) else { return }
+                guard let digest = SHA256Digest(bytes: hash) else { throw row.mismatch(10) }
+                if sessions.last?.tokenDigest != digest {
+                    sessions.append(SessionReport(tokenDigest: digest, session: try row.linkSession()))
+                }
+                guard let event = try row.optionalText(11) else { return }
+                sessions[sessions.count - 1].events.append(
+                    SessionEvent(
+                        event: event, reason: try row.optionalText(12), requestID: try row.text(13),
+                        occurredAt: try row.unixSeconds(14)))
+            }
+            return [sessions]
+        })
+
+    private static let erase = Query<(DisplayText, ManufacturerUserID), ErasureReceipt>(
+        Statement("erase_user", "SELECT sessions, events, erased_at FROM erase_user($1::text, $2::text)"),
+        encode: encode,
+        decode: { result, _ throws(DatabaseError) in
+            try result.map { (row) throws(DatabaseError) in
+                ErasureReceipt(
+                    sessions: try row.int64(0), events: try row.int64(1), erasedAt: try row.unixSeconds(2))
+            }
+        })
+
+    @Sendable private static func encode(
+        _ inputs: [(DisplayText, ManufacturerUserID)], _ parameters: inout Parameters
+    ) {
+        for (manufacturer, user) in inputs {
+            parameters.append(manufacturer.text)
+            parameters.append(user.text)
+        }
+    }
+}

@@ -1,0 +1,49 @@
+// Deletes link sessions that are older than the retention time.
+
+package import PostgresClient
+
+package struct RetentionRepository: Sendable {
+    /// What became of one piece of the table.
+    package struct Purged: Sendable, Equatable {
+        package let deleted: Int64
+        /// Where the next piece begins; `nil` at the end of the table.
+        package let nextBlock: Int64?
+    }
+
+    private let database: DatabaseClient
+
+    package init(database: DatabaseClient) {
+        self.database = database
+    }
+
+    /// Deletes what is too old in the piece of the table that begins at a block, some 2,000 rows.
+    ///
+    /// - Parameter days: at least 1.
+    /// - Returns: `nil` where somebody else is deleting at this moment.
+    package func purge(
+        olderThan days: Int, from block: Int64, until deadline: ContinuousClock.Instant
+    ) async throws(RepositoryError) -> Purged? {
+        do throws(DatabaseError) {
+            return try await database.run(Self.purge, (Int64(days), block), until: Deadline(deadline))
+        } catch {
+            throw RepositoryError(error)
+        }
+    }
+
+    private static let purge = Query<(Int64, Int64), Purged?>(
+        Statement(
+            "purge_link_sessions",
+            "SELECT deleted, next_block FROM purge_link_sessions($1::bigint * interval '1 day', $2::bigint)"),
+        encode: { inputs, parameters in
+            for (days, block) in inputs {
+                parameters.append(days)
+                parameters.append(block)
+            }
+        },
+        decode: { result, _ throws(DatabaseError) in
+            let pieces = try result.map { (row) throws(DatabaseError) in
+                Purged(deleted: try row.int64(0), nextBlock: try row.optionalInt64(1))
+            }
+            return [pieces.first]
+        })
+}

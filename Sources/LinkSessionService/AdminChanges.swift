@@ -1,0 +1,295 @@
+// The commands of admin that write a migration.
+
+internal import ArgumentParser
+internal import LinkSessionRepository
+internal import LinkSessions
+internal import PostgresClient
+internal import TokenGenerator
+
+struct ChangeOptions: ParsableArguments {
+    @Flag(help: "Apply the migration at once, and end when every replica knows of it.") var apply = false
+    @OptionGroup var options: ConfigurationOptions
+
+    /// Writes the change as a migration, and applies it where that is asked for.
+    func carryOut(_ change: AdministrativeChange) async throws {
+        let settings = try await Settings(options)
+        let path = try await writeAndApply(change, settings)
+        print(path)
+    }
+
+    /// The same for a change that brings a new key: it is all that goes to standard output.
+    func carryOut(
+        withNewKey change: (SHA256Digest) throws -> AdministrativeChange
+    ) async throws {
+        let settings = try await Settings(options)
+        guard let key = try? TokenGenerator().makeAPIKey(for: settings.keyEnvironment),
+            let digest = try? SHA256.digest(of: key.characters)
+        else { throw SystemProblem(line: "the system has no randomness for a key") }
+        let path = try await writeAndApply(try change(digest), settings)
+        printToStandardError("link-session-service: \(path)")
+        guard printKey(key) else {
+            throw SystemProblem(
+                line:
+                    "the key could not be written to standard output and is lost: revoke it by its digest \(digest.hex.prefix(12))"
+            )
+        }
+    }
+
+    private func writeAndApply(_ change: AdministrativeChange, _ settings: Settings) async throws -> String {
+        let directories = try settings.migrationDirectories
+        guard directories.count >= 2, let directory = directories.last else {
+            throw Settings.Problem(
+                line:
+                    "MIGRATIONS_DIRECTORIES expects the deployment's own directory after the product's, such as migrations,deployments/production"
+            )
+        }
+        let address = apply ? try settings.database : nil
+        if let address {
+            // What is pending already is applied knowingly, or not at all.
+            let histories = try MigrationHistory.all(directories)
+            try requireUpToDate(try await Migrator(address: address, histories: histories).status())
+        } else {
+            // A file that cannot be applied must not get company.
+            _ = try MigrationHistory.all(directories)
+        }
+        let date = timestampNow().prefix(10)
+        guard let text = try? change.migration(author: userName(), date: String(date)) else {
+            throw SystemProblem(line: "libpq could not quote a value: out of memory")
+        }
+        let name = try writeNew(text, in: directory) { names throws(SystemProblem) in
+            let last = names.compactMap { $0.hasSuffix(".sql") ? Int($0.prefix(4)) : nil }.max() ?? 0
+            guard last < 9999 else {
+                throw SystemProblem(line: "\(directory) is full: 9999 is the last number; begin another directory")
+            }
+            return String(String(10_000 + last + 1).dropFirst()) + "_\(change.name).sql"
+        }
+        let path = "\(directory)/\(name)"
+        if let address { try await applyWritten(path, named: name, directories, at: address) }
+        return path
+    }
+
+    /// A migration that was refused is taken back: it would stand in the way of all later ones.
+    private func applyWritten(
+        _ path: String, named name: String, _ directories: [String], at address: DatabaseAddress
+    ) async throws(MigrationFailure) {
+        let migrator = Migrator(address: address, histories: try MigrationHistory.all(directories))
+        do throws(MigrationFailure) {
+            _ = try await migrator.migrate { _ in }
+            await waitForReplicas()
+        } catch {
+            guard let status = try? await migrator.status().last else {
+                throw MigrationFailure(
+                    lines: error.lines + ["whether \(path) is applied is not known: see migrate --status"])
+            }
+            guard !status.applied.contains(name) else { return await waitForReplicas() }
+            removeFile(path)
+            throw MigrationFailure(lines: error.lines.map { "\($0); nothing was changed" })
+        }
+    }
+}
+
+/// A second after the commit every replica knows of it: what the command promised is so when it ends.
+private func waitForReplicas() async {
+    try? await Task.sleep(for: .seconds(1))
+}
+
+/// True where the whole line was written.
+private func printKey(_ key: APIKey) -> Bool {
+    writeAll(Array((key.characters + "\n").utf8), to: 1)
+}
+
+struct AddManufacturer: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "A new manufacturer.")
+
+    @Option(help: "As its users know it; unique.") var name: String
+    @Option(help: "Its brand, if that is not its name: answers carry it title-cased.") var brand: String?
+    @Option(name: .customLong("redirect-url"), help: "Where it may send its users back to; repeatable.")
+    var redirectURLs: [String] = []
+    @Flag(help: "It may send its users to ANY well-formed URL.") var unrestricted = false
+    @OptionGroup var change: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            guard unrestricted == redirectURLs.isEmpty else {
+                throw WrongArgument(
+                    "add-manufacturer", expects: "either --redirect-url, once or more, or --unrestricted")
+            }
+            var urls: [RedirectURL] = []
+            for url in redirectURLs { urls.append(try RedirectURL(toRegister: url, for: "--redirect-url")) }
+            guard Set(redirectURLs).count == urls.count else {
+                throw WrongArgument("--redirect-url", expects: "each URL once")
+            }
+            try await change.carryOut(
+                .addManufacturer(
+                    name: try DisplayText(name, for: "--name"),
+                    brand: try brand.map { try DisplayText(brand: $0, for: "--brand") },
+                    redirectURLs: unrestricted ? nil : urls))
+        }
+    }
+}
+
+struct AddKey: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "A new API key of a manufacturer, printed once on standard output.")
+
+    @Argument(help: "The manufacturer's name.") var manufacturer: String
+    @Option(help: "What the key is for, such as production.") var label: String
+    @Option(help: "How long it is good, from when it is applied: 90d, 24h. Left out: without end.") var expiresIn:
+        String?
+    @OptionGroup var change: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            let manufacturer = try DisplayText(manufacturer, for: "MANUFACTURER")
+            let label = try DisplayText(label, for: "--label")
+            let lifetime = try expiresIn.map { try seconds($0, for: "--expires-in", atLeast: 1, atMostDays: 3650) }
+            try await change.carryOut { digest in
+                .addKey(manufacturer: manufacturer, digest: digest, label: label, lifetime: lifetime)
+            }
+        }
+    }
+}
+
+struct RotateKey: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "A new API key in place of the old one, printed once on standard output.",
+        discussion: "The old key works until the overlap is over, counted from when the migration is applied.")
+
+    @Argument(help: "The manufacturer's name.") var manufacturer: String
+    @Option(help: "How long the old key still works: 24h; 0s ends it at once.") var overlap: String
+    @Option(help: "The key to rotate, where the manufacturer has several labels.") var label: String?
+    @Option(help: "How long the new key is good: 90d, 24h. Left out: without end.") var expiresIn: String?
+    @OptionGroup var change: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            let manufacturer = try DisplayText(manufacturer, for: "MANUFACTURER")
+            let label = try label.map { try DisplayText($0, for: "--label") }
+            let overlap = try seconds(overlap, for: "--overlap", atLeast: 0, atMostDays: 365)
+            let lifetime = try expiresIn.map { try seconds($0, for: "--expires-in", atLeast: 1, atMostDays: 3650) }
+            try await change.carryOut { digest in
+                .rotateKey(
+                    manufacturer: manufacturer, digest: digest, label: label, overlap: overlap, lifetime: lifetime)
+            }
+        }
+    }
+}
+
+struct RevokeKey: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "An API key of a manufacturer ends now.",
+        discussion: #"A leaked key's digest: printf %s "$KEY" | sha256sum"#)
+
+    @Argument(help: "The manufacturer's name.") var manufacturer: String
+    @Option(help: "The key's label.") var label: String?
+    @Option(help: "The first 8 or more hexadecimal digits of the key's SHA-256, as admin list shows them.")
+    var digest: String?
+    @OptionGroup var change: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            let selection: AdministrativeChange.KeySelection
+            switch (label, digest) {
+            case (let label?, nil):
+                selection = .label(try DisplayText(label, for: "--label"))
+            case (nil, let digest?):
+                let digits = digest.lowercased()
+                guard (8...64).contains(digits.utf8.count), digits.allSatisfy({ "0123456789abcdef".contains($0) })
+                else {
+                    throw WrongArgument("--digest", expects: "8 to 64 hexadecimal digits of the key's SHA-256")
+                }
+                selection = .digestPrefix(digits)
+            default:
+                throw WrongArgument("revoke-key", expects: "either --label or --digest")
+            }
+            try await change.carryOut(
+                .revokeKey(manufacturer: try DisplayText(manufacturer, for: "MANUFACTURER"), selection))
+        }
+    }
+}
+
+struct Enable: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "A disabled manufacturer's keys work again.")
+
+    @Argument(help: "The manufacturer's name.") var manufacturer: String
+    @OptionGroup var change: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            try await change.carryOut(
+                .setEnabled(manufacturer: try DisplayText(manufacturer, for: "MANUFACTURER"), true))
+        }
+    }
+}
+
+struct Disable: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "None of a manufacturer's keys works any more.")
+
+    @Argument(help: "The manufacturer's name.") var manufacturer: String
+    @OptionGroup var change: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            try await change.carryOut(
+                .setEnabled(manufacturer: try DisplayText(manufacturer, for: "MANUFACTURER"), false))
+        }
+    }
+}
+
+struct AllowRedirect: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "A further redirect URL of a manufacturer.")
+
+    @Argument(help: "The manufacturer's name.") var manufacturer: String
+    @Argument(help: "The URL, without a query.") var url: String
+    @OptionGroup var change: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            try await change.carryOut(
+                .allowRedirect(
+                    manufacturer: try DisplayText(manufacturer, for: "MANUFACTURER"),
+                    try RedirectURL(toRegister: url, for: "URL")))
+        }
+    }
+}
+
+struct RemoveRedirect: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "A manufacturer may no longer use a redirect URL.",
+        discussion: "Without its last URL it can send its users nowhere; it does not become unrestricted.")
+
+    @Argument(help: "The manufacturer's name.") var manufacturer: String
+    @Argument(help: "The URL as admin list shows it.") var url: String
+    @OptionGroup var change: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            // Any text that could be stored: one that is no redirect URL any more has to go, too.
+            guard (1...2048).contains(url.utf8.count), url.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+                throw WrongArgument("URL", expects: "1 to 2048 bytes without control characters")
+            }
+            try await change.carryOut(
+                .removeRedirect(manufacturer: try DisplayText(manufacturer, for: "MANUFACTURER"), url))
+        }
+    }
+}
+
+struct SetRedirectPolicy: AsyncParsableCommand {
+    enum Policy: String, ExpressibleByArgument, CaseIterable { case registered, unrestricted }
+
+    static let configuration = CommandConfiguration(
+        commandName: "redirect-policy", abstract: "Whether a manufacturer may redirect to registered URLs only.")
+
+    @Argument(help: "The manufacturer's name.") var manufacturer: String
+    @Argument(help: "registered, or unrestricted: ANY well-formed URL.") var policy: Policy
+    @OptionGroup var change: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            try await change.carryOut(
+                .setRedirectPolicy(
+                    manufacturer: try DisplayText(manufacturer, for: "MANUFACTURER"),
+                    unrestricted: policy == .unrestricted))
+        }
+    }
+}

@@ -1,0 +1,134 @@
+// Least privilege: what the service's role and the operator's role may not do, tried on the database.
+
+import Foundation
+import PostgresClient
+import TestSupport
+import Testing
+
+extension ProgramTests {
+    @Suite(.timeLimit(.minutes(1))) struct RoleTests {
+        private static let denied = ["permission denied", "must be owner"]
+
+        /// Neither role may do these.
+        private static let forbiddenToBoth = [
+            "ALTER TABLE link_sessions ADD x int", "ALTER TABLE manufacturers DISABLE TRIGGER ALL",
+            "DROP TABLE link_session_events", "TRUNCATE link_sessions", "TRUNCATE manufacturers CASCADE",
+            "CREATE TABLE mine ()", "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE SCHEMA mine",
+            "DELETE FROM link_sessions", "DELETE FROM link_session_events",
+            "UPDATE link_session_events SET reason = NULL",
+            "UPDATE link_sessions SET user_id = 'x'", "UPDATE link_sessions SET token_hash = sha256('x')",
+            "SELECT * FROM other.secrets", "INSERT INTO schema_migrations VALUES ('schema', 99, 'x', '')",
+            "UPDATE authentication_version SET version = 1", "CREATE ROLE mine", "SET ROLE postgres",
+            "CREATE OR REPLACE FUNCTION ensure(condition boolean, otherwise text) RETURNS void LANGUAGE sql AS ''",
+        ]
+
+        @Test func `the service's role may neither change the schema nor read or write more than it needs`()
+            async throws
+        {
+            try await TestDatabase.with { database in
+                try await Self.expectForbidden(
+                    in: database, as: database.serviceURL,
+                    Self.forbiddenToBoth + [
+                        "SELECT label FROM api_keys", "SELECT * FROM api_keys", "UPDATE api_keys SET revoked_at = NULL",
+                        "UPDATE api_keys SET key_hash = sha256('x')", "UPDATE manufacturers SET enabled = true",
+                        "INSERT INTO manufacturers (name) VALUES ('x')",
+                        "INSERT INTO api_keys (manufacturer_id, key_hash, label) VALUES (1, sha256('x'), 'x')",
+                        "SELECT * FROM erase_user('x', 'x')",
+                    ])
+            }
+        }
+
+        @Test func `a deployment's migrations may change rows of manufacturers and keys, and no tables`() async throws {
+            try await TestDatabase.with { database in
+                try await Self.expectForbidden(
+                    in: database, as: database.operatorURL,
+                    Self.forbiddenToBoth + [
+                        "INSERT INTO link_sessions SELECT * FROM link_sessions",
+                        "UPDATE link_sessions SET completed_at = now()",
+                        "SELECT * FROM purge_link_sessions(interval '1 day', 0)",
+                    ])
+                let asOperator = TestDatabase(name: database.name, url: database.operatorURL)
+                try await asOperator.execute(
+                    """
+                    INSERT INTO manufacturers (name) VALUES ('x');
+                    INSERT INTO api_keys (manufacturer_id, key_hash, label) SELECT id, sha256('x'), 'x' FROM manufacturers;
+                    UPDATE manufacturers SET enabled = false; UPDATE api_keys SET revoked_at = now();
+                    DELETE FROM api_keys; DELETE FROM manufacturers;
+                    """)
+                #expect(try await database.count("SELECT version FROM authentication_version") == 7)
+            }
+        }
+
+        @Test func `migrate says what to do where the roles are missing, and create-roles can be repeated`()
+            async throws
+        {
+            try await PostgresServer.with { server in
+                func run(_ arguments: String...) async throws -> Command {
+                    try await Command.run(arguments, environment: ["DATABASE_URL": server.url], within: 30)
+                }
+                let early = try await run("migrate")
+                #expect(early.status == 1 && early.errorLines.count == 1, "\(early.summary)")
+                #expect(early.errors.contains("run link-session-service admin create-roles"), "\(early.summary)")
+                let first = try await run("admin", "create-roles")
+                #expect(
+                    first.output == "created  link_session_service\ncreated  link_session_operator\n",
+                    "\(first.summary)")
+                let second = try await run("admin", "create-roles")
+                #expect(
+                    second.output == "exists   link_session_service\nexists   link_session_operator\n",
+                    "\(second.summary)")
+                let migrated = try await run("migrate")
+                #expect(migrated.status == 0, "\(migrated.summary)")
+                let database = TestDatabase(name: "postgres", url: server.url)
+                #expect(
+                    try await database.rows(
+                        "SELECT rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname LIKE 'link_session_%'"
+                    ) == [["false"], ["false"]])
+                try await database.execute("ALTER ROLE link_session_service CREATEROLE")
+                let refused = try await run("admin", "create-roles")
+                #expect(
+                    refused.status == 1 && refused.errors.contains("has rights over the whole cluster"),
+                    "\(refused.summary)")
+            }
+        }
+
+        @Test func `whoever migrates needs no more than to own the database and to be able to become the operator`()
+            async throws
+        {
+            try await PostgresServer.with { server in
+                let cluster = TestDatabase(name: "postgres", url: server.url)
+                try await cluster.execute("CREATE ROLE owner LOGIN CREATEROLE")
+                try await cluster.execute("CREATE DATABASE owned OWNER owner")
+                let url = server.url.replacing("postgres@/postgres", with: "owner@/owned")
+                try await withTemporaryDirectory { directory in
+                    try directory.write("INSERT INTO manufacturers (name) VALUES ('Own');", to: "own/0001_own.sql")
+                    let environment = [
+                        "DATABASE_URL": url, "MIGRATIONS_DIRECTORIES": "migrations,\(directory.path)/own",
+                    ]
+                    for arguments in [["admin", "create-roles"], ["migrate"]] {
+                        if arguments == ["migrate"] { try await cluster.execute("ALTER ROLE owner NOCREATEROLE") }
+                        let run = try await Command.run(arguments, environment: environment, within: 30)
+                        #expect(run.status == 0, "\(arguments): \(run.summary)")
+                    }
+                }
+                #expect(
+                    try await TestDatabase(name: "owned", url: url).count("SELECT count(*) FROM manufacturers") == 1)
+            }
+        }
+
+        private static func expectForbidden(in database: TestDatabase, as url: String, _ statements: [String])
+            async throws
+        {
+            try await database.execute("CREATE SCHEMA other; CREATE TABLE other.secrets (a int)")
+            let restricted = TestDatabase(name: database.name, url: url)
+            for sql in statements {
+                await #expect("\(sql)") {
+                    try await restricted.execute("BEGIN; \(sql); ROLLBACK")
+                } throws: { error in
+                    let message = (error as? ScriptFailure)?.message ?? ""
+                    return denied.contains { message.contains($0) }
+                }
+            }
+        }
+    }
+}
