@@ -1,4 +1,8 @@
 -- What support asks about a session and its own row does not tell. Append-only, without personal data.
+--
+-- No foreign key: its trigger would run a query for every session that is deleted. Instead whoever adds an event holds a
+-- lock on the session's row, and whoever deletes sessions deletes their events after that, in a statement of its own: it
+-- sees those that came before, and none can follow.
 
 CREATE TABLE link_session_events (
     token_hash  bytea NOT NULL,
@@ -8,8 +12,6 @@ CREATE TABLE link_session_events (
     occurred_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- A statement that is sent again after a broken connection records nothing twice.
     CONSTRAINT link_session_events_pkey PRIMARY KEY (token_hash, event, request_id),
-    CONSTRAINT link_session_events_link_session_fkey
-        FOREIGN KEY (token_hash) REFERENCES link_sessions (token_hash) ON DELETE CASCADE,
     CONSTRAINT link_session_events_event_known CHECK (event IN ('looked_up', 'expired_early', 'completion_refused')),
     CONSTRAINT link_session_events_reason_of_refusal CHECK ((event = 'completion_refused') = (reason IS NOT NULL)),
     CONSTRAINT link_session_events_reason_known CHECK (reason IN ('expired')),

@@ -1,5 +1,5 @@
 -- Deletions of link sessions: the only ones there are, for callers without the right to delete.
--- A session's events go with it, by their foreign key.
+-- A session's events go with it.
 
 -- The search path is the schema of the tables and nothing that a caller could put before it.
 SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
@@ -12,16 +12,21 @@ CREATE FUNCTION purge_link_sessions(retention interval, first_block bigint, OUT 
 DECLARE
     -- 64 pages hold some 2,000 sessions.
     last_block bigint := first_block + 64;
+    hashes bytea[];
 BEGIN
     PERFORM ensure(retention >= interval '1 day', 'retention must be at least one day');
     -- An arbitrary number that means this and nothing else in this database.
     IF NOT pg_try_advisory_xact_lock(5830174926613388) THEN
         RETURN;
     END IF;
-    DELETE FROM link_sessions
-    WHERE ctid >= format('(%s,0)', first_block)::tid AND ctid < format('(%s,0)', last_block)::tid
-      AND created_at < statement_timestamp() - retention;
-    GET DIAGNOSTICS deleted = ROW_COUNT;
+    WITH gone AS (
+        DELETE FROM link_sessions
+        WHERE ctid >= format('(%s,0)', first_block)::tid AND ctid < format('(%s,0)', last_block)::tid
+          AND created_at < statement_timestamp() - retention
+        RETURNING token_hash
+    )
+    SELECT count(*), array_agg(token_hash) INTO deleted, hashes FROM gone;
+    DELETE FROM link_session_events USING unnest(hashes) AS hash WHERE token_hash = hash;
     IF last_block * current_setting('block_size')::bigint < pg_relation_size('link_sessions') THEN
         next_block := last_block;
     END IF;
@@ -45,14 +50,13 @@ DECLARE
 BEGIN
     SELECT id INTO manufacturer_number FROM manufacturers WHERE name = manufacturer;
     PERFORM ensure(FOUND, 'there is no manufacturer of this name');
-    -- Locked first: what happens to these sessions until they are gone is counted and goes with them.
-    SELECT coalesce(array_agg(token_hash), '{}') INTO hashes FROM (
-        SELECT token_hash FROM link_sessions
-        WHERE manufacturer_id = manufacturer_number AND user_id = erased_user_id
-        FOR UPDATE) AS locked;
-    SELECT count(*) INTO events FROM link_session_events WHERE token_hash = ANY (hashes);
-    DELETE FROM link_sessions WHERE token_hash = ANY (hashes);
-    GET DIAGNOSTICS sessions = ROW_COUNT;
+    WITH gone AS (
+        DELETE FROM link_sessions WHERE manufacturer_id = manufacturer_number AND user_id = erased_user_id
+        RETURNING token_hash
+    )
+    SELECT count(*), array_agg(token_hash) INTO sessions, hashes FROM gone;
+    DELETE FROM link_session_events USING unnest(hashes) AS hash WHERE token_hash = hash;
+    GET DIAGNOSTICS events = ROW_COUNT;
     erased_at := date_trunc('second', clock_timestamp());
 END
 $$;

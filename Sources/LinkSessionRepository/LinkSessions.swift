@@ -31,14 +31,7 @@ package struct LinkSessionRepository: Sendable {
     package func lookUp(
         tokenDigest: SHA256Digest, requestID: String, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
-        do throws(DatabaseError) {
-            return try await database.run(Self.lookUp, (tokenDigest, requestID), until: Deadline(deadline))
-        } catch .refused(_, constraint: "link_session_events_link_session_fkey") {
-            // Deleted for its age or its user's wish, between the look and its record.
-            return nil
-        } catch {
-            throw RepositoryError(error)
-        }
+        try await run(Self.lookUp, (tokenDigest, requestID), until: deadline)
     }
 
     /// Expires an open session now, which is recorded as an event; a completed or expired one stays as it is.
@@ -136,9 +129,12 @@ extension LinkSessionRepository {
                 SELECT * FROM link_sessions WHERE token_hash = $1::bytea
             ), event AS (
                 INSERT INTO link_session_events (token_hash, event, request_id)
-                SELECT token_hash, 'looked_up', $2::text FROM s
-                WHERE NOT EXISTS (
-                    SELECT FROM link_session_events e WHERE e.token_hash = s.token_hash AND e.event = 'looked_up')
+                SELECT token_hash, 'looked_up', $2::text FROM (
+                    SELECT token_hash FROM link_sessions
+                    WHERE token_hash = $1::bytea AND NOT EXISTS (
+                        SELECT FROM link_session_events WHERE token_hash = $1::bytea AND event = 'looked_up')
+                    FOR KEY SHARE
+                ) AS locked
                 ON CONFLICT DO NOTHING
             )
             SELECT \(columns()) FROM s JOIN manufacturers m ON m.id = s.manufacturer_id

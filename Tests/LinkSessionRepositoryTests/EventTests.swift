@@ -96,14 +96,37 @@ import Testing
         }
     }
 
-    @Test func `a look at a session that is deleted at this moment finds nothing`() async throws {
+    @Test func `a look at a session that is being deleted leaves no event behind`() async throws {
         try await Storage.with { storage in
             let digest = try await storage.created()
-            let deletion = try OpenTransaction(in: storage.database, "DELETE FROM link_sessions")
+            try await storage.database.execute("UPDATE link_sessions SET created_at = created_at - interval '2 days'")
+            let deletion = try OpenTransaction(
+                in: storage.database, "SELECT * FROM purge_link_sessions(interval '1 day', 0)")
             async let look = storage.sessions.lookUp(tokenDigest: digest, requestID: "x", until: soon)
             try await storage.database.waitForBlocked()
             try deletion.end("COMMIT")
-            #expect(try await look == nil)
+            _ = try await look
+            #expect(try await storage.database.count("SELECT count(*) FROM link_sessions") == 0)
+            #expect(try await storage.events() == [])
+        }
+    }
+
+    @Test func `a session that is being looked at is deleted with the event of that look`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            let look = try OpenTransaction(
+                in: storage.database,
+                """
+                INSERT INTO link_session_events (token_hash, event, request_id)
+                SELECT token_hash, 'looked_up', 'x' FROM (SELECT token_hash FROM link_sessions FOR KEY SHARE) AS locked
+                """)
+            async let receipt = Administration(address: try storage.database.address).erase(
+                try ManufacturerUserID("manufacturer_user_id_123"), at: try DisplayText("Acme Manufacturing"))
+            try await storage.database.waitForBlocked()
+            try look.end("COMMIT")
+            #expect(try await receipt.events == 1)
+            #expect(try await storage.events() == [])
+            #expect(try await storage.sessions.find(tokenDigest: digest, until: soon) == nil)
         }
     }
 
@@ -118,7 +141,7 @@ import Testing
         }
     }
 
-    @Test func `events cannot be changed, and go with their session`() async throws {
+    @Test func `events cannot be changed`() async throws {
         try await Storage.with { storage in
             let digest = try await storage.created()
             _ = try await storage.sessions.lookUp(tokenDigest: digest, requestID: "x", until: soon)
@@ -127,8 +150,6 @@ import Testing
             } throws: {
                 ($0 as? ScriptFailure)?.message == "the table link_session_events is append-only"
             }
-            try await storage.database.execute("DELETE FROM link_sessions")
-            #expect(try await storage.events() == [])
         }
     }
 }

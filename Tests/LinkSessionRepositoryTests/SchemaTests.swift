@@ -64,7 +64,6 @@ import Testing
         Breach("api_keys_label_no_bidi", key(label: "U&'a\\200Fb'")),
         Breach("api_keys_label_no_bidi", key(label: "U&'a\\2028b'")),
         Breach("link_session_events_pkey", session() + ";" + event() + ";" + event()),
-        Breach("link_session_events_link_session_fkey", event()),
         Breach("link_session_events_event_known", session() + ";" + event("'created'")),
         Breach("link_session_events_reason_of_refusal", session() + ";" + event("'looked_up'", reason: "'expired'")),
         Breach("link_session_events_reason_of_refusal", session() + ";" + event("'completion_refused'")),
