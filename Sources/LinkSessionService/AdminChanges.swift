@@ -8,11 +8,11 @@ internal import TokenGenerator
 
 struct ChangeOptions: ParsableArguments {
     @Flag(help: "Apply the migration at once, and end when every replica knows of it.") var apply = false
-    @OptionGroup var options: ConfigurationOptions
+    @OptionGroup var migrations: MigrationsOptions
 
     /// Writes the change as a migration, and applies it where that is asked for.
     func carryOut(_ change: AdministrativeChange) async throws {
-        let settings = try await Settings(options)
+        let settings = try await Settings(migrations.values)
         let path = try await writeAndApply(change, settings)
         print(path)
     }
@@ -21,7 +21,7 @@ struct ChangeOptions: ParsableArguments {
     func carryOut(
         withNewKey change: (SHA256Digest) throws -> AdministrativeChange
     ) async throws {
-        let settings = try await Settings(options)
+        let settings = try await Settings(migrations.values)
         guard let key = try? TokenGenerator().makeAPIKey(for: settings.keyEnvironment),
             let digest = try? SHA256.digest(of: key.characters)
         else { throw SystemProblem(line: "the system has no randomness for a key") }

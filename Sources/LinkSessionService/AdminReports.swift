@@ -12,10 +12,9 @@ internal import LinkSessions
 
 struct ReportOptions: ParsableArguments {
     @Flag(help: "JSON, for programs; times are Unix seconds.") var json = false
-    @OptionGroup var options: ConfigurationOptions
 
     func administration() async throws -> Administration {
-        Administration(address: try await Settings(options).database)
+        Administration(address: try await Settings().database)
     }
 }
 
@@ -110,11 +109,9 @@ struct CreateRoles: AsyncParsableCommand {
         abstract: "Makes the roles that migrations grant rights to, once a cluster.",
         discussion: "Needs a role that may make roles. The new ones cannot log in and have no password.")
 
-    @OptionGroup var options: ConfigurationOptions
-
     func run() async throws {
         try await reportingFailures {
-            let created = try await Administration(address: try await Settings(options).database).createRoles()
+            let created = try await Administration(address: try await Settings().database).createRoles()
             for role in DatabaseRole.allCases.map(\.rawValue) {
                 print(created.contains(role) ? "created  \(role)" : "exists   \(role)")
             }

@@ -16,7 +16,7 @@ struct Settings {
     private let isProduction: Bool
 
     /// Reads the sources, not yet the values: each command asks for those that it needs.
-    init(_ options: ConfigurationOptions) async throws(Problem) {
+    init(_ options: OptionValues = [:]) async throws(Problem) {
         let environment = EnvironmentVariablesProvider()
         let name = ConfigReader(provider: environment).string(forKey: "link.session.env", default: "local")
         guard ["local", "production"].contains(name) else {
@@ -32,7 +32,7 @@ struct Settings {
             }
         }
         reader = ConfigReader(
-            providers: [InMemoryProvider(name: "options", values: options.values), environment] + files)
+            providers: [InMemoryProvider(name: "options", values: options), environment] + files)
     }
 
     var database: DatabaseAddress {
@@ -191,10 +191,23 @@ struct Settings {
     }
 }
 
+/// As the environment would give them, so that one parser reads both.
+typealias OptionValues = [AbsoluteConfigKey: ConfigValue]
+
+extension MigrationsOptions {
+    var values: OptionValues {
+        guard let migrationsDirectories else { return [:] }
+        let directories = migrationsDirectories.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+        return [
+            AbsoluteConfigKey(ConfigKey("migrations.directories")): ConfigValue(
+                .stringArray(directories), isSecret: false)
+        ]
+    }
+}
+
 extension ConfigurationOptions {
-    /// As the environment would give them, so that one parser reads both.
-    fileprivate var values: [AbsoluteConfigKey: ConfigValue] {
-        var values: [AbsoluteConfigKey: ConfigValue] = [:]
+    var values: OptionValues {
+        var values = migrations.values
         func set(_ key: String, _ value: String?) {
             guard let value else { return }
             values[AbsoluteConfigKey(ConfigKey(key))] = ConfigValue(.string(value), isSecret: false)
@@ -208,12 +221,7 @@ extension ConfigurationOptions {
         set("http.port", number: httpPort)
         set("public.base.url", publicBaseUrl)
         set("database.connections", number: databaseConnections)
-        if let migrationsDirectories {
-            values[AbsoluteConfigKey(ConfigKey("migrations.directories"))] = ConfigValue(
-                .stringArray(
-                    migrationsDirectories.split(separator: ",", omittingEmptySubsequences: false).map(String.init)),
-                isSecret: false)
-        }
+        set("retention.days", number: retentionDays)
         set("log.level", logLevel)
         set("log.format", logFormat)
         set("shutdown.delay.seconds", number: shutdownDelaySeconds)

@@ -15,7 +15,7 @@ struct Healthcheck: AsyncParsableCommand {
         let host: String
         let port: Int
         do {
-            let settings = try await Settings(options)
+            let settings = try await Settings(options.values)
             port = try settings.httpPort
             host = try settings.httpHost
         } catch {

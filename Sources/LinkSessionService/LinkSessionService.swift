@@ -31,6 +31,12 @@ struct LinkSessionService: AsyncParsableCommand {
         defaultSubcommand: Serve.self)
 }
 
+/// The one option of commands that neither serve nor ask who does.
+struct MigrationsOptions: ParsableArguments {
+    @Option(help: "Comma-separated, the product's own first (MIGRATIONS_DIRECTORIES).")
+    var migrationsDirectories: String?
+}
+
 /// Options that stand above environment and files. DATABASE_URL and the digests have none: others can list a
 /// process's arguments.
 struct ConfigurationOptions: ParsableArguments {
@@ -38,8 +44,8 @@ struct ConfigurationOptions: ParsableArguments {
     @Option(help: "Where to listen; 0 for any free port (HTTP_PORT).") var httpPort: String?
     @Option(help: "What every link_url starts with (PUBLIC_BASE_URL).") var publicBaseUrl: String?
     @Option(help: "Connections for requests (DATABASE_CONNECTIONS).") var databaseConnections: String?
-    @Option(help: "Comma-separated, the product's own first (MIGRATIONS_DIRECTORIES).")
-    var migrationsDirectories: String?
+    @OptionGroup var migrations: MigrationsOptions
+    @Option(help: "RETENTION_DAYS.") var retentionDays: String?
     @Option(help: "trace, debug, info, notice, warning, error or critical (LOG_LEVEL).") var logLevel: String?
     @Option(help: "text or json (LOG_FORMAT).") var logFormat: String?
     @Option(help: "SHUTDOWN_DELAY_SECONDS.") var shutdownDelaySeconds: String?

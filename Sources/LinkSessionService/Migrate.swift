@@ -17,11 +17,11 @@ struct Migrate: AsyncParsableCommand {
 
     @Flag(help: "List applied, pending and ahead migrations; change nothing.") var status = false
     @Flag(help: "Exit 1 when anything is pending, edited, missing or out of order; change nothing.") var check = false
-    @OptionGroup var options: ConfigurationOptions
+    @OptionGroup var migrations: MigrationsOptions
 
     func run() async throws {
         do {
-            let settings = try await Settings(options)
+            let settings = try await Settings(migrations.values)
             let migrator = Migrator(
                 address: try settings.database, histories: try MigrationHistory.all(try settings.migrationDirectories))
             guard status || check else {

@@ -85,7 +85,7 @@ struct Purge: AsyncParsableCommand {
 
     func run() async throws {
         do {
-            let settings = try await Settings(options)
+            let settings = try await Settings(options.values)
             let (days, address) = (try settings.retentionDays, try settings.database)
             // Says at once what is wrong with a database that cannot be reached, or lacks the function.
             let schema = try MigrationHistory.all(Array(try settings.migrationDirectories.prefix(1)))[0]

@@ -35,7 +35,7 @@ struct Serve: AsyncParsableCommand {
 
     func run() async throws {
         do {
-            try await serve(try await Settings(options))
+            try await serve(try await Settings(options.values))
         } catch let problem as Settings.Problem {
             throw fail(problem.line)
         } catch let failure as MigrationFailure {
