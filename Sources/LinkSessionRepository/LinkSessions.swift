@@ -21,10 +21,15 @@ package struct LinkSessionRepository: Sendable {
         try await run(Self.create, (tokenDigest, session), until: deadline)
     }
 
+    /// Concurrent calls share one SELECT.
     package func find(
         tokenDigest: SHA256Digest, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
-        try await run(Self.find, tokenDigest, until: deadline)
+        do throws(DatabaseError) {
+            return try await database.run(Self.find, tokenDigest, until: Deadline(deadline)).get()
+        } catch {
+            throw RepositoryError(error)
+        }
     }
 
     /// The same for the Authenticator, whose first look is recorded as an event.
@@ -111,15 +116,29 @@ extension LinkSessionRepository {
             return sessions
         })
 
-    private static let find = Query<SHA256Digest, LinkSession?>(
+    /// Each caller has a result of its own: a row that cannot be read fails those who asked for it and nobody else.
+    private static let find = Query<SHA256Digest, Result<LinkSession?, DatabaseError>>(
         Statement(
-            "find_link_session",
+            "find_link_sessions",
             """
-            SELECT \(columns()) FROM link_sessions s JOIN manufacturers m ON m.id = s.manufacturer_id
-            WHERE s.token_hash = $1::bytea
+            SELECT \(columns()), s.token_hash FROM link_sessions s JOIN manufacturers m ON m.id = s.manufacturer_id
+            WHERE s.token_hash = ANY ($1::bytea[])
             """),
-        encode: { digests, parameters in for digest in digests { parameters.append(digest.bytes) } },
-        decode: decodeOne)
+        group: .init(callers: 256, executions: 2),
+        encode: { digests, parameters in parameters.append(blobs: digests.map(\.bytes)) },
+        decode: { result, digests throws(DatabaseError) in
+            var sessions: [SHA256Digest: Result<LinkSession?, DatabaseError>] = [:]
+            try result.forEachRow { (row) throws(DatabaseError) in
+                let session: Result<LinkSession?, DatabaseError>
+                do throws(DatabaseError) {
+                    session = .success(try row.linkSession())
+                } catch {
+                    session = .failure(error)
+                }
+                sessions[try row.digest(10)] = session
+            }
+            return digests.map { sessions[$0] ?? .success(nil) }
+        })
 
     private static let lookUp = Query<(SHA256Digest, String), LinkSession?>(
         Statement(

@@ -561,7 +561,7 @@ import TokenGenerator
             try await storage.database.execute("ALTER TABLE link_sessions ALTER user_id TYPE varchar(300)")
             let sessions = storage.sessions
             let find = await error { _ = try await sessions.find(tokenDigest: digest, until: soon) }
-            #expect(find == .bug(cause: "unexpected result of find_link_session, column user_id"))
+            #expect(find == .bug(cause: "unexpected result of find_link_sessions, column user_id"))
         }
     }
 
@@ -584,9 +584,54 @@ import TokenGenerator
                 find
                     == .bug(
                         cause:
-                            "unexpected result of find_link_session, column \(column == "expires_at" ? "coalesce" : column)"
+                            "unexpected result of find_link_sessions, column \(column == "expires_at" ? "coalesce" : column)"
                     )
-                    || find == .bug(cause: "unexpected result of find_link_session, column \(column)"))
+                    || find == .bug(cause: "unexpected result of find_link_sessions, column \(column)"))
+        }
+    }
+
+    @Test func `look-ups at the same time each get their own session`() async throws {
+        try await Storage.with(connections: 4) { storage in
+            var expected: [SHA256Digest: String?] = [try makeDigest(): nil, try makeDigest(): nil]
+            for number in 0..<50 {
+                let digest = try makeDigest()
+                _ = try await storage.sessions.create(
+                    try storage.new(userID: "user-\(number)"), tokenDigest: digest, until: soon)
+                expected[digest] = "user-\(number)"
+            }
+            try await withThrowingTaskGroup(of: (SHA256Digest, String?).self) { group in
+                for _ in 0..<5 {
+                    for digest in expected.keys {
+                        group.addTask {
+                            (digest, try await storage.sessions.find(tokenDigest: digest, until: soon)?.userID.text)
+                        }
+                    }
+                }
+                for try await (digest, userID) in group { #expect(userID == expected[digest]) }
+            }
+        }
+    }
+
+    @Test func `a row that cannot be read fails those who ask for it and nobody else`() async throws {
+        try await Storage.with(connections: 1) { storage in
+            let (broken, whole) = (try await storage.created(), try await storage.created())
+            try await storage.database.execute(
+                "UPDATE link_sessions SET redirect_url = 'nonsense' WHERE token_hash = \(broken.sql)")
+            // Both wait for the one connection, and then go together.
+            let lock = try OpenTransaction(in: storage.database, "LOCK TABLE link_sessions")
+            async let first = storage.sessions.find(tokenDigest: whole, until: soon)
+            try await storage.database.waitForBlocked()
+            async let good = storage.sessions.find(tokenDigest: whole, until: soon)
+            let bad = Task { try await storage.sessions.find(tokenDigest: broken, until: soon) }
+            try await Task.sleep(for: .milliseconds(50))
+            try lock.end("COMMIT")
+            #expect(try await first != nil)
+            #expect(try await good != nil)
+            await #expect(
+                throws: RepositoryError.bug(cause: "unexpected result of find_link_sessions, column redirect_url")
+            ) {
+                try await bad.value
+            }
         }
     }
 
