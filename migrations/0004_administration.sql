@@ -1,13 +1,14 @@
 -- What the migrations that `link-session-service admin` writes stand on.
 
 -- Names and labels are read by people: text that is shown in another order than it is stored deceives them.
--- NOT VALID: rows of before stay as they are.
+-- Where this fails, rename the rows that have such characters, and migrate again.
 ALTER TABLE manufacturers
-    ADD CONSTRAINT manufacturers_name_no_bidi CHECK (name !~ '[\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]') NOT VALID,
-    ADD CONSTRAINT manufacturers_brand_no_bidi CHECK (brand !~ '[\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]') NOT VALID;
+    ADD CONSTRAINT manufacturers_name_no_bidi CHECK (name !~ '[\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]'),
+    ADD CONSTRAINT manufacturers_brand_no_bidi CHECK (brand !~ '[\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]');
 
 ALTER TABLE api_keys
-    ADD CONSTRAINT api_keys_label_no_bidi CHECK (label !~ '[\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]') NOT VALID;
+    ADD CONSTRAINT api_keys_label_no_bidi CHECK (label !~ '[\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]'),
+    ADD CONSTRAINT api_keys_last_used_before_year_10000 CHECK (last_used_at < '10000-01-01Z');
 
 -- A change that changes nothing is a mistake: with this it fails and says why.
 CREATE FUNCTION ensure(condition boolean, otherwise text) RETURNS void

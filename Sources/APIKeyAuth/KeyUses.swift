@@ -54,9 +54,9 @@ package final class KeyUses: Service {
         do throws(RepositoryError) {
             try await repository.recordUse(of: digests, until: .now + .seconds(1))
         } catch {
-            state.withLock { $0.pending.formUnion(digests) }
             switch error {
             case .unavailable, .overloaded:
+                state.withLock { $0.pending.formUnion(digests) }
                 logger.debug("use of API keys not recorded", metadata: ["cause": "\(error)"])
             case .bug(let cause): logger.error("use of API keys not recorded", metadata: ["cause": "\(cause)"])
             }

@@ -101,11 +101,18 @@ package enum DatabaseRole: String, CaseIterable, Sendable {
         $$;
         DO $$
         BEGIN
-            IF (SELECT rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication
-                FROM pg_roles WHERE rolname = '\(rawValue)') THEN
-                RAISE EXCEPTION 'the role \(rawValue) exists and has rights over the whole cluster: take them away first';
+            IF EXISTS (
+                SELECT FROM pg_roles r WHERE rolname = '\(rawValue)'
+                AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication
+                     OR EXISTS (SELECT FROM pg_auth_members WHERE member = r.oid)))
+            THEN
+                RAISE EXCEPTION 'the role \(rawValue) exists and may do more than it should: make it NOLOGIN, without rights of its own or of other roles';
             END IF;
-            IF NOT pg_has_role(current_user, '\(rawValue)', 'MEMBER') THEN
+            -- Since PostgreSQL 16 a member may not always become the role.
+            IF NOT pg_has_role(
+                current_user, '\(rawValue)',
+                CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+            THEN
                 GRANT \(rawValue) TO CURRENT_USER;
             END IF;
         END
@@ -170,19 +177,21 @@ extension Administration {
             SELECT m.name, m.brand, m.enabled, m.redirect_policy = 'unrestricted', m.redirect_urls, m.created_at,
                    k.key_hash, k.label, k.created_at, k.expires_at, k.revoked_at, k.last_used_at,
                    CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
-                        WHEN k.expires_at <= now() THEN 'expired' ELSE 'usable' END
+                        WHEN k.expires_at <= now() THEN 'expired' ELSE 'usable' END, m.id
             FROM manufacturers m LEFT JOIN api_keys k ON k.manufacturer_id = m.id
             ORDER BY m.name, m.id, k.created_at, k.id
             """),
         encode: { _, _ in },
         decode: { result, _ throws(DatabaseError) in
             var manufacturers: [ManufacturerReport] = []
+            var latest: Int64?
             try result.forEachRow { (row) throws(DatabaseError) in
-                let name = try row.text(0)
-                if manufacturers.last?.name != name {
+                let id = try row.int64(13)
+                if latest != id {
+                    latest = id
                     manufacturers.append(
                         ManufacturerReport(
-                            name: name, brand: try row.optionalText(1), isEnabled: try row.bool(2),
+                            name: try row.text(0), brand: try row.optionalText(1), isEnabled: try row.bool(2),
                             isUnrestricted: try row.bool(3), redirectURLs: try row.texts(4),
                             createdAt: try row.unixSeconds(5)))
                 }

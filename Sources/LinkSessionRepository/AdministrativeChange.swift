@@ -19,7 +19,9 @@ package enum AdministrativeChange: Sendable {
     /// - Parameter lifetime: in seconds, from the moment when the migration is applied; `nil`: without end.
     case addKey(manufacturer: DisplayText, digest: SHA256Digest, label: DisplayText, lifetime: Int?)
     /// The new key gets the label of the old ones, which end `overlap` seconds after the migration is applied.
-    /// - Parameter label: `nil` where all usable keys have one and the same.
+    /// - Parameters:
+    ///   - label: `nil` where all usable keys have one and the same.
+    ///   - lifetime: `nil`: that of the newest of the old ones.
     case rotateKey(manufacturer: DisplayText, digest: SHA256Digest, label: DisplayText?, overlap: Int, lifetime: Int?)
     case revokeKey(manufacturer: DisplayText, KeySelection)
     case setEnabled(manufacturer: DisplayText, Bool)
@@ -105,19 +107,22 @@ package enum AdministrativeChange: Sendable {
         case .rotateKey(let manufacturer, let digest, let label, let overlap, let lifetime):
             return """
                 WITH old AS (
+                    SELECT k.* FROM api_keys k JOIN manufacturers m ON m.id = k.manufacturer_id
+                    WHERE m.name = \(try quoted(manufacturer))\
+                \(try label.map { label throws(CannotQuote) in " AND k.label = \(try quoted(label))" } ?? "")
+                      AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+                    FOR UPDATE OF k
+                ), ended AS (
                     UPDATE api_keys k
                     SET expires_at = least(
                         k.expires_at,
                         greatest(k.created_at + interval '1 second', \(expiry(after: overlap))))
-                    FROM manufacturers m
-                    WHERE m.id = k.manufacturer_id AND m.name = \(try quoted(manufacturer))\
-                \(try label.map { label throws(CannotQuote) in " AND k.label = \(try quoted(label))" } ?? "")
-                      AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
-                    RETURNING k.manufacturer_id, k.label
+                    FROM old WHERE k.id = old.id
                 ), new AS (
                     INSERT INTO api_keys (manufacturer_id, key_hash, label, expires_at)
-                    SELECT DISTINCT manufacturer_id, '\\x\(digest.hex)'::bytea, label, \(expiry(after: lifetime))
-                    FROM old
+                    SELECT manufacturer_id, '\\x\(digest.hex)'::bytea, label,
+                           \(lifetime == nil ? "date_trunc('second', now()) + (expires_at - created_at)" : expiry(after: lifetime))
+                    FROM old ORDER BY created_at DESC, id DESC LIMIT 1
                 )
                 SELECT ensure(count(*) > 0, 'this manufacturer has no such key that is in use'),
                        ensure(count(DISTINCT label) = 1, 'this manufacturer''s keys have several labels: choose one')
@@ -127,7 +132,8 @@ package enum AdministrativeChange: Sendable {
         case .revokeKey(let manufacturer, let selection):
             let condition =
                 switch selection {
-                case .label(let label): "k.label = \(try quoted(label))"
+                case .label(let label):
+                    "k.label = \(try quoted(label)) AND (k.expires_at IS NULL OR k.expires_at > now())"
                 case .digestPrefix(let digits): "starts_with(encode(k.key_hash, 'hex'), \(try quoted(digits)))"
                 }
             return """

@@ -33,7 +33,7 @@ package struct RetentionRepository: Sendable {
     private static let purge = Query<(Int64, Int64), Purged?>(
         Statement(
             "purge_link_sessions",
-            "SELECT deleted, next_block FROM purge_link_sessions($1::bigint * interval '1 day', $2::bigint)"),
+            "SELECT deleted, next_block FROM purge_link_sessions($1::bigint::integer, $2::bigint)"),
         encode: { inputs, parameters in
             for (days, block) in inputs {
                 parameters.append(days)

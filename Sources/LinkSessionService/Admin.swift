@@ -67,10 +67,10 @@ extension DisplayText {
 }
 
 extension RedirectURL {
-    /// A URL to be registered: the query is the caller's own at every request, so it has none here.
+    /// A URL to be registered, in its canonical form: the query is the caller's own at every request, so it has none.
     init(toRegister text: String, for argument: String) throws(WrongArgument) {
         do throws(Refusal) {
-            try self.init(text)
+            self = try RedirectURL(text).canonical
         } catch {
             throw WrongArgument(argument, expects: "a redirect URL that the API would accept: \(error.message)")
         }

@@ -12,90 +12,93 @@ struct ChangeOptions: ParsableArguments {
 
     /// Writes the change as a migration, and applies it where that is asked for.
     func carryOut(_ change: AdministrativeChange) async throws {
-        let settings = try await Settings(migrations.values)
-        let path = try await writeAndApply(change, settings)
-        print(path)
+        print(try await writeAndApply(change, try await Settings(migrations.values)))
     }
 
     /// The same for a change that brings a new key: it is all that goes to standard output.
     func carryOut(
         withNewKey change: (SHA256Digest) throws -> AdministrativeChange
     ) async throws {
+        ignoreBrokenPipes()
         let settings = try await Settings(migrations.values)
-        guard let key = try? TokenGenerator().makeAPIKey(for: settings.keyEnvironment),
+        let environment = settings.keyEnvironment
+        guard let key = try? TokenGenerator().makeAPIKey(for: environment),
             let digest = try? SHA256.digest(of: key.characters)
         else { throw SystemProblem(line: "the system has no randomness for a key") }
-        let path = try await writeAndApply(try change(digest), settings)
-        printToStandardError("link-session-service: \(path)")
-        guard printKey(key) else {
-            throw SystemProblem(
-                line:
-                    "the key could not be written to standard output and is lost: revoke it by its digest \(digest.hex.prefix(12))"
-            )
+        let path = try await writeAndApply(try change(digest), settings) { () throws(MigrationFailure) in
+            guard writeAll(Array((key.characters + "\n").utf8), to: 1) else {
+                throw MigrationFailure("cannot print the key")
+            }
         }
+        printToStandardError("link-session-service: \(path), with a key for \(environment) environments")
     }
 
-    private func writeAndApply(_ change: AdministrativeChange, _ settings: Settings) async throws -> String {
+    /// - Parameter whenSure: called when nothing but the commit, or without `apply` nothing at all, is left to be done:
+    ///   a key that is in force and was not printed would be lost. What throws takes everything back.
+    private func writeAndApply(
+        _ change: AdministrativeChange, _ settings: Settings,
+        whenSure: @escaping @Sendable () throws(MigrationFailure) -> Void = {}
+    ) async throws -> String {
         let directories = try settings.migrationDirectories
-        guard directories.count >= 2, let directory = directories.last else {
+        guard directories.count >= 2, let path = directories.last else {
             throw Settings.Problem(
                 line:
                     "MIGRATIONS_DIRECTORIES expects the deployment's own directory after the product's, such as migrations,deployments/production"
             )
         }
         let address = apply ? try settings.database : nil
+        // From the look at what is there until the new file is applied or taken back.
+        let directory = try await LockedDirectory.lock(path)
+        // A file that cannot be applied must not get company.
+        let histories = try MigrationHistory.all(directories)
         if let address {
             // What is pending already is applied knowingly, or not at all.
-            let histories = try MigrationHistory.all(directories)
-            try requireUpToDate(try await Migrator(address: address, histories: histories).status())
-        } else {
-            // A file that cannot be applied must not get company.
-            _ = try MigrationHistory.all(directories)
+            let statuses = try await Migrator(address: address, histories: histories).status()
+            try requireUpToDate(statuses)
+            if let name = statuses.last?.ahead.last {
+                throw MigrationFailure("the database has the migration \(name), which \(path) lacks: get it first")
+            }
         }
-        let date = timestampNow().prefix(10)
-        guard let text = try? change.migration(author: userName(), date: String(date)) else {
+        let last = try directory.names.compactMap { $0.hasSuffix(".sql") ? Int($0.prefix(4)) : nil }.max() ?? 0
+        guard last < 9999 else {
+            throw SystemProblem(line: "\(path) is full: 9999 is the last number; begin another directory")
+        }
+        let name = String(String(10_000 + last + 1).dropFirst()) + "_\(change.name).sql"
+        let date = String(timestampNow().prefix(10))
+        guard let text = try? change.migration(author: userName(), date: date) else {
             throw SystemProblem(line: "libpq could not quote a value: out of memory")
         }
-        let name = try writeNew(text, in: directory) { names throws(SystemProblem) in
-            let last = names.compactMap { $0.hasSuffix(".sql") ? Int($0.prefix(4)) : nil }.max() ?? 0
-            guard last < 9999 else {
-                throw SystemProblem(line: "\(directory) is full: 9999 is the last number; begin another directory")
-            }
-            return String(String(10_000 + last + 1).dropFirst()) + "_\(change.name).sql"
-        }
-        let path = "\(directory)/\(name)"
-        if let address { try await applyWritten(path, named: name, directories, at: address) }
-        return path
-    }
-
-    /// A migration that was refused is taken back: it would stand in the way of all later ones.
-    private func applyWritten(
-        _ path: String, named name: String, _ directories: [String], at address: DatabaseAddress
-    ) async throws(MigrationFailure) {
-        let migrator = Migrator(address: address, histories: try MigrationHistory.all(directories))
+        try directory.write(text, as: name)
         do throws(MigrationFailure) {
-            _ = try await migrator.migrate { _ in }
-            await waitForReplicas()
-        } catch {
-            guard let status = try? await migrator.status().last else {
-                throw MigrationFailure(
-                    lines: error.lines + ["whether \(path) is applied is not known: see migrate --status"])
+            if let address {
+                _ = try await Migrator(address: address, histories: try .all(directories))
+                    .migrate(willCommit: whenSure) { _ in }
+            } else {
+                try whenSure()
             }
-            guard !status.applied.contains(name) else { return await waitForReplicas() }
-            removeFile(path)
-            throw MigrationFailure(lines: error.lines.map { "\($0); nothing was changed" })
+        } catch {
+            // A commit may have been under way when the connection was lost: the migrator's lock tells when it is decided.
+            if let address, let histories = try? [MigrationHistory].all(directories),
+                let status = try? await Migrator(address: address, histories: histories).status(whenIdle: true).last
+            {
+                if !status.applied.contains(name) {
+                    // It would stand in the way of all later ones.
+                    directory.remove(name)
+                    throw MigrationFailure(lines: error.lines.map { "\($0); nothing was changed" })
+                }
+            } else if address != nil {
+                throw MigrationFailure(
+                    lines: error.lines + ["whether \(path)/\(name) is applied is not known: see migrate --status"])
+            } else {
+                directory.remove(name)
+                throw MigrationFailure(lines: error.lines.map { "\($0); nothing was changed" })
+            }
         }
+        _ = consume directory
+        // A second after the commit every replica knows of it: what the command promised is so when it ends.
+        if apply { try? await Task.sleep(for: .seconds(1)) }
+        return "\(path)/\(name)"
     }
-}
-
-/// A second after the commit every replica knows of it: what the command promised is so when it ends.
-private func waitForReplicas() async {
-    try? await Task.sleep(for: .seconds(1))
-}
-
-/// True where the whole line was written.
-private func printKey(_ key: APIKey) -> Bool {
-    writeAll(Array((key.characters + "\n").utf8), to: 1)
 }
 
 struct AddManufacturer: AsyncParsableCommand {
@@ -116,7 +119,7 @@ struct AddManufacturer: AsyncParsableCommand {
             }
             var urls: [RedirectURL] = []
             for url in redirectURLs { urls.append(try RedirectURL(toRegister: url, for: "--redirect-url")) }
-            guard Set(redirectURLs).count == urls.count else {
+            guard Set(urls.map(\.text)).count == urls.count else {
                 throw WrongArgument("--redirect-url", expects: "each URL once")
             }
             try await change.carryOut(
@@ -158,7 +161,8 @@ struct RotateKey: AsyncParsableCommand {
     @Argument(help: "The manufacturer's name.") var manufacturer: String
     @Option(help: "How long the old key still works: 24h; 0s ends it at once.") var overlap: String
     @Option(help: "The key to rotate, where the manufacturer has several labels.") var label: String?
-    @Option(help: "How long the new key is good: 90d, 24h. Left out: without end.") var expiresIn: String?
+    @Option(help: "How long the new key is good: 90d, 24h. Left out: as long as the old one was.") var expiresIn:
+        String?
     @OptionGroup var change: ChangeOptions
 
     func run() async throws {

@@ -185,16 +185,17 @@ extension KeyReport {
 extension SessionReport {
     fileprivate var text: String {
         let end = session.completedAt ?? session.expiresAt
-        let created = (session.createdAt, ["created", "", ""])
         let endName = session.status == .open ? "expires" : session.status.rawValue
-        let later = events.map { ($0.occurredAt, $0.entry) } + [(end, [endName, "", ""])]
-        let entries = [created] + later.sorted { $0.0 < $1.0 }
+        // Within a second, what ended the session comes before its end, and a refusal after it.
+        var entries = [(session.createdAt, 0, ["created", "", ""]), (end, 2, [endName, "", ""])]
+        entries += events.map { ($0.occurredAt, $0.event == "completion_refused" ? 3 : 1, $0.entry) }
+        entries.sort { ($0.0, $0.1) < ($1.0, $1.1) }
         return """
             \(timestamp(unixSeconds: Int(session.createdAt)))  \(session.status.rawValue)
               token digest  \(tokenDigest.hex.prefix(12))
               redirect URL  \(session.redirectURL.text)
               language      \(session.language.rawValue)
-            \(table(entries.map { [timestamp(unixSeconds: Int($0.0))] + $0.1 }, indent: "  "))
+            \(table(entries.map { [timestamp(unixSeconds: Int($0.0))] + $0.2 }, indent: "  "))
             """
     }
 

@@ -57,6 +57,10 @@ func requireUpToDate(_ statuses: [MigrationStatus]) throws(MigrationFailure) {
     if !lines.isEmpty { throw MigrationFailure(lines: lines) }
 }
 
+extension [MigrationHistory] {
+    static func all(_ directories: [String]) throws(MigrationFailure) -> Self { try MigrationHistory.all(directories) }
+}
+
 extension MigrationHistory {
     /// The first directory is the product's own schema; the others are a deployment's, known by their last part, whose
     /// migrations may change rows and no tables.

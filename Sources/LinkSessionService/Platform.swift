@@ -52,13 +52,16 @@ func userName() -> String {
     return allowed.isEmpty ? "unknown" : allowed
 }
 
-/// Standard input to its end, or `nil` where it is longer than that.
+/// Standard input to its end; `nil` where it is longer than that, or cannot be read.
 func readStandardInput(atMost limit: Int) -> [UInt8]? {
     var bytes: [UInt8] = []
     while bytes.count <= limit {
         var piece = [UInt8](repeating: 0, count: 4096)
         let count = read(STDIN_FILENO, &piece, piece.count)
-        if count < 0, errno == EINTR { continue }
+        if count < 0 {
+            guard errno == EINTR else { return nil }
+            continue
+        }
         guard count > 0 else { return bytes }
         bytes += piece[..<count]
     }
@@ -67,41 +70,62 @@ func readStandardInput(atMost limit: Int) -> [UInt8]? {
 
 var standardInputIsTerminal: Bool { isatty(STDIN_FILENO) == 1 }
 
-/// Writes a file in one step under the lowest free number of a directory: it is there whole or not at all.
-///
-/// Callers at the same time take turns.
-///
-/// - Parameter name: makes the file's name from its directory's.
-/// - Returns: the new file's name. Throws the system's error as a sentence.
-func writeNew(
-    _ text: String, in directory: String, name: ([String]) throws(SystemProblem) -> String
-) throws(SystemProblem) -> String {
-    let directoryDescriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-    guard directoryDescriptor >= 0 else { throw SystemProblem("cannot open the directory \(directory)") }
-    defer { close(directoryDescriptor) }
-    // Ends with the descriptor.
-    guard lock(directoryDescriptor) else { throw SystemProblem("cannot lock the directory \(directory)") }
-    guard let names = try? FileManager.default.contentsOfDirectory(atPath: directory) else {
-        throw SystemProblem("cannot read the directory \(directory)")
-    }
-    let name = try name(names)
-    // Not a name that a migration has: what a crash leaves behind is no migration.
-    let draft = ".\(name).draft"
-    let descriptor = openat(directoryDescriptor, draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw SystemProblem("cannot write \(directory)/\(name)") }
-    defer { unlinkat(directoryDescriptor, draft, 0) }
-    defer { close(descriptor) }
-    guard writeAll(Array(text.utf8), to: descriptor), fsync(descriptor) == 0 else {
-        throw SystemProblem("cannot write \(directory)/\(name)")
-    }
-    guard linkat(directoryDescriptor, draft, directoryDescriptor, name, 0) == 0 else {
-        throw SystemProblem("cannot write \(directory)/\(name)")
-    }
-    fsync(directoryDescriptor)
-    return name
-}
+/// A directory that nobody else changes through this type meanwhile, in this process or another.
+struct LockedDirectory: ~Copyable {
+    let path: String
+    private let descriptor: CInt
 
-func removeFile(_ path: String) { unlink(path) }
+    private init(path: String, descriptor: CInt) {
+        self.path = path
+        self.descriptor = descriptor
+    }
+
+    /// Waits for its turn, at most a minute.
+    static func lock(_ path: String) async throws(SystemProblem) -> LockedDirectory {
+        let descriptor = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw SystemProblem("cannot open the directory \(path)") }
+        let directory = LockedDirectory(path: path, descriptor: descriptor)
+        for _ in 0..<1200 {
+            if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return directory }
+            guard errno == EWOULDBLOCK || errno == EINTR else {
+                throw SystemProblem("cannot lock the directory \(path)")
+            }
+            try? await Task.sleep(for: .milliseconds(50))
+        }
+        throw SystemProblem(line: "\(path) has been in use by another admin command for a minute")
+    }
+
+    /// Unlocks, too.
+    deinit { close(descriptor) }
+
+    var names: [String] {
+        get throws(SystemProblem) {
+            guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
+                throw SystemProblem("cannot read the directory \(path)")
+            }
+            return names
+        }
+    }
+
+    /// Writes a new file in one step: it is there whole or not at all.
+    func write(_ text: String, as name: String) throws(SystemProblem) {
+        // Not a name that a migration has: what a crash leaves behind is no migration.
+        let draft = ".\(name).draft"
+        unlinkat(descriptor, draft, 0)
+        let file = openat(descriptor, draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw SystemProblem("cannot write \(path)/\(name)") }
+        defer {
+            close(file)
+            unlinkat(descriptor, draft, 0)
+        }
+        guard writeAll(Array(text.utf8), to: file), fsync(file) == 0,
+            linkat(descriptor, draft, descriptor, name, 0) == 0
+        else { throw SystemProblem("cannot write \(path)/\(name)") }
+        fsync(descriptor)
+    }
+
+    func remove(_ name: String) { unlinkat(descriptor, name, 0) }
+}
 
 struct SystemProblem: Error {
     let line: String
@@ -110,15 +134,6 @@ struct SystemProblem: Error {
     init(_ what: String) { line = "\(what): \(String(cString: strerror(errno)))" }
 
     init(line: String) { self.line = line }
-}
-
-private func lock(_ descriptor: CInt) -> Bool {
-    for _ in 0..<100 {
-        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return true }
-        guard errno == EWOULDBLOCK || errno == EINTR else { return false }
-        usleep(50_000)
-    }
-    return false
 }
 
 func writeAll(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
@@ -131,6 +146,9 @@ func writeAll(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
     }
     return true
 }
+
+/// A write to a pipe that nobody reads fails, and ends the program no more.
+func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
 
 /// Lets the process open as many descriptors as the system allows it, and returns how many that is.
 func raiseDescriptorLimit() -> Int {

@@ -27,16 +27,17 @@ struct RetentionPass {
 
     enum Step { case more, finished, othersAtWork }
 
-    /// Deletes one piece and rests.
+    /// Deletes one piece, and rests where there is another.
     mutating func step() async throws -> Step {
         guard let block = nextBlock else { return .finished }
         let start = ContinuousClock.now
         let purged = try await repository.purge(olderThan: days, from: block, until: start + Self.pieceTime)
-        try await Task.sleep(for: max((ContinuousClock.now - start) * Self.restFactor, Self.shortestRest))
         guard let purged else { return .othersAtWork }
         deleted += purged.deleted
         nextBlock = purged.nextBlock
-        return nextBlock == nil ? .finished : .more
+        guard nextBlock != nil else { return .finished }
+        try await Task.sleep(for: max((ContinuousClock.now - start) * Self.restFactor, Self.shortestRest))
+        return .more
     }
 }
 
@@ -77,7 +78,7 @@ struct Purge: AsyncParsableCommand {
         abstract: "Deletes the link sessions that are older than RETENTION_DAYS, once.",
         discussion: """
             What serve does once an hour, for cron: small pieces with rests between them, so that creates hardly \
-            notice. Prints how many were deleted. Ends with 1 where the database went out of reach; what was deleted \
+            notice. Prints how many were deleted. Leaves the work to another one that it meets. Ends with 1 where the database went out of reach; what was deleted \
             until then stays deleted.
             """)
 
@@ -97,7 +98,11 @@ struct Purge: AsyncParsableCommand {
             defer { connection.cancel() }
             var pass = RetentionPass(days: days, repository: RetentionRepository(database: database))
             do {
-                while try await pass.step() != .finished {}
+                var step = RetentionPass.Step.more
+                while step == .more { step = try await pass.step() }
+                if step == .othersAtWork {
+                    printToStandardError("link-session-service: another one is deleting already")
+                }
             } catch let error as RepositoryError {
                 throw fail("\(pass.deleted) deleted, then the database gave no answer: \(error)")
             }

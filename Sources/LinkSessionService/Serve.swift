@@ -61,7 +61,7 @@ struct Serve: AsyncParsableCommand {
         let logger = Logger(label: "link-session-service")
         defer { output.flush() }
 
-        signal(SIGPIPE, SIG_IGN)
+        ignoreBrokenPipes()
         let descriptors = raiseDescriptorLimit()
         do throws(MigrationFailure) {
             try await checkSchema(schema, at: address, logger)

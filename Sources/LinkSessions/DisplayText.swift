@@ -17,7 +17,7 @@ package struct DisplayText: Sendable, Hashable {
             throw Problem(expectation: "text without blanks at its ends")
         }
         for scalar in scalars where Self.deceives(scalar) {
-            throw Problem(expectation: "text without control or bidirectional characters")
+            throw Problem(expectation: "text without control, bidirectional or invisible characters")
         }
         self.text = text
     }
@@ -44,10 +44,11 @@ package struct DisplayText: Sendable, Hashable {
         return result
     }
 
-    /// Control characters, line and paragraph separators, and Unicode's Bidi_Control (UAX #9).
+    /// Control characters, line and paragraph separators, Unicode's Bidi_Control (UAX #9), and what takes no space.
     private static func deceives(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
         case 0..<0x20, 0x7F..<0xA0, 0x061C, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
+        case 0x00AD, 0x200B, 0x2060...0x2064, 0xFEFF: true
         default: false
         }
     }

@@ -62,6 +62,19 @@ package struct RedirectURL: Sendable {
         registrationKey = key + String(decoding: path, as: UTF8.self)
     }
 
+    /// The one spelling of all URLs with the same registration key: scheme and host in lower case, no port that is free
+    /// or the scheme's own, and no query.
+    package var canonical: RedirectURL {
+        get throws(Refusal) {
+            let rest = registrationKey.dropFirst("https://".count)
+            let authority = rest.prefix { $0 != "/" }
+            guard registrationKey.hasPrefix("https://"), authority.hasSuffix(":443") else {
+                return try RedirectURL(registrationKey)
+            }
+            return try RedirectURL("https://" + authority.dropLast(":443".count) + rest.dropFirst(authority.count))
+        }
+    }
+
     static func refusal(_ what: String) -> Refusal { Refusal(.redirectURL, "redirect_url " + what) }
 }
 

@@ -230,7 +230,8 @@ package struct Statement: Sendable {
         } catch .refused(let state, _, _, _) where state.code == "42P05" {
             // Prepared already, by an earlier user of the same server session behind a pooler.
         }
-        prepared.insert(statement.name)
+        // The unnamed statement lasts until the next query.
+        if !statement.name.isEmpty { prepared.insert(statement.name) }
     }
 
     private func executePrepared(
@@ -302,7 +303,9 @@ package struct Statement: Sendable {
             throw .refused(
                 state, constraint: result.errorField(CInt(UInt8(ascii: "n"))),
                 message: result.errorField(CInt(UInt8(ascii: "M"))) ?? "",
-                position: result.errorField(CInt(UInt8(ascii: "P"))).flatMap { Int($0) })
+                // The second is the position in a statement that a function executed.
+                position: (result.errorField(CInt(UInt8(ascii: "P"))) ?? result.errorField(CInt(UInt8(ascii: "p"))))
+                    .flatMap { Int($0) })
         }
     }
 

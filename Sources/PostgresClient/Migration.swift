@@ -102,6 +102,12 @@ package struct MigrationStatus: Sendable, Equatable {
         let files = Dictionary(uniqueKeysWithValues: history.migrations.map { ($0.version, $0) })
         for entry in ledger {
             if let file = files[entry.version] {
+                if file.name != entry.name {
+                    problems.append(
+                        "\(history.name)/\(entry.name) was applied, and \(file.name) has its number: get the applied file, and number yours after it"
+                    )
+                    continue
+                }
                 applied.append(file.name)
                 if file.checksum != entry.checksum {
                     problems.append(

@@ -12,9 +12,14 @@ package struct Migrator: Sendable {
 
     /// Applies what is pending in every history, after it has checked all of them.
     ///
-    /// - Parameter report: called with a line of progress, on a thread of the migrator's.
+    /// - Parameters:
+    ///   - willCommit: called on a thread of the migrator's, before each migration is committed: what throws takes it back.
+    ///   - report: called with a line of progress, on a thread of the migrator's.
     /// - Returns: how many were applied.
-    package func migrate(report: @escaping @Sendable (String) -> Void) async throws(MigrationFailure) -> Int {
+    package func migrate(
+        willCommit: @escaping @Sendable () throws(MigrationFailure) -> Void = {},
+        report: @escaping @Sendable (String) -> Void
+    ) async throws(MigrationFailure) -> Int {
         try await onThread { connection throws(MigrationFailure) in
             try Self.lock(&connection, report: report)
             try Self.createLedger(&connection)
@@ -25,7 +30,7 @@ package struct Migrator: Sendable {
             for (history, status) in zip(histories, statuses) {
                 for name in status.ahead { report("ahead    \(history.name)/\(name)") }
                 for migration in history.migrations where status.pending.contains(migration.name) {
-                    try Self.apply(migration, of: history, &connection)
+                    try Self.apply(migration, of: history, willCommit, &connection)
                     report("applied  \(history.name)/\(migration.name)")
                     count += 1
                 }
@@ -35,9 +40,12 @@ package struct Migrator: Sendable {
     }
 
     /// Changes nothing.
-    package func status() async throws(MigrationFailure) -> [MigrationStatus] {
+    ///
+    /// - Parameter whenIdle: waits until no migrator is at work, at most a minute.
+    package func status(whenIdle: Bool = false) async throws(MigrationFailure) -> [MigrationStatus] {
         try await onThread { connection throws(MigrationFailure) in
-            try Self.statuses(of: histories, &connection)
+            if whenIdle { try Self.lock(&connection) { _ in } }
+            return try Self.statuses(of: histories, &connection)
         }
     }
 
@@ -139,14 +147,18 @@ extension Migrator {
     }
 
     private static func apply(
-        _ migration: Migration, of history: MigrationHistory, _ connection: inout Connection
+        _ migration: Migration, of history: MigrationHistory, _ willCommit: () throws(MigrationFailure) -> Void,
+        _ connection: inout Connection
     ) throws(MigrationFailure) {
         let label = "\(history.name)/\(migration.name)"
         try run("BEGIN", what: label, &connection)
-        if let role = history.role { try run("SET LOCAL ROLE \(role)", what: label, &connection) }
         let transaction = try transactionID(label, &connection)
         do throws(ScriptFailure) {
-            _ = try connection.execute(script: migration.sql, until: .after(longest))
+            if let role = history.role {
+                try execute(migration.sql, as: role, &connection)
+            } else {
+                _ = try connection.execute(script: migration.sql, until: .after(longest))
+            }
         } catch {
             // The connection is closed on the way out, which rolls back.
             throw failure(label, error, in: migration.sql)
@@ -172,7 +184,28 @@ extension Migrator {
         } catch {
             throw failure(label, error)
         }
+        try willCommit()
         try run("COMMIT", what: label, &connection)
+    }
+
+    /// Runs a script as a role that it cannot leave: in a function of that role's, PostgreSQL refuses to change the role
+    /// and to end the transaction.
+    private static func execute(
+        _ sql: String, as role: String, _ connection: inout Connection
+    ) throws(ScriptFailure) {
+        // The tables are in the schema that is first for whoever migrates; for the role it may be another one.
+        _ = try connection.execute(
+            script: """
+                SELECT set_config('search_path', quote_ident(current_schema()), true);
+                SET LOCAL ROLE \(role);
+                CREATE FUNCTION pg_temp.apply_migration(sql text) RETURNS void
+                    LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN EXECUTE sql; END $$
+                """, until: .after(.seconds(10)))
+        var parameters = Parameters()
+        parameters.append(sql)
+        _ = try connection.execute(
+            Statement("", "SELECT pg_temp.apply_migration($1::text)"), parameters, until: .after(longest))
+        _ = try connection.execute(script: "DROP FUNCTION pg_temp.apply_migration(text)", until: .after(.seconds(10)))
     }
 
     private static func transactionID(

@@ -101,7 +101,7 @@ import Testing
             let digest = try await storage.created()
             try await storage.database.execute("UPDATE link_sessions SET created_at = created_at - interval '2 days'")
             let deletion = try OpenTransaction(
-                in: storage.database, "SELECT * FROM purge_link_sessions(interval '1 day', 0)")
+                in: storage.database, "SELECT * FROM purge_link_sessions(1, 0)")
             async let look = storage.sessions.lookUp(tokenDigest: digest, requestID: "x", until: soon)
             try await storage.database.waitForBlocked()
             try deletion.end("COMMIT")

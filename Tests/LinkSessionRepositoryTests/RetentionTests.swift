@@ -48,7 +48,7 @@ import Testing
         try await Storage.with { storage in
             try await storage.addSessions(1, age: "40 days")
             let other = try OpenTransaction(
-                in: storage.database, "SELECT * FROM purge_link_sessions(interval '100 days', 0)")
+                in: storage.database, "SELECT * FROM purge_link_sessions(100, 0)")
             #expect(try await storage.retention.purge(olderThan: 30, from: 0, until: soon) == nil)
             try other.end("COMMIT")
             #expect(try await storage.retention.purge(olderThan: 30, from: 0, until: soon)?.deleted == 1)
@@ -58,7 +58,7 @@ import Testing
     @Test func `less than a day is no retention time`() async throws {
         try await Storage.with { storage in
             try await storage.addSessions(1, age: "2 days")
-            for days in [0, -1] {
+            for days in [0, -1, Int(Int32.min)] {
                 await #expect(throws: RepositoryError.self) {
                     try await storage.retention.purge(olderThan: days, from: 0, until: soon)
                 }

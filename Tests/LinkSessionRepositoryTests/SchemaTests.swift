@@ -63,6 +63,8 @@ import Testing
         Breach("manufacturers_brand_no_bidi", "INSERT INTO manufacturers (name, brand) VALUES ('x', U&'a\\2066b')"),
         Breach("api_keys_label_no_bidi", key(label: "U&'a\\200Fb'")),
         Breach("api_keys_label_no_bidi", key(label: "U&'a\\2028b'")),
+        Breach(
+            "api_keys_last_used_before_year_10000", key() + "; UPDATE api_keys SET last_used_at = 'infinity'"),
         Breach("link_session_events_pkey", session() + ";" + event() + ";" + event()),
         Breach("link_session_events_event_known", session() + ";" + event("'created'")),
         Breach("link_session_events_reason_of_refusal", session() + ";" + event("'looked_up'", reason: "'expired'")),

@@ -45,8 +45,37 @@ extension ProgramTests {
                     Self.forbiddenToBoth + [
                         "INSERT INTO link_sessions SELECT * FROM link_sessions",
                         "UPDATE link_sessions SET completed_at = now()",
-                        "SELECT * FROM purge_link_sessions(interval '1 day', 0)",
+                        "SELECT * FROM purge_link_sessions(1, 0)",
                     ])
+                for (sql, refusal) in [
+                    (
+                        "RESET ROLE; CREATE TABLE mine (); SET ROLE link_session_operator",
+                        "within security-definer function"
+                    ),
+                    ("SET LOCAL ROLE postgres", "within security-definer function"),
+                    ("RESET SESSION AUTHORIZATION", "within security-definer function"),
+                    ("COMMIT; CREATE TABLE mine ()", "transaction commands is not implemented"),
+                    ("CREATE TABLE mine ()", "line 1: permission denied for schema public"),
+                    (
+                        "INSERT INTO manufacturers (name) VALUES ('x');\nTRUNCATE api_keys",
+                        "permission denied for table api_keys"
+                    ),
+                    ("UPDATE manufacturers SET enabled = false;\nINSERT INTO nowhere VALUES (1)", "line 2: relation"),
+                ] {
+                    try await withTemporaryDirectory { directory in
+                        try directory.write(sql, to: "own/0001_own.sql")
+                        let run = try await Command.run(
+                            ["migrate"],
+                            environment: [
+                                "DATABASE_URL": database.url,
+                                "MIGRATIONS_DIRECTORIES": "migrations,\(directory.path)/own",
+                            ])
+                        #expect(run.status == 1 && run.errorLines.count == 1, "\(sql): \(run.summary)")
+                        #expect(run.errors.contains(refusal), "\(sql): \(run.summary)")
+                    }
+                }
+                #expect(try await database.value("SELECT to_regclass('mine')::text") == nil)
+                #expect(try await database.count("SELECT count(*) FROM manufacturers") == 0)
                 let asOperator = TestDatabase(name: database.name, url: database.operatorURL)
                 try await asOperator.execute(
                     """
@@ -84,11 +113,37 @@ extension ProgramTests {
                     try await database.rows(
                         "SELECT rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname LIKE 'link_session_%'"
                     ) == [["false"], ["false"]])
-                try await database.execute("ALTER ROLE link_session_service CREATEROLE")
-                let refused = try await run("admin", "create-roles")
-                #expect(
-                    refused.status == 1 && refused.errors.contains("has rights over the whole cluster"),
-                    "\(refused.summary)")
+                for (change, back) in [
+                    ("ALTER ROLE link_session_service CREATEROLE", "ALTER ROLE link_session_service NOCREATEROLE"),
+                    ("ALTER ROLE link_session_service LOGIN", "ALTER ROLE link_session_service NOLOGIN"),
+                    (
+                        "GRANT pg_read_all_data TO link_session_service",
+                        "REVOKE pg_read_all_data FROM link_session_service"
+                    ),
+                ] {
+                    try await database.execute(change)
+                    let refused = try await run("admin", "create-roles")
+                    #expect(refused.status == 1 && refused.errorLines.count == 1, "\(change): \(refused.summary)")
+                    #expect(refused.errors.contains("may do more than it should"), "\(change): \(refused.summary)")
+                    try await database.execute(back)
+                }
+            }
+        }
+
+        @Test func `a schema in which everybody may create objects is refused`() async throws {
+            try await PostgresServer.with { server in
+                let cluster = TestDatabase(name: "postgres", url: server.url)
+                try await cluster.execute("CREATE ROLE owner LOGIN CREATEROLE")
+                try await cluster.execute("CREATE DATABASE owned OWNER owner")
+                // As it is before PostgreSQL 15, where the database's owner does not own its schema.
+                try await TestDatabase(name: "owned", url: server.url.replacing("/postgres?", with: "/owned?")).execute(
+                    "ALTER SCHEMA public OWNER TO postgres; GRANT ALL ON SCHEMA public TO PUBLIC")
+                let url = server.url.replacing("postgres@/postgres", with: "owner@/owned")
+                let roles = try await Command.run(["admin", "create-roles"], environment: ["DATABASE_URL": url])
+                #expect(roles.status == 0, "\(roles.summary)")
+                let run = try await Command.run(["migrate"], environment: ["DATABASE_URL": url], within: 30)
+                #expect(run.status == 1 && run.errorLines.count == 1, "\(run.summary)")
+                #expect(run.errors.contains("everybody may create objects in this schema"), "\(run.summary)")
             }
         }
 

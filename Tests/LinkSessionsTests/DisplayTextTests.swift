@@ -21,15 +21,16 @@ import Testing
     static let deceiving: [Unicode.Scalar] =
         ["\u{0}", "\t", "\n", "\r", "\u{1B}", "\u{7F}", "\u{85}", "\u{9B}", "\u{61C}", "\u{200E}", "\u{200F}"]
         + ["\u{2028}", "\u{2029}", "\u{202A}", "\u{202B}", "\u{202C}", "\u{202D}", "\u{202E}"]
-        + ["\u{2066}", "\u{2067}", "\u{2068}", "\u{2069}"]
+        + ["\u{2066}", "\u{2067}", "\u{2068}", "\u{2069}", "\u{AD}", "\u{200B}", "\u{2060}", "\u{FEFF}"]
 
-    @Test func `control and bidirectional characters are refused, and escaped where they are shown`() {
+    @Test func `control, bidirectional and invisible characters are refused, and escaped where they are shown`() {
         for scalar in Self.deceiving {
             let text = "a\(scalar)b"
             #expect {
                 try DisplayText(text)
             } throws: {
-                ($0 as? DisplayText.Problem)?.expectation == "text without control or bidirectional characters"
+                ($0 as? DisplayText.Problem)?.expectation
+                    == "text without control, bidirectional or invisible characters"
             }
             let hex = String(scalar.value, radix: 16, uppercase: true)
             #expect(DisplayText.escaped(text) == "a\\u{\(hex)}b")

@@ -55,8 +55,9 @@ import Testing
                 DO $$ BEGIN CREATE ROLE \(role) NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
                 CREATE TABLE runs (id int, who text DEFAULT current_user);
                 GRANT INSERT ON runs TO \(role);
+                DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO \(role)', current_database()); END $$;
                 """)
-            try directory.write("0001_a.sql", "INSERT INTO runs VALUES (1); RESET ROLE;")
+            try directory.write("0001_a.sql", "INSERT INTO runs VALUES (1); SET statement_timeout = '1h';")
             try directory.write("0002_b.sql", "INSERT INTO runs VALUES (2);")
             let (count, _) = await migrate(database, [try directory.history(role: role)])
             #expect(try count.get() == 2)
