@@ -1,7 +1,8 @@
 """Draws the creates a second as bars, in an SVG that reads on light and on dark pages and needs nothing from outside."""
 from xml.sax.saxutils import escape
 
-WIDTH, LEFT, BAR, LONGEST = 760, 104, 22, 430
+WIDTH, LEFT, BAR, LONGEST = 760, 104, 22, 380
+RATIO = WIDTH - 110
 
 STYLE = """
 .page { fill: #ffffff } .text { fill: #1f2328 } .quiet { fill: #59636e } .bar { fill: #afb8c1 } .ours { fill: #0969da }
@@ -16,20 +17,21 @@ text { font: 13px system-ui, "Segoe UI", Helvetica, Arial, sans-serif } .title {
 
 
 def draw(panels, conditions):
-    """`panels`: (connections, [(name, creates a second, p99 in ms)]). The service is the name to stand out."""
-    most = max(rate for _, bars in panels for _, rate, _ in bars)
+    """`panels`: (connections, [(name, creates a second, the service's ratio to it, p99 in µs)]). The service is the name to stand out."""
+    most = max(rate for _, bars in panels for _, rate, _, _ in bars)
     drawn, y = [], 66
 
     def write(x, y, classes, text):
         drawn.append(f'<text x="{x}" y="{y}" class="{classes}">{escape(text)}</text>')
 
     write(20, 32, "text title", "Link sessions created a second")
+    write(RATIO, 32, "quiet end", "service ÷ it")
     write(WIDTH - 20, 32, "quiet end", "p99 latency")
     for connections, bars in panels:
         write(20, y, "text strong", f"{connections} connections")
         drawn.append(f'<line x1="20" x2="{WIDTH - 20}" y1="{y + 8}" y2="{y + 8}" class="line"/>')
         y += 18
-        for name, rate, p99 in bars:
+        for name, rate, ratio, p99 in bars:
             ours = name == "service"
             weight = "text strong" if ours else "text"
             length = max(1, round(rate / most * LONGEST))
@@ -38,7 +40,8 @@ def draw(panels, conditions):
             drawn.append(
                 f'<rect x="{LEFT}" y="{y + 2}" width="{length}" height="{BAR - 5}" rx="2" class="{"ours" if ours else "bar"}"/>')
             write(LEFT + length + 8, baseline, f"{weight} number", f"{rate:,.0f}")
-            write(WIDTH - 20, baseline, f"{weight} number end", f"{p99:,.1f} ms")
+            write(RATIO, baseline, "quiet number end", "" if ours else f"{ratio:.2f}")
+            write(WIDTH - 20, baseline, f"{weight} number end", f"{p99 / 1000:,.1f} ms" if p99 else "–")
             y += BAR
         y += 30
     lines, line = [], ""

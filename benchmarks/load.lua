@@ -26,7 +26,7 @@ elseif kind ~= "live" then
     function request()
         if used == count then
             used = 0
-            tokens_ran_out = 1
+            tokens_ran_out = kind == "complete" and 1 or 0 -- a session can be read again, but completed once
         end
         local start = used * line + 1
         used = used + 1

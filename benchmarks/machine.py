@@ -91,14 +91,16 @@ def start(arguments, environment=None, output=None):
         stdout=output or subprocess.DEVNULL, stderr=subprocess.STDOUT if output else None)
 
 
-def stop(process):
-    """SIGTERM, and SIGKILL for whatever of it is there after 15 s. True where it ended by itself in time."""
+def stop(process, at_once=False):
+    """SIGTERM, a second one where it need not drain, and SIGKILL for whatever of it is there after 15 s."""
     everything = tree(process.pid) if process.poll() is None else []
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
+        if at_once:
+            time.sleep(0.02)
+            process.send_signal(signal.SIGTERM)
     try:
         process.wait(15)
-        return True
     except subprocess.TimeoutExpired:
         for pid in everything:
             try:
@@ -106,7 +108,6 @@ def stop(process):
             except ProcessLookupError:
                 pass
         process.wait()
-        return False
 
 
 def wait_until(check, seconds, process, what):

@@ -281,12 +281,11 @@ def write_documents(figures):
         file.write(document)
     os.replace(DOCUMENT + ".new", DOCUMENT)
     if "creates" in figures["parts"]:
-        part = figures["parts"]["creates"]
-        panels = [
-            (connections, [
-                (name, Runs(part["runs"], server=name, connections=connections).median("rate"),
-                 Runs(part["runs"], server=name, connections=connections).median("p99_us") / 1000)
-                for name in part["servers"]])
-            for connections in sorted({run["connections"] for run in part["runs"]})]
+        part, panels = figures["parts"]["creates"], []
+        for connections in sorted({run["connections"] for run in part["runs"]}):
+            servers = {name: Runs(part["runs"], server=name, connections=connections) for name in part["servers"]}
+            panels.append((connections, [
+                (name, runs.median("rate"), servers["service"].ratio(runs), runs.median("p99_us"))
+                for name, runs in servers.items()]))
         with open(CHART, "w") as file:
             file.write(chart.draw(panels, conditions(figures, "lookups")))

@@ -27,7 +27,7 @@ class Server:
         return self
 
     def __exit__(self, *_):
-        self.ended_in_time = machine.stop(self.process)
+        machine.stop(self.process, at_once=True)
         self._log.close()
 
     def wait_until_serving(self):
