@@ -46,11 +46,13 @@ def main():
         sys.exit(f"scripts/bench: no such part: {', '.join(unknown)}; there are {', '.join(parts.PARTS)}")
 
     began = time.monotonic()
-    database = Postgres(options.sockets, options.data, options.postgres_bin, options.executable, options.scratch)
+    said = subprocess.run([options.executable, "--help"], capture_output=True, text=True).stdout
+    commands = {line.split()[0] for line in said.partition("SUBCOMMANDS:")[2].splitlines() if line.strip()}
+    database = Postgres(options.sockets, options.data, options.postgres_bin, options.executable, commands)
     database.make_blank()
     bench = parts.Bench(
-        options.executable, database, [name for name in options.peers.split(",") if name], options.scratch, options.quick,
-        options.seconds or (1 if options.quick else 10), options.rounds or (1 if options.quick else 3))
+        options.executable, database, [name for name in options.peers.split(",") if name], options.scratch,
+        "purge" in commands, options.quick, options.seconds or (1 if options.quick else 10), options.rounds or (1 if options.quick else 3))
     figures = {
         "date": datetime.date.today().isoformat(), "quick": options.quick, "seconds": bench.seconds, "rounds": bench.rounds,
         "machine": {**machine.describe(), "postgresql": database.version}, "settings": options.settings.split(),

@@ -1,9 +1,10 @@
 """What is measured. Every function returns the raw figures of its runs; benchmarks/report.py sums them up."""
+import itertools
 import os
 import resource
 import socket
 import statistics
-import subprocess
+import threading
 import time
 
 import load
@@ -15,8 +16,7 @@ from servers import Server
 
 CONNECTIONS = (16, 64, 256)
 
-# How the purge is called while it is measured, over and over. It keeps 30 days unless it is told otherwise.
-PURGE = ("purge",)
+# What the purge keeps, and over how many days the rows lie that it meets.
 KEPT_DAYS, FILLED_DAYS = 30, 40
 
 # How many connections the service holds.
@@ -26,11 +26,9 @@ BOUND = 10_000
 class Bench:
     """What all parts share: where things are, how long and how often."""
 
-    def __init__(self, executable, database, peers, scratch, quick, seconds, rounds):
+    def __init__(self, executable, database, peers, scratch, has_purge, quick, seconds, rounds):
         self.executable, self.database, self.peers, self.scratch = executable, database, peers, scratch
-        self.quick, self.seconds, self.rounds = quick, seconds, rounds
-        help_text = subprocess.run([executable, "--help"], capture_output=True, text=True).stdout
-        self.has_purge = any(line.split()[:1] == ["purge"] for line in help_text.splitlines())
+        self.has_purge, self.quick, self.seconds, self.rounds = has_purge, quick, seconds, rounds
 
     def say(self, text):
         print(f"  {text}", flush=True)
@@ -121,7 +119,7 @@ def _pgbench(bench, connections):
 # --- Look-ups and completions.
 
 def lookups(bench):
-    """At 64 connections, on one server a round, in turns: two look-ups, completions, a bare GET, and creates."""
+    """At 64 connections, on one server a round, in turns: look-ups, completions, a bare GET, and creates."""
     connections, runs = 64, []
     tokens, rows = bench.path("tokens"), 30_000 * bench.seconds
     for round_number in range(bench.rounds):
@@ -130,29 +128,36 @@ def lookups(bench):
         bench.database.write_tokens(
             tokens, "lookups", f"SELECT number FROM generate_series(1, {rows}) AS number ORDER BY random()")
         with Server("service", bench, "lookups") as server:
+            authenticator = {
+                "path": load.AUTHENTICATOR_PATH, "tokens": tokens, "key": postgres.AUTHENTICATOR_KEY}
             kinds = {
                 "live": {"request": "live", "path": load.LIVE_PATH},
                 "get": {"request": "get", "path": load.GET_PATH, "tokens": tokens},
-                "authenticator": {
-                    "request": "get", "path": load.AUTHENTICATOR_PATH, "tokens": tokens, "key": postgres.AUTHENTICATOR_KEY},
-                "complete": {
-                    "request": "complete", "path": load.AUTHENTICATOR_PATH, "tokens": tokens,
-                    "key": postgres.AUTHENTICATOR_KEY},
+                "first_look": {**authenticator, "request": "get"},
+                "next_look": {**authenticator, "request": "get", "tokens": bench.path("seen")},
+                "complete": {**authenticator, "request": "complete"},
                 "create": {"request": "create"},
             }
             for kind, options in kinds.items():
                 request = options.pop("request")
-                if kind != "complete":  # whose every session completes once
+                if kind not in ("first_look", "complete"):  # once a session
                     bench.warm_up(server, request, connections, **options)
                 bench.database.sql("CHECKPOINT", "lookups")
                 run = measure(bench, server, lambda: bench.wrk(server, request, connections, **options).result())
                 run.update(kind=kind, connections=connections, round=round_number)
+                if kind == "first_look":
+                    _copy_lines(tokens, bench.path("seen"), min(run["succeeded"], 50_000))
                 if kind == "complete":
                     _check_completed(bench, run, connections)
                 runs.append(run)
                 bench.say(f"round {round_number + 1}, {kind}: {run['rate']:,.0f} requests/s")
         bench.database.drop("lookups")
     return {"runs": runs}
+
+
+def _copy_lines(source, target, count):
+    with open(source) as lines, open(target, "w") as copy:
+        copy.writelines(itertools.islice(lines, count))
 
 
 def _check_completed(bench, run, connections):
@@ -243,18 +248,30 @@ def _scale_round(bench, rows):
     return runs
 
 
-class Purge:
-    """`link-session-service purge` in a loop."""
+class Purge(threading.Thread):
+    """`link-session-service purge`, over and over, as an operator's timer would call it at worst."""
 
     def __init__(self, bench, database):
+        super().__init__()
         self._bench, self._name = bench, database
         self._before = self._old_rows()
-        loop = 'while "$@"; do sleep 0.2; done; exit 1'
-        self._log = open(bench.path("purge.log"), "w+")
-        self._process = machine.start(
-            ["bash", "-c", loop, "purge", bench.executable, *PURGE],
-            {"LINK_SESSION_ENV": "production", "DATABASE_URL": bench.database.url(database),
-             "AUTHENTICATOR_API_KEY_DIGESTS": "0" * 64}, self._log)
+        self._ended, self._process, self._failure = threading.Event(), None, None
+        self.start()
+
+    def run(self):
+        environment = {"LINK_SESSION_ENV": "production", "DATABASE_URL": self._bench.database.url(self._name),
+                       "RETENTION_DAYS": str(KEPT_DAYS)}
+        with open(self._bench.path("purge.log"), "w") as log:
+            while not self._ended.is_set():
+                self._process = machine.start([self._bench.executable, "purge"], environment, log)
+                while self._process.poll() is None and not self._ended.wait(0.05):
+                    pass
+                if self._process.poll() is None:
+                    machine.stop(self._process, at_once=True)
+                elif self._process.returncode:
+                    self._failure = self._process.returncode
+                    return
+                self._ended.wait(0.2)
 
     def _old_rows(self):
         return self._bench.database.number(
@@ -262,16 +279,15 @@ class Purge:
 
     def stop(self):
         """Returns how many rows it deleted; having deleted none, while there were some, is a failure."""
-        failed = self._process.poll() is not None
-        machine.stop(self._process)
-        self._log.seek(0)
-        said = self._log.read()
-        self._log.close()
-        if failed:
-            raise Failure(f"the purge failed: {said.strip()[-400:]}")
+        self._ended.set()
+        self.join()
+        with open(self._bench.path("purge.log")) as log:
+            said = log.read().strip()[-400:]
+        if self._failure:
+            raise Failure(f"the purge failed with exit code {self._failure}: {said}")
         deleted = self._before - self._old_rows()
         if self._before and deleted <= 0:
-            raise Failure(f"the purge deleted none of {self._before} rows: {said.strip()[-400:]}")
+            raise Failure(f"the purge deleted none of {self._before} rows: {said}")
         return deleted
 
 

@@ -27,9 +27,9 @@ FROM generate_series({first}, {last}) AS number,
 
 
 class Postgres:
-    def __init__(self, sockets, data, programs, executable, scratch):
+    def __init__(self, sockets, data, programs, executable, commands):
         self.sockets, self.programs = sockets, programs
-        self._executable, self._scratch = executable, scratch
+        self._executable, self._commands = executable, commands
         with open(f"{data}/postmaster.pid") as file:
             self._postmaster = int(file.readline())
         self.version = self.sql("SHOW server_version", "postgres").split()[0]
@@ -66,11 +66,14 @@ class Postgres:
     def make_blank(self):
         """A migrated database with a manufacturer, whose id is 1, and its key: all others are copies."""
         self.sql("CREATE DATABASE blank", "postgres")
-        migrated = subprocess.run(
-            [self._executable, "migrate"], env={"DATABASE_URL": self.url("blank"), "LINK_SESSION_ENV": "local"},
-            capture_output=True, text=True)
-        if migrated.returncode:
-            raise machine.Failure(f"the migrations failed: {(migrated.stdout + migrated.stderr).strip()}")
+        for command in ["admin", "create-roles"], ["migrate"]:
+            if command[0] not in self._commands:
+                continue
+            done = subprocess.run(
+                [self._executable, *command], env={"DATABASE_URL": self.url("blank"), "LINK_SESSION_ENV": "local"},
+                capture_output=True, text=True)
+            if done.returncode:
+                raise machine.Failure(f"{' '.join(command)} failed: {(done.stdout + done.stderr).strip()}")
         self.sql(
             TOKEN_FUNCTION + f"""
             INSERT INTO manufacturers (name, brand, redirect_urls)
@@ -89,7 +92,7 @@ class Postgres:
 
     def empty(self, database):
         """No rows, and a fresh checkpoint, so that no run pays for the one before."""
-        self.sql("TRUNCATE link_sessions", database)
+        self.sql("TRUNCATE link_sessions CASCADE", database)
         self.sql("CHECKPOINT", database)
 
     def rows(self, database, since=None):
@@ -133,14 +136,21 @@ class Postgres:
         filled to 70 %, as random digests leave them one INSERT after the other.
         """
         age = f"({rows} - number) * {days * 86400 / rows:.9f} + 1000"
+        # What refers to the primary key goes with it and comes back after it.
+        references = self.sql(
+            """
+            SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s;', conrelid::regclass, conname, pg_get_constraintdef(oid))
+            FROM pg_constraint WHERE confrelid = 'link_sessions'::regclass
+            """, database)
         self.sql(
-            "SET session_replication_role = replica; ALTER TABLE link_sessions DROP CONSTRAINT link_sessions_pkey;"
+            "SET session_replication_role = replica; ALTER TABLE link_sessions DROP CONSTRAINT link_sessions_pkey CASCADE;"
             + FILL.format(url=REDIRECT_URL, first=1, last=rows, age=age, completed="number % 2 = 0")
-            + """
+            + f"""
             SET maintenance_work_mem = '512MB';
             ALTER TABLE link_sessions
                 ADD CONSTRAINT link_sessions_pkey PRIMARY KEY (token_hash) WITH (fillfactor = 70);
             ALTER INDEX link_sessions_pkey RESET (fillfactor);
+            {references}
             """, database)
         self.sql("VACUUM (FREEZE, ANALYZE) link_sessions", database)
 
@@ -150,9 +160,9 @@ class Postgres:
             file.write(self.sql(f"SELECT bench.token(number) FROM ({query}) AS numbers", database) + "\n")
 
     def sizes(self, database):
-        names = ["table", "primary_key", "created_at_index"]
+        names = ["table", "primary_key", "other_indexes"]
         return dict(zip(names, self.row(
             """
             SELECT pg_table_size('link_sessions'), pg_relation_size('link_sessions_pkey'),
-                   pg_relation_size('link_sessions_created_at')
+                   pg_indexes_size('link_sessions') - pg_relation_size('link_sessions_pkey')
             """, database)))
