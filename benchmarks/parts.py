@@ -47,14 +47,16 @@ class Bench:
 
 def measure(bench, server, run):
     """The result of `run`, with what it cost the server and PostgreSQL."""
-    before = (*server.cpu_seconds(), bench.database.cpu_seconds(), *bench.database.wal())
+    database = bench.database
+    before = (*server.cpu_seconds(), database.cpu_seconds(), database.wal())
     result = run()
-    after = (*server.cpu_seconds(), bench.database.cpu_seconds(), *bench.database.wal())
+    after = (*server.cpu_seconds(), database.cpu_seconds(), database.wal())
     done = result["succeeded"]
-    user, system, database, wal, images = (b - a for a, b in zip(before, after))
+    user, system, cpu, wal = (b - a for a, b in zip(before, after))
+    images = database.wal_images(before[-1], after[-1]) if wal else 0
     result.update(
-        server_user_us=user * 1e6 / done, server_system_us=system * 1e6 / done, database_us=database * 1e6 / done,
-        wal_bytes=wal / done, wal_images=images / done)
+        server_user_us=user * 1e6 / done, server_system_us=system * 1e6 / done, database_us=cpu * 1e6 / done,
+        wal_bytes=wal / done, wal_image_bytes=None if images is None else images / done)
     result.pop("seconds", None)
     return result
 
@@ -104,13 +106,13 @@ def _warm_up(bench, server, name, connections):
 
 def _pgbench(bench, connections):
     bench.database.empty("creates")
-    cpu, (wal, images) = bench.database.cpu_seconds(), bench.database.wal()
+    cpu, wal = bench.database.cpu_seconds(), bench.database.wal()
     run = load.pgbench(bench.database, "creates", bench.scratch, connections, max(bench.seconds, 2))
-    done = run["succeeded"]
-    wal_after, images_after = bench.database.wal()
+    done, wal_after = run["succeeded"], bench.database.wal()
+    images = bench.database.wal_images(wal, wal_after)
     run.update(
         server_user_us=None, server_system_us=None, database_us=(bench.database.cpu_seconds() - cpu) * 1e6 / done,
-        wal_bytes=(wal_after - wal) / done, wal_images=(images_after - images) / done, peak_kib=None,
+        wal_bytes=(wal_after - wal) / done, wal_image_bytes=None if images is None else images / done, peak_kib=None,
         rows=bench.database.rows("creates"))
     load.check_rows("pgbench", run["rows"], done, 0)
     return run

@@ -1,4 +1,5 @@
 """The throwaway PostgreSQL: its databases, its CPU time, its write-ahead log."""
+import re
 import subprocess
 
 import machine
@@ -29,7 +30,7 @@ FROM generate_series({first}, {last}) AS number,
 class Postgres:
     def __init__(self, sockets, data, programs, executable, commands):
         self.sockets, self.programs = sockets, programs
-        self._executable, self._commands = executable, commands
+        self._data, self._executable, self._commands = data, executable, commands
         with open(f"{data}/postmaster.pid") as file:
             self._postmaster = int(file.readline())
         self.version = self.sql("SHOW server_version", "postgres").split()[0]
@@ -58,8 +59,19 @@ class Postgres:
         return sum(machine.cpu_seconds(self._postmaster))
 
     def wal(self):
-        """(bytes of write-ahead log so far, full-page images among its records)"""
-        return self.row("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint, wal_fpi FROM pg_stat_wal", "postgres")
+        """Where the write-ahead log ends, as a number of bytes."""
+        return self.number("SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')", "postgres")
+
+    def wal_images(self, start, end):
+        """How many bytes between two such places are images of whole pages; None where the log is gone already."""
+        def place(number):
+            return f"{number >> 32:X}/{number & 0xFFFFFFFF:X}"
+
+        said = subprocess.run(
+            [f"{self.programs}/pg_waldump", "--stats", f"--path={self._data}/pg_wal", f"--start={place(start)}",
+             f"--end={place(end)}"], capture_output=True, text=True)
+        total = re.search(r"^Total\s+\d+\s+\d+ \[.*?\]\s+(\d+) \[", said.stdout, re.MULTILINE)
+        return int(total.group(1)) if total and not said.returncode else None
 
     # Databases.
 

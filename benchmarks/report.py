@@ -118,17 +118,17 @@ def scale(part):
             rows.append([
                 f"{size:,}" + (", purging" if purge else ""), number(create.median("rate")), number(create.ratio(empty), 2),
                 milliseconds(create.median("p50_us")), milliseconds(create.median("p99_us")),
-                number(create.median("database_us")), number(create.median("wal_bytes")), number(create.median("wal_images"), 3),
+                number(create.median("database_us")), number(create.median("wal_bytes")), number(create.median("wal_image_bytes")),
                 number(get.median("rate")), number(get.ratio(create), 2), number(get.ratio(live), 2),
                 milliseconds(get.median("p99_us")), number(create.median("purged")) if purge else "–"])
     found = table(
-        ["rows before", "creates/s", "÷ at 0", "p50 ms", "p99 ms", "PostgreSQL CPU µs", "WAL bytes", "page images", "GETs/s",
+        ["rows before", "creates/s", "÷ at 0", "p50 ms", "p99 ms", "PostgreSQL CPU µs", "WAL bytes", "in page images", "GETs/s",
          "÷ creates", "÷ bare GET", "GET p99 ms", "rows purged"], rows)
     sizes = [
         [f"{fill['rows']:,}", *(number(fill[key] / 2**20, 1) for key in ("table", "primary_key", "other_indexes")),
          number(sum(fill[key] for key in ("table", "primary_key", "other_indexes")) / fill["rows"])]
         for fill in part["fills"]]
-    notes = (f"64 connections. WAL bytes and full-page images are those of one create. The rows lie over the past "
+    notes = (f"64 connections. WAL bytes are those of one create, just after a checkpoint, with those in images of whole pages named apart. The rows lie over the past "
              f"{part['filled_days']} days, so that a purge that keeps {part['kept_days']} has work to do; GET on 0 rows is "
              f"GET on 10,000. ")
     notes += "" if part["purge_measured"] else "This build has no `purge`, so none was measured."
