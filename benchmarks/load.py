@@ -65,7 +65,7 @@ class Wrk:
 
     def _check(self, result):
         if result["other"]:
-            raise Failure(f"{self.what}: {result['other']} answers of another status, {result['other_status']} for one")
+            raise Failure(f"{self.what}: {result['other']} answers of another status, such as {result['other_status']}")
         if result["refused"]:
             raise Failure(f"{self.what}: {result['refused']} answers of status 503")
         broken = {key: result[key] for key in ("connect_errors", "read_errors", "write_errors", "timeouts") if result[key]}

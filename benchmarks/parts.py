@@ -411,7 +411,7 @@ def _flood(bench, connections, idle=0):
         raise Failure(f"{what}: no 201 after the flood")
     for result in results:
         if result["other"]:
-            raise Failure(f"{what}: {result['other']} answers are neither 201 nor 503, but {result['other_status']} for one")
+            raise Failure(f"{what}: {result['other']} answers are neither 201 nor 503, but such as {result['other_status']}")
     outcomes = [outcome for _, outcome, _ in probe.kept + probe.fresh]
     broken = {key: sum(result[key] for result in results)
               for key in ("connect_errors", "read_errors", "write_errors", "timeouts")}
