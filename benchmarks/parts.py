@@ -100,6 +100,8 @@ def _warm_up(bench, server, name, connections):
     finally:
         tokens = callers.stop()
     bench.database.rows("creates")
+    if not tokens:
+        raise Failure(f"{name}: no caller was given a token during the warm-up")
     if missing := bench.database.missing("creates", tokens):
         raise Failure(f"{name}: LOST {missing} of {len(tokens)} sessions whose token a caller was given")
 
@@ -323,16 +325,19 @@ def idle(bench):
 
     bench.database.empty("idle")
     with Server("service", bench, "idle") as server:
-        created, held = 0, {"at rest": _held(server)}
+        created, runs, held = 0, 0, {"at rest": _held(server)}
         while created < wanted:
             run = bench.wrk(server, "create", connections, 2 if bench.quick else 5)
             time.sleep(1)
             held["under load"] = _held(server)
             created += run.result()["succeeded"]
+            runs += 1
         time.sleep(1 if bench.quick else 5)
         held["after"] = _held(server)
         rows = bench.database.rows("idle")
         held["peak_kib"] = server.peak_kib()
+    # One was created to see that the service is there.
+    load.check_rows("many creates", rows, created + 1, connections * runs)
     result.update(created=created, held=held, rows=rows, connections=connections)
     bench.say(f"after {created:,} creates: {held['after']['VmRSS'] / 1024:,.1f} MiB, peak {held['peak_kib'] / 1024:,.1f} MiB")
     bench.database.drop("idle")
