@@ -153,6 +153,8 @@ def pgbench(database, name, scratch, connections, seconds, on_start=None):
     if process.returncode:
         raise Failure(f"pgbench: {errors.strip()[-400:]}")
     facts = dict(line.split(" = ", 1) for line in output.splitlines() if " = " in line)
+    if "tps" not in facts:
+        raise Failure(f"pgbench at {connections} connections made nothing in {seconds} s: a longer run may")
     done = int(next(line.split(":")[1] for line in output.splitlines() if line.startswith("number of transactions actually")))
     latencies = sorted(
         int(line.split()[2]) for file in glob.glob(prefix + ".*") for line in open(file) if not line.startswith("#"))

@@ -109,7 +109,9 @@ def _warm_up(bench, server, name, connections):
 def _pgbench(bench, connections):
     bench.database.empty("creates")
     cpu, wal = bench.database.cpu_seconds(), bench.database.wal()
-    run = load.pgbench(bench.database, "creates", bench.scratch, connections, max(bench.seconds, 2))
+    # Connecting, a process each, is a part of its time.
+    seconds = max(bench.seconds, 4 if connections > 100 else 2)
+    run = load.pgbench(bench.database, "creates", bench.scratch, connections, seconds)
     done, wal_after = run["succeeded"], bench.database.wal()
     images = bench.database.wal_images(wal, wal_after)
     run.update(
