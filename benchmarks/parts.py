@@ -126,7 +126,7 @@ def _pgbench(bench, connections):
 
 def lookups(bench):
     """At 64 connections, on one server a round, in turns: look-ups, completions, a bare GET, and creates."""
-    connections, runs = 64, []
+    connections, runs, event_bytes = 64, [], None
     tokens, rows = bench.path("tokens"), 30_000 * bench.seconds
     for round_number in range(bench.rounds):
         bench.database.copy("blank", "lookups")
@@ -153,12 +153,13 @@ def lookups(bench):
                 run.update(kind=kind, connections=connections, round=round_number)
                 if kind == "first_look":
                     _copy_lines(tokens, bench.path("seen"), min(run["succeeded"], 50_000))
+                    event_bytes = bench.database.event_bytes("lookups")
                 if kind == "complete":
                     _check_completed(bench, run, connections)
                 runs.append(run)
                 bench.say(f"round {round_number + 1}, {kind}: {run['rate']:,.0f} requests/s")
         bench.database.drop("lookups")
-    return {"runs": runs}
+    return {"runs": runs, "event_bytes": event_bytes}
 
 
 def _copy_lines(source, target, count):

@@ -171,6 +171,14 @@ class Postgres:
         with open(path, "w") as file:
             file.write(self.sql(f"SELECT bench.token(number) FROM ({query}) AS numbers", database) + "\n")
 
+    def event_bytes(self, database):
+        """What an event of a session takes on disk with its indexes; None where there are none."""
+        if not self.sql("SELECT to_regclass('link_session_events')", database):
+            return None
+        size, events = self.row(
+            "SELECT pg_total_relation_size('link_session_events'), count(*) FROM link_session_events", database)
+        return size / events if events else None
+
     def sizes(self, database):
         names = ["table", "primary_key", "other_indexes"]
         return dict(zip(names, self.row(

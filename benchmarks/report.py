@@ -101,9 +101,14 @@ def lookups(part):
         rows.append([
             name, number(runs.median("rate")), number(runs.ratio(create), 2), number(runs.ratio(live), 2),
             milliseconds(runs.median("p50_us")), milliseconds(runs.median("p99_us")), number(runs.server_us),
-            number(runs.median("database_us"))])
-    return table(
-        ["64 connections", "requests/s", "÷ creates", "÷ bare GET", "p50 ms", "p99 ms", "CPU µs", "PostgreSQL CPU µs"], rows)
+            number(runs.median("database_us")), number(runs.median("wal_bytes"))])
+    found = table(
+        ["64 connections", "requests/s", "÷ creates", "÷ bare GET", "p50 ms", "p99 ms", "CPU µs", "PostgreSQL CPU µs",
+         "WAL bytes"], rows)
+    if part.get("event_bytes"):
+        found += (f"\n\nThe Authenticator's first look at a session is recorded as an event, which takes "
+                  f"{number(part['event_bytes'])} bytes on disk.")
+    return found
 
 
 def scale(part):
