@@ -1,4 +1,4 @@
-# What scripts/run and scripts/test share: the packages they need, and a PostgreSQL of their own. Sourced, never run.
+# What the other scripts share: the packages they need, and a PostgreSQL of their own. Sourced, never run.
 # shellcheck shell=bash
 
 say() { printf 'scripts/%s: %s\n' "${0##*/}" "$*" >&2; }
@@ -24,8 +24,9 @@ as_root() {
     if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }
 
-# Installs what is missing on Debian and Ubuntu. With `no-server`, PostgreSQL's server is not needed.
-install_missing() { # [no-server]
+# Installs what is missing on Debian and Ubuntu. With `no-server`, PostgreSQL's server is not needed; with `bench`, what
+# measures the service and what its peers are built from is needed too.
+install_missing() { # [no-server|bench]
     local packages=() reasons=()
     missing() {
         packages+=("$1")
@@ -39,6 +40,14 @@ install_missing() { # [no-server]
     pkg-config --exists libpq 2>/dev/null || missing libpq-dev "PostgreSQL's C library, which the service is built on"
     pkg-config --exists libcrypto 2>/dev/null || missing libssl-dev "OpenSSL, which makes tokens and digests"
     [[ ${1-} == no-server ]] || find_postgres || missing postgresql "the database"
+    if [[ ${1-} == bench ]]; then
+        command -v wrk >/dev/null || missing wrk "sends the requests"
+        [[ -x /usr/bin/python3 ]] || missing python3 "measures, and runs FastAPI"
+        /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing python3-venv "keeps FastAPI's packages apart"
+        command -v go >/dev/null || missing golang-go "builds the peers in Go"
+        dpkg -L golang-github-jackc-pgx-v4-dev >/dev/null 2>&1 ||
+            missing golang-github-jackc-pgx-v4-dev "the peers' PostgreSQL driver"
+    fi
     ((${#packages[@]})) || return 0
 
     local reason
