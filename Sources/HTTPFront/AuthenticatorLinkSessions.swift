@@ -1,24 +1,23 @@
 // /v2/authenticator/link-sessions: what the UI that signs the user in does with any session.
 
 internal import APIKeyAuth
-internal import HTTPTypes
-internal import Hummingbird
 internal import LinkSessionRepository
 internal import LinkSessions
 internal import NIOCore
+internal import NIOHTTP1
 
 struct AuthenticatorLinkSessions {
     let keyRing: KeyRing
     let repository: LinkSessionRepository
 
     func add(to routes: inout Routes) {
-        routes.add("/v2/authenticator/link-sessions/{link_token}", [.get: find])
-        routes.add("/v2/authenticator/link-sessions/{link_token}/complete", [.post: complete])
+        routes.add("/v2/authenticator/link-sessions/{link_token}", [(.GET, find)])
+        routes.add("/v2/authenticator/link-sessions/{link_token}/complete", [(.POST, complete)])
     }
 
-    @Sendable private func find(_ request: Request, _ context: ServiceRequestContext) async throws -> Response {
+    @Sendable private func find(_ request: Request) async throws(APIError) -> Response {
         try keyRing.checkAuthenticator(request)
-        let (_, digest) = try context.linkToken()
+        let (_, digest) = try request.linkToken()
         let session = try await translatingErrors { () throws(RepositoryError) in
             try await repository.find(tokenDigest: digest, until: .requestDeadline)
         }
@@ -26,9 +25,9 @@ struct AuthenticatorLinkSessions {
         return Response(json: session.authenticatorView)
     }
 
-    @Sendable private func complete(_ request: Request, _ context: ServiceRequestContext) async throws -> Response {
+    @Sendable private func complete(_ request: Request) async throws(APIError) -> Response {
         try keyRing.checkAuthenticator(request)
-        let (_, digest) = try context.linkToken()
+        let (_, digest) = try request.linkToken()
         let session = try await translatingErrors { () throws(RepositoryError) in
             try await repository.complete(tokenDigest: digest, until: .requestDeadline)
         }

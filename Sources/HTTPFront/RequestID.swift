@@ -1,15 +1,7 @@
 // The name under which a request is found in the logs.
 
 internal import APIKeyAuth
-internal import HTTPTypes
-
-extension HTTPField.Name {
-    // Both literals are tokens of RFC 9110, section 5.6.2: the only thing that the initialiser checks.
-    // swift-format-ignore: NeverForceUnwrap
-    static let requestID = HTTPField.Name("X-Request-Id")!
-    // swift-format-ignore: NeverForceUnwrap
-    static let apiKey = HTTPField.Name("x-api-key")!
-}
+internal import NIOHTTP1
 
 enum RequestID {
     static func make() -> String {
@@ -18,11 +10,11 @@ enum RequestID {
     }
 
     /// The caller's own, where it is 1 to 64 of `A-Za-z0-9._-` and no secret by mistake: it is logged and repeated.
-    static func accepted(from headers: HTTPFields, keyRing: KeyRing) -> String? {
-        let fields = headers[values: .requestID]
+    static func accepted(from headers: HTTPHeaders, keyRing: KeyRing) -> String? {
+        let fields = headers["x-request-id"]
         guard fields.count == 1, let id = fields.first, (1...64).contains(id.utf8.count),
             id.utf8.allSatisfy(isAllowed), !containsTokenLikeRun(id), !keyRing.isUsable(key: id),
-            !headers[values: .apiKey].contains(where: { !$0.isEmpty && id.contains($0) })
+            !headers["x-api-key"].contains(where: { !$0.isEmpty && id.contains($0) })
         else { return nil }
         return id
     }

@@ -1,14 +1,13 @@
 // Around every request: its id, its time, its log line, its count, and the answer to its errors.
 
 internal import APIKeyAuth
-internal import HTTPTypes
-internal import Hummingbird
 internal import LinkSessions
 internal import Logging
 internal import Metrics
+internal import NIOHTTP1
 internal import Synchronization
 
-struct RequestMiddleware: RouterMiddleware {
+struct Responder: Sendable {
     private let routes: Routes
     private let keyRing: KeyRing
     private let logger: Logger
@@ -20,56 +19,40 @@ struct RequestMiddleware: RouterMiddleware {
         self.logger = logger
     }
 
-    func handle(
-        _ request: Request, context: ServiceRequestContext,
-        next: (Request, ServiceRequestContext) async throws -> Response
-    ) async throws -> Response {
+    func respond(to head: HTTPRequestHead, _ body: RequestBody) async -> Response {
         let start = ContinuousClock.now
-        let requestID = RequestID.accepted(from: request.headers, keyRing: keyRing) ?? RequestID.make()
+        let requestID = RequestID.accepted(from: head.headers, keyRing: keyRing) ?? RequestID.make()
+        let match = routes.match(head.uri)
+        let request = Request(headers: head.headers, body: body, parameter: match?.parameter ?? "")
         var response: Response
         var cause: String?
-        let route: String?
-        do {
-            response = try await next(request, context)
-            route = context.endpointPath
-        } catch {
-            var apiError = Self.apiError(error)
-            if case .notFound = apiError {
-                // The router knows no such pair of path and method.
-                let known = routes.allowed(at: request.uri.path)
-                route = known?.template
-                if let known { apiError = .methodNotAllowed(allow: known.allow) }
-            } else {
-                route = context.endpointPath
+        do throws(APIError) {
+            guard let match else { throw .notFound }
+            guard let handler = match.resource.handler(of: head.method) else {
+                throw .methodNotAllowed(allow: match.resource.allow)
             }
-            cause = apiError.cause
-            response = apiError.answer.response(requestID: requestID)
-            if case .methodNotAllowed(let allow) = apiError { response.headers[.allow] = allow }
+            response = try await handler(request)
+        } catch {
+            cause = error.cause
+            response = error.answer.response(requestID: requestID)
+            if case .methodNotAllowed(let allow) = error { response.headers.add(name: "allow", value: allow) }
         }
-        response.headers[.requestID] = requestID
-        // RFC 9110, section 9.3.2: whatever the answer is, HEAD gets no body.
-        if request.method == .head { response = response.createHeadResponse() }
+        response.requestID = requestID
 
         let duration = ContinuousClock.now - start
-        let status = response.status.code
+        let status = Int(response.status.code)
+        let route = match?.resource.path ?? "-"
         var metadata: Logger.Metadata = [
-            "method": "\(request.method.rawValue)", "route": "\(route ?? "-")", "status": .stringConvertible(status),
+            "method": "\(head.method.rawValue)", "route": "\(route)", "status": .stringConvertible(status),
             "ms": .stringConvertible(duration.milliseconds), "request_id": "\(requestID)",
         ]
-        if let manufacturer = context.record.manufacturerID {
+        if let manufacturer = request.record.manufacturerID {
             metadata["manufacturer"] = .stringConvertible(manufacturer.number)
         }
         if let cause { metadata["cause"] = "\(cause)" }
         logger.log(level: status == 500 ? .error : .info, "request", metadata: metadata)
-        metrics.record(route: route ?? "-", method: request.method.rawValue, status: status, duration: duration)
+        metrics.record(route: route, method: head.method.rawValue, status: status, duration: duration)
         return response
-    }
-
-    private static func apiError(_ error: any Error) -> APIError {
-        if let error = error as? APIError { return error }
-        if let error = error as? HTTPError, error.status == .notFound { return .notFound }
-        // The type alone: a description could hold values.
-        return .bug(cause: "\(type(of: error))")
     }
 }
 
