@@ -2,7 +2,6 @@
 
 internal import LinkSessionRepository
 internal import LinkSessions
-internal import NIOCore
 internal import NIOHTTP1
 
 /// Why a request gets no success.

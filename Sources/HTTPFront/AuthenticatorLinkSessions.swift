@@ -3,7 +3,6 @@
 internal import APIKeyAuth
 internal import LinkSessionRepository
 internal import LinkSessions
-internal import NIOCore
 internal import NIOHTTP1
 
 struct AuthenticatorLinkSessions {
@@ -11,8 +10,8 @@ struct AuthenticatorLinkSessions {
     let repository: LinkSessionRepository
 
     func add(to routes: inout Routes) {
-        routes.add("/v2/authenticator/link-sessions/{link_token}", [(.GET, find)])
-        routes.add("/v2/authenticator/link-sessions/{link_token}/complete", [(.POST, complete)])
+        routes.add("/v2/authenticator/link-sessions/{link_token}", .get(find))
+        routes.add("/v2/authenticator/link-sessions/{link_token}/complete", .post(complete))
     }
 
     @Sendable private func find(_ request: Request) async throws(APIError) -> Response {
@@ -44,7 +43,7 @@ struct AuthenticatorLinkSessions {
 }
 
 extension LinkSession {
-    fileprivate var authenticatorView: ByteBuffer {
+    fileprivate var authenticatorView: [UInt8] {
         JSONWriter.object { object in
             object.add("manufacturer", manufacturer.name)
             if let brand = manufacturer.brand { object.add("brand", brand.titleCased) }

@@ -150,9 +150,8 @@ final class HTTPConnection: ChannelDuplexHandler {
         guard !isClosing, !ignoresInput else { return }
         switch unwrapInboundIn(data) {
         case .head(let head):
-            // A head of HTTP/1.1 names one host (RFC 9112, section 3.2).
             let isOld = head.version == .http1_0
-            guard isOld || head.headers[canonicalForm: "host"].count == 1 else { return refuseInTurn(.malformedHTTP) }
+            guard isOld || head.namesOneHost else { return refuseInTurn(.malformedHTTP) }
             reading = .body
             setReadDeadline(ConnectionLimits.body)
             let exchange = Exchange(head: head, body: RequestBody(), isLast: isOld || !head.isKeepAlive)
@@ -248,11 +247,10 @@ final class HTTPConnection: ChannelDuplexHandler {
         guard let exchange = underWay, !isClosing, let context else { return }
         let isEarly = !exchange.body.hasEnded
         let isLast = exchange.isLast || isEarly || refusalAfterAnswers != nil || (isDraining && waiting.isEmpty)
-        let buffer = response.serialized(
-            withBody: exchange.head.method != .HEAD, closes: isLast, allocator: context.channel.allocator)
+        let message = response.serialized(withBody: exchange.head.method != .HEAD, closes: isLast)
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenSuccess { self.written(isEarly: isEarly, isLast: isLast) }
-        context.writeAndFlush(wrapOutboundOut(buffer), promise: written)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: message)), promise: written)
         if underWay != nil {
             writeDeadline = .now() + ConnectionLimits.unreadAnswer
             arm()
@@ -311,8 +309,8 @@ final class HTTPConnection: ChannelDuplexHandler {
             metadata: ["status": .stringConvertible(answer.status.code), "request_id": "\(requestID)"])
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
-        let buffer = response.serialized(withBody: true, closes: true, allocator: context.channel.allocator)
-        context.writeAndFlush(wrapOutboundOut(buffer), promise: written)
+        let message = response.serialized(withBody: true, closes: true)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: message)), promise: written)
         incoming?.body.breakOff()
     }
 
@@ -333,9 +331,9 @@ final class HTTPConnection: ChannelDuplexHandler {
         guard let context, let next = readDeadline.map({ min($0, writeDeadline ?? $0) }) ?? writeDeadline else {
             return
         }
-        if let timer {
-            guard next < timer.deadline else { return }
-            timer.scheduled.cancel()
+        if let armed = timer?.deadline {
+            guard next < armed else { return }
+            timer?.scheduled.cancel()
         }
         let scheduled = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) { self.timerFired() }
         timer = (next, scheduled)
@@ -360,6 +358,14 @@ final class HTTPConnection: ChannelDuplexHandler {
         case .head: if unanswered == 0 { refuse(.requestTimeout) } else { close() }
         case .body: if unreadBody == nil { refuse(.requestTimeout) } else { close() }
         }
+    }
+}
+
+extension HTTPRequestHead {
+    /// As a head of HTTP/1.1 has to (RFC 9112, section 3.2).
+    fileprivate var namesOneHost: Bool {
+        let hosts = headers["host"]
+        return hosts.count == 1 && hosts[0].utf8.split(separator: UInt8(ascii: ",")).count == 1
     }
 }
 

@@ -64,8 +64,8 @@ struct Health {
     let readiness: Readiness
 
     func add(to routes: inout Routes) {
-        routes.add("/health/live", [(.GET, live)])
-        routes.add("/health/ready", [(.GET, ready)])
+        routes.add("/health/live", .get(live))
+        routes.add("/health/ready", .get(ready))
     }
 
     @Sendable private func live(_: Request) async throws(APIError) -> Response {

@@ -3,7 +3,6 @@
 internal import APIKeyAuth
 internal import LinkSessionRepository
 internal import LinkSessions
-internal import NIOCore
 internal import NIOHTTP1
 internal import TokenGenerator
 
@@ -15,9 +14,9 @@ struct ManufacturerLinkSessions {
     let publicBaseURL: String
 
     func add(to routes: inout Routes) {
-        routes.add("/v2/manufacturer/link-sessions", [(.POST, create)])
-        routes.add("/v2/manufacturer/link-sessions/{link_token}", [(.GET, find)])
-        routes.add("/v2/manufacturer/link-sessions/{link_token}/expire", [(.POST, expire)])
+        routes.add("/v2/manufacturer/link-sessions", .post(create))
+        routes.add("/v2/manufacturer/link-sessions/{link_token}", .get(find))
+        routes.add("/v2/manufacturer/link-sessions/{link_token}/expire", .post(expire))
     }
 
     @Sendable private func create(_ request: Request) async throws(APIError) -> Response {
@@ -109,7 +108,7 @@ private struct CreateRequest {
 extension LinkSession {
     fileprivate func manufacturerView(
         token: LinkToken, publicBaseURL: String, withStatus: Bool = false
-    ) -> ByteBuffer {
+    ) -> [UInt8] {
         JSONWriter.object { object in
             object.add(
                 "link_url", "\(publicBaseURL)/ui?token=\(token.characters)&language=\(language.rawValue)")

@@ -1,13 +1,12 @@
 // GET /openapi.json: the API's description, compiled into the program.
 
-internal import NIOCore
 internal import NIOHTTP1
 
 struct OpenAPI {
-    private let document = ByteBuffer(bytes: PackageResources.openapi_json)
+    private let document = PackageResources.openapi_json
 
     func add(to routes: inout Routes) {
-        routes.add("/openapi.json", [(.GET, get)])
+        routes.add("/openapi.json", .get(get))
     }
 
     @Sendable private func get(_: Request) async throws(APIError) -> Response {

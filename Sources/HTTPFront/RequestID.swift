@@ -2,12 +2,26 @@
 
 internal import APIKeyAuth
 internal import NIOHTTP1
+internal import Synchronization
 
 enum RequestID {
+    private static let start = UInt64.random(in: .min ... .max)
+    private static let count = Atomic<UInt64>(0)
+
+    /// 16 hexadecimal digits, no two alike in a process: to be found, not to be secret.
     static func make() -> String {
-        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        // A bijection of the count that looks random (the finalizer of SplitMix64).
+        var id = start &+ count.add(1, ordering: .relaxed).newValue &* 0x9E37_79B9_7F4A_7C15
+        id = (id ^ (id >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        id = (id ^ (id >> 27)) &* 0x94D0_49BB_1331_11EB
+        id ^= id >> 31
+        return String(unsafeUninitializedCapacity: 16) { digits in
+            for index in 0..<16 { digits[index] = hexadecimal[Int(id >> UInt64(60 - 4 * index) & 0xF)] }
+            return 16
+        }
     }
+
+    private static let hexadecimal = Array("0123456789abcdef".utf8)
 
     /// The caller's own, where it is 1 to 64 of `A-Za-z0-9._-` and no secret by mistake: it is logged and repeated.
     static func accepted(from headers: HTTPHeaders, keyRing: KeyRing) -> String? {

@@ -30,33 +30,41 @@ final class RequestRecord: Sendable {
 
 /// The paths and their methods.
 struct Routes: Sendable {
+    struct Endpoint: Sendable {
+        fileprivate let method: HTTPMethod
+        fileprivate let handler: Handler
+
+        static func get(_ handler: @escaping Handler) -> Endpoint { Endpoint(method: .GET, handler: handler) }
+        static func post(_ handler: @escaping Handler) -> Endpoint { Endpoint(method: .POST, handler: handler) }
+    }
+
     struct Resource: Sendable {
         let path: String
         fileprivate let template: [Substring.UTF8View]
-        fileprivate let handlers: [(method: HTTPMethod, handler: Handler)]
+        fileprivate let endpoints: [Endpoint]
 
         /// HEAD is answered wherever GET is (RFC 9110, section 9.3.2).
         func handler(of method: HTTPMethod) -> Handler? {
-            handlers.first { $0.method == method || ($0.method == .GET && method == .HEAD) }?.handler
+            endpoints.first { $0.method == method || ($0.method == .GET && method == .HEAD) }?.handler
         }
 
         /// What `Allow` lists (RFC 9110, section 10.2.1).
         var allow: String {
-            let methods = handlers.flatMap { $0.method == .GET ? ["GET", "HEAD"] : [$0.method.rawValue] }
+            let methods = endpoints.flatMap { $0.method == .GET ? ["GET", "HEAD"] : [$0.method.rawValue] }
             return methods.sorted().joined(separator: ", ")
         }
     }
 
     private var resources: [Resource] = []
 
-    mutating func add(_ path: String, _ handlers: [(HTTPMethod, Handler)]) {
-        resources.append(
-            Resource(path: path, template: Self.components(path[...]), handlers: handlers.map { ($0, $1) }))
+    mutating func add(_ path: String, _ endpoints: Endpoint...) {
+        resources.append(Resource(path: path, template: Self.components(path[...]), endpoints: endpoints))
     }
 
     /// The resource that a request's target (RFC 9112, section 3.2) names, and what stands in the place of a name in
     /// braces.
     func match(_ target: String) -> (resource: Resource, parameter: Substring)? {
+        if let resource = resources.first(where: { $0.path == target }) { return (resource, "") }
         let components = Self.components(Self.path(of: target))
         for resource in resources where resource.template.count == components.count {
             var parameter: Substring = ""
@@ -84,11 +92,12 @@ struct Routes: Sendable {
 }
 
 extension Request {
+    private static let plainJSON = ["application/json"]
+
     /// The body as a JSON object, at most 16 KiB.
     func jsonBody() async throws(APIError) -> JSONObject {
-        // Parameters such as charset are allowed (RFC 9110, section 8.3.1).
-        let mediaType = headers["content-type"].joined(separator: ",").prefix { $0 != ";" }.lowercased()
-        guard mediaType.trimmingBlanks() == "application/json" else { throw .unsupportedMediaType }
+        let types = headers["content-type"]
+        guard types == Self.plainJSON || types.joined(separator: ", ").isJSON else { throw .unsupportedMediaType }
         if let length = headers.first(name: "content-length").flatMap({ Int($0) }), length > RequestBody.maximumSize {
             throw .bodyTooLarge
         }
@@ -110,6 +119,12 @@ extension Request {
 }
 
 extension String {
+    /// Whether it is the media type of JSON, with any parameters, such as charset (RFC 9110, section 8.3.1).
+    fileprivate var isJSON: Bool {
+        let mediaType = prefix { $0 != ";" }.lowercased()
+        return mediaType.trimmingBlanks() == "application/json"
+    }
+
     fileprivate func trimmingBlanks() -> Substring {
         var text = self[...]
         while text.utf8.first == 0x20 || text.utf8.first == 0x09 { text = text.dropFirst() }

@@ -7,7 +7,7 @@ internal import Metrics
 internal import NIOHTTP1
 internal import Synchronization
 
-struct Responder: Sendable {
+final class Responder: Sendable {
     private let routes: Routes
     private let keyRing: KeyRing
     private let logger: Logger
@@ -43,8 +43,8 @@ struct Responder: Sendable {
         let status = Int(response.status.code)
         let route = match?.resource.path ?? "-"
         var metadata: Logger.Metadata = [
-            "method": "\(head.method.rawValue)", "route": "\(route)", "status": .stringConvertible(status),
-            "ms": .stringConvertible(duration.milliseconds), "request_id": "\(requestID)",
+            "method": .string(head.method.rawValue), "route": .string(route), "status": .stringConvertible(status),
+            "ms": .stringConvertible(duration.milliseconds), "request_id": .string(requestID),
         ]
         if let manufacturer = request.record.manufacturerID {
             metadata["manufacturer"] = .stringConvertible(manufacturer.number)

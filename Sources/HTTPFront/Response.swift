@@ -1,6 +1,5 @@
 // An answer, and how it is written to the connection.
 
-internal import NIOCore
 internal import NIOHTTP1
 internal import Synchronization
 #if canImport(Glibc)
@@ -14,16 +13,16 @@ internal import Synchronization
 struct Response: Sendable {
     var status: HTTPResponseStatus
     var headers: HTTPHeaders
-    var body: ByteBuffer
+    var body: [UInt8]
     var requestID = ""
 
-    init(status: HTTPResponseStatus, headers: HTTPHeaders, body: ByteBuffer) {
+    init(status: HTTPResponseStatus, headers: HTTPHeaders, body: [UInt8]) {
         self.status = status
         self.headers = headers
         self.body = body
     }
 
-    init(json body: ByteBuffer, status: HTTPResponseStatus = .ok) {
+    init(json body: [UInt8], status: HTTPResponseStatus = .ok) {
         self.init(status: status, headers: Self.jsonHeaders, body: body)
     }
 
@@ -32,30 +31,24 @@ struct Response: Sendable {
     /// The message of RFC 9112, in one piece. No header's value comes from a client unchecked.
     ///
     /// - Parameter withBody: false for the answer to HEAD (RFC 9110, section 9.3.2).
-    func serialized(withBody: Bool, closes: Bool, allocator: ByteBufferAllocator) -> ByteBuffer {
-        var buffer = allocator.buffer(capacity: 512 + (withBody ? body.readableBytes : 0))
-        buffer.writeStaticString("HTTP/1.1 ")
-        buffer.writeString(String(status.code))
-        buffer.writeStaticString(" ")
-        buffer.writeString(status.reasonPhrase)
-        buffer.writeStaticString("\r\n")
-        for (name, value) in headers { buffer.writeHeader(name, value) }
-        buffer.writeHeader("x-request-id", requestID)
-        buffer.writeHeader("date", DateHeader.now)
-        buffer.writeHeader("content-length", String(body.readableBytes))
-        if closes { buffer.writeStaticString("connection: close\r\n") }
-        buffer.writeStaticString("\r\n")
-        if withBody { buffer.writeImmutableBuffer(body) }
-        return buffer
-    }
-}
-
-extension ByteBuffer {
-    fileprivate mutating func writeHeader(_ name: String, _ value: String) {
-        writeString(name)
-        writeStaticString(": ")
-        writeString(value)
-        writeStaticString("\r\n")
+    func serialized(withBody: Bool, closes: Bool) -> [UInt8] {
+        var message: [UInt8] = []
+        message.reserveCapacity(320 + (withBody ? body.count : 0))
+        func add(_ name: String, _ value: String) {
+            message += name.utf8
+            message += ": ".utf8
+            message += value.utf8
+            message += "\r\n".utf8
+        }
+        message += "HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n".utf8
+        for (name, value) in headers { add(name, value) }
+        add("x-request-id", requestID)
+        add("date", DateHeader.now)
+        add("content-length", String(body.count))
+        if closes { add("connection", "close") }
+        message += "\r\n".utf8
+        if withBody { message += body }
+        return message
     }
 }
 
