@@ -1,10 +1,6 @@
 // The few C functions that the program uses.
 
-#if canImport(FoundationEssentials)
-    internal import FoundationEssentials
-#else
-    internal import Foundation
-#endif
+internal import Synchronization
 #if canImport(Glibc)
     internal import Glibc
 #elseif canImport(Musl)
@@ -15,18 +11,30 @@
 
 /// Now, as RFC 3339 in UTC with milliseconds.
 func timestampNow() -> String {
-    let milliseconds = Int((Date().timeIntervalSince1970 * 1000).rounded(.down))
-    var seconds = time_t(milliseconds / 1000)
-    var parts = tm()
-    gmtime_r(&seconds, &parts)
-    func padded(_ number: Int, _ width: Int) -> String {
-        let digits = String(number)
-        return String(repeating: "0", count: max(0, width - digits.count)) + digits
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    let text = latestSecond.withLock { latest in
+        if latest.second != now.tv_sec { latest = (now.tv_sec, timestamp(now.tv_sec)) }
+        return latest.text
     }
+    return "\(text).\(padded(now.tv_nsec / 1_000_000, 3))Z"
+}
+
+/// Most lines share their second with the one before.
+private let latestSecond = Mutex<(second: time_t, text: String)>((0, ""))
+
+private func timestamp(_ second: time_t) -> String {
+    var second = second
+    var parts = tm()
+    gmtime_r(&second, &parts)
     let date = [(Int(parts.tm_year) + 1900, 4), (Int(parts.tm_mon) + 1, 2), (Int(parts.tm_mday), 2)]
     let time = [Int(parts.tm_hour), Int(parts.tm_min), Int(parts.tm_sec)]
     return date.map(padded).joined(separator: "-") + "T" + time.map { padded($0, 2) }.joined(separator: ":")
-        + "." + padded(milliseconds % 1000, 3) + "Z"
+}
+
+private func padded(_ number: Int, _ width: Int) -> String {
+    let digits = String(number)
+    return String(repeating: "0", count: max(0, width - digits.count)) + digits
 }
 
 /// How many bytes were written, or -1 with `errno`.
