@@ -20,6 +20,8 @@ enum ConnectionLimits {
     /// Of a body whose answer is already given.
     static let unreadBody = 64 * 1024
     static let lingering = TimeAmount.seconds(2)
+    /// Of those that a client sent together; then the event loop's other connections have their turn.
+    static let requestsInATurn = 16
 }
 
 /// Counts the open connections; those above the bound are refused with a `503` of their own.
@@ -69,7 +71,7 @@ final class HTTPConnection: ChannelDuplexHandler {
     private var incoming: Exchange?
     private var waiting: Deque<Exchange> = []
     private var underWay: Exchange?
-    /// Requests are started in a loop: one that is answered at once must not start the next from within its own start.
+    /// Requests start in a loop: one that is answered at once must not start the next from within its own start.
     private var isStarting = false
     private var readIsHeld = false
     private var isDraining = false
@@ -225,9 +227,16 @@ final class HTTPConnection: ChannelDuplexHandler {
     private func startWaiting() {
         guard !isStarting else { return }
         isStarting = true
-        while underWay == nil, !isClosing, let next = waiting.popFirst() { start(next) }
+        for _ in 0..<ConnectionLimits.requestsInATurn {
+            guard underWay == nil, !isClosing, let next = waiting.popFirst() else { break }
+            start(next)
+        }
         isStarting = false
-        readOn()
+        if underWay == nil, !isClosing, !waiting.isEmpty, let context {
+            context.eventLoop.assumeIsolated().execute { self.startWaiting() }
+        } else {
+            readOn()
+        }
     }
 
     private func start(_ exchange: Exchange) {
@@ -290,6 +299,7 @@ final class HTTPConnection: ChannelDuplexHandler {
 
     /// Refuses what cannot be read, after the answers to the requests before it.
     private func refuseInTurn(_ answer: ErrorAnswer) {
+        guard !ignoresInput else { return }
         guard unreadBody == nil else { return close() }
         ignoresInput = true
         // A body that broke off is part of a request that was under way: it gets no other answer.
