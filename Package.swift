@@ -13,33 +13,27 @@ let settings: [SwiftSetting] = [
 /// The targets that hold C pointers say `unsafe` wherever they touch one.
 let settingsAtTheCBoundary = settings + [.strictMemorySafety()]
 
-let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
-let hummingbirdCore = Target.Dependency.product(name: "HummingbirdCore", package: "hummingbird")
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
-let nioHTTPTypes = Target.Dependency.product(name: "NIOHTTPTypes", package: "swift-nio-extras")
-let nioHTTPTypesHTTP1 = Target.Dependency.product(name: "NIOHTTPTypesHTTP1", package: "swift-nio-extras")
-let httpTypes = Target.Dependency.product(name: "HTTPTypes", package: "swift-http-types")
+let nioExtras = Target.Dependency.product(name: "NIOExtras", package: "swift-nio-extras")
 
 let package = Package(
     name: "link-session-service",
-    platforms: [.macOS(.v15)],
+    platforms: [.macOS(.v26)],
     products: [.executable(name: "link-session-service", targets: ["LinkSessionService"])],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
         .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
         // Without its JSON files: they need all of Foundation, whose ICU data would double the program's size.
         .package(url: "https://github.com/apple/swift-configuration", exact: "1.4.0", traits: []),
-        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
         .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
-        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1", traits: []),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
     ],
     targets: [
@@ -64,9 +58,8 @@ let package = Package(
         .target(
             name: "HTTPFront",
             dependencies: [
-                "APIKeyAuth", "LinkSessions", "LinkSessionRepository", "TokenGenerator", hummingbird,
-                hummingbirdCore, logging,
-                lifecycle, nioCore, nioHTTP1, nioPosix, nioHTTPTypes, nioHTTPTypesHTTP1, httpTypes,
+                "APIKeyAuth", "LinkSessions", "LinkSessionRepository", "TokenGenerator", deque, logging, lifecycle,
+                nioCore, nioHTTP1, nioPosix, nioExtras,
                 .product(name: "Metrics", package: "swift-metrics"),
             ],
             resources: [.embedInCode("openapi.json")],

@@ -1,9 +1,8 @@
 // Every answer that is no success, in one place.
 
-internal import HTTPTypes
-internal import Hummingbird
 internal import LinkSessionRepository
 internal import LinkSessions
+internal import NIOHTTP1
 
 /// Why a request gets no success.
 enum APIError: Error {
@@ -70,11 +69,11 @@ enum APIError: Error {
 
 /// Status, stable code and sentence of an answer. The codes are part of the API; the sentences may be improved.
 struct ErrorAnswer {
-    let status: HTTPResponse.Status
+    let status: HTTPResponseStatus
     let code: String
     let message: String
 
-    init(_ status: HTTPResponse.Status, _ code: String, _ message: String) {
+    init(_ status: HTTPResponseStatus, _ code: String, _ message: String) {
         self.status = status
         self.code = code
         self.message = message
@@ -90,7 +89,7 @@ struct ErrorAnswer {
     static let requestTimeout = ErrorAnswer(
         .requestTimeout, "request_timeout", "the request did not arrive within 10 seconds")
     static let bodyTooLarge = ErrorAnswer(
-        .contentTooLarge, "body_too_large", "the body must be at most 16 KiB")
+        .payloadTooLarge, "body_too_large", "the body must be at most 16 KiB")
     static let unsupportedMediaType = ErrorAnswer(
         .unsupportedMediaType, "unsupported_media_type", "the Content-Type must be application/json")
     static let headersTooLarge = ErrorAnswer(
@@ -107,24 +106,14 @@ struct ErrorAnswer {
     static let internalError = ErrorAnswer(.internalServerError, "internal_error", "internal error")
 
     func response(requestID: String) -> Response {
-        var response = Response(json: body(requestID: requestID), status: status)
-        if status == .serviceUnavailable { response.headers[.retryAfter] = "1" }
-        return response
-    }
-
-    func body(requestID: String) -> ByteBuffer {
-        JSONWriter.object { object in
+        let body = JSONWriter.object { object in
             object.add("error", message)
             object.add("code", code)
             object.add("request_id", requestID)
         }
-    }
-}
-
-extension Response {
-    init(json body: ByteBuffer, status: HTTPResponse.Status = .ok) {
-        self.init(
-            status: status, headers: [.contentType: "application/json", .cacheControl: "no-store"],
-            body: ResponseBody(byteBuffer: body))
+        var response = Response(json: body, status: status)
+        response.requestID = requestID
+        if status == .serviceUnavailable { response.headers.add(name: "retry-after", value: "1") }
+        return response
     }
 }

@@ -1,16 +1,15 @@
 // Who is calling: decided from the head of a request, before its body is read.
 
 internal import APIKeyAuth
-internal import HTTPTypes
-internal import Hummingbird
 internal import LinkSessions
+internal import NIOHTTP1
 
 extension KeyRing {
     /// The manufacturer whose key the request carries, which is noted for the log.
-    func manufacturer(of request: Request, _ context: ServiceRequestContext) throws(APIError) -> ManufacturerCaller {
+    func manufacturer(of request: Request) throws(APIError) -> ManufacturerCaller {
         do throws(AuthenticationError) {
             let caller = try manufacturer(forKey: try Self.key(in: request))
-            context.record.manufacturerID = caller.manufacturer.id
+            request.record.manufacturerID = caller.manufacturer.id
             return caller
         } catch {
             throw APIError(error)
@@ -26,7 +25,7 @@ extension KeyRing {
     }
 
     private static func key(in request: Request) throws(AuthenticationError) -> String {
-        let keys = request.headers[values: .apiKey]
+        let keys = request.headers["x-api-key"]
         guard keys.count == 1, let key = keys.first else { throw .unauthorized }
         return key
     }

@@ -1,38 +1,36 @@
 // /v2/authenticator/link-sessions: what the UI that signs the user in does with any session.
 
 internal import APIKeyAuth
-internal import HTTPTypes
-internal import Hummingbird
 internal import LinkSessionRepository
 internal import LinkSessions
-internal import NIOCore
+internal import NIOHTTP1
 
 struct AuthenticatorLinkSessions {
     let keyRing: KeyRing
     let repository: LinkSessionRepository
 
     func add(to routes: inout Routes) {
-        routes.add("/v2/authenticator/link-sessions/{link_token}", [.get: find])
-        routes.add("/v2/authenticator/link-sessions/{link_token}/complete", [.post: complete])
+        routes.add("/v2/authenticator/link-sessions/{link_token}", .get(find))
+        routes.add("/v2/authenticator/link-sessions/{link_token}/complete", .post(complete))
     }
 
-    @Sendable private func find(_ request: Request, _ context: ServiceRequestContext) async throws -> Response {
+    @Sendable private func find(_ request: Request) async throws(APIError) -> Response {
         try keyRing.checkAuthenticator(request)
-        let (_, digest) = try context.linkToken()
+        let (_, digest) = try request.linkToken()
         let session = try await translatingErrors { () throws(RepositoryError) in
             try await repository.lookUp(
-                tokenDigest: digest, requestID: context.requestID, until: .requestDeadline)
+                tokenDigest: digest, requestID: request.id, until: .requestDeadline)
         }
         guard let session else { throw APIError.linkSessionNotFound }
         return Response(json: session.authenticatorView)
     }
 
-    @Sendable private func complete(_ request: Request, _ context: ServiceRequestContext) async throws -> Response {
+    @Sendable private func complete(_ request: Request) async throws(APIError) -> Response {
         try keyRing.checkAuthenticator(request)
-        let (_, digest) = try context.linkToken()
+        let (_, digest) = try request.linkToken()
         let session = try await translatingErrors { () throws(RepositoryError) in
             try await repository.complete(
-                tokenDigest: digest, requestID: context.requestID, until: .requestDeadline)
+                tokenDigest: digest, requestID: request.id, until: .requestDeadline)
         }
         guard let session else { throw APIError.linkSessionNotFound }
         switch session.status {
@@ -47,7 +45,7 @@ struct AuthenticatorLinkSessions {
 }
 
 extension LinkSession {
-    fileprivate var authenticatorView: ByteBuffer {
+    fileprivate var authenticatorView: [UInt8] {
         JSONWriter.object { object in
             object.add("manufacturer", manufacturer.name)
             if let brand = manufacturer.brand { object.add("brand", brand.titleCased) }

@@ -1,38 +1,33 @@
 // Answers each request on the event loop of its connection, so that it changes threads for the database only.
 
-internal import HummingbirdCore
-internal import Logging
 internal import NIOCore
+internal import Synchronization
 
-/// Hummingbird's HTTP/1.1 connections, with their tasks on their own event loops.
+/// Runs tasks on an event loop. The handlers neither block nor compute for long, so the loop can run them itself.
 ///
-/// On the global executor a create crosses threads at every read and write. The handlers neither block nor compute
-/// for long, so the loop can run them itself.
-struct EventLoopHTTP1Channel: ServerChildChannel {
-    private let base: HTTP1Channel
-
-    init(responder: @escaping HTTPChannelHandler.Responder, configuration: HTTP1Channel.Configuration) {
-        base = HTTP1Channel(responder: responder, configuration: configuration)
-    }
-
-    func setup(channel: any Channel, logger: Logger) -> EventLoopFuture<HTTP1Channel.Value> {
-        base.setup(channel: channel, logger: logger)
-    }
-
-    func handle(value: HTTP1Channel.Value, logger: Logger) async {
-        await withTaskExecutorPreference(EventLoopTaskExecutor(value.channel.eventLoop)) {
-            await base.handle(value: value, logger: logger)
-        }
-    }
-}
-
-private final class EventLoopTaskExecutor: TaskExecutor {
+/// Those that become ready together, as the callers of one INSERT do, wake the loop once.
+final class EventLoopTaskExecutor: TaskExecutor {
     private let eventLoop: any EventLoop
+    private let ready = Mutex<[UnownedJob]>([])
 
     init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }
 
     func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
-        eventLoop.execute { job.runSynchronously(on: self.asUnownedTaskExecutor()) }
+        let isFirst = ready.withLock { ready in
+            ready.append(job)
+            return ready.count == 1
+        }
+        if isFirst { eventLoop.execute { self.runReady() } }
+    }
+
+    private func runReady() {
+        let jobs = ready.withLock { ready in
+            let jobs = ready
+            ready = []
+            ready.reserveCapacity(jobs.count)
+            return jobs
+        }
+        for job in jobs { job.runSynchronously(on: asUnownedTaskExecutor()) }
     }
 }

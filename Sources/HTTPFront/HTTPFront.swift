@@ -1,12 +1,8 @@
 // Puts the routes and the server together: the one way in, for the program and for its tests.
 
 package import APIKeyAuth
-internal import HTTPTypes
-internal import Hummingbird
-internal import HummingbirdCore
 package import LinkSessionRepository
 package import Logging
-internal import NIOCore
 internal import ServiceLifecycle
 package import TokenGenerator
 
@@ -29,7 +25,9 @@ package struct HTTPFront: Service {
         }
     }
 
-    private let application: Application<RouterResponder<ServiceRequestContext>>
+    private let server: HTTPServer
+    private let keyRing: KeyRing
+    private let onListening: @Sendable (Int) async -> Void
 
     /// - Parameter onListening: called with the port once the server accepts connections.
     package init(
@@ -45,32 +43,16 @@ package struct HTTPFront: Service {
         AuthenticatorLinkSessions(keyRing: keyRing, repository: repository).add(to: &routes)
         Health(readiness: readiness).add(to: &routes)
         OpenAPI().add(to: &routes)
-        let router = Router(context: ServiceRequestContext.self, options: .autoGenerateHeadEndpoints)
-        router.add(middleware: RequestMiddleware(routes: routes, keyRing: keyRing, logger: logger))
-        routes.register(on: router)
-
-        let connections = ConnectionCount(limit: configuration.maximumConnections)
-        let channelConfiguration = HTTP1Channel.Configuration(
-            additionalChannelHandlers: [ConnectionGuard(count: connections, logger: logger)],
-            httpDecoderConfiguration: .init(
-                maxHeaderFieldSize: 16 * 1024, maxHeaderListSize: 32 * 1024, maxHeaderFieldCount: 100))
-        // What the server says below that is said in our own lines.
-        var serverLogger = logger
-        serverLogger.logLevel = max(logger.logLevel, .notice)
-        var application = Application(
-            router: router,
-            server: HTTPServerBuilder { responder in
-                EventLoopHTTP1Channel(responder: responder, configuration: channelConfiguration)
-            },
-            configuration: ApplicationConfiguration(
-                address: .hostname(configuration.host, port: configuration.port),
-                availableConnectionsDelegate: .maximum(
-                    configuration.maximumConnections + Self.connectionsToRefuse, logger: logger)),
-            onServerRunning: { channel in await onListening(channel.localAddress?.port ?? configuration.port) },
-            logger: serverLogger)
-        // Who finds the port open should not find the keys missing; a database that is down delays nothing for long.
-        application.beforeServerStarts { await keyRing.waitUntilFresh(for: .milliseconds(500)) }
-        self.application = application
+        let responder = Responder(routes: routes, keyRing: keyRing, logger: logger)
+        let count = ConnectionCount(limit: configuration.maximumConnections)
+        server = HTTPServer(
+            host: configuration.host, port: configuration.port,
+            maximumConnections: configuration.maximumConnections + Self.connectionsToRefuse
+        ) { executor in
+            HTTPConnection(responder: responder, executor: executor, count: count, logger: logger)
+        }
+        self.keyRing = keyRing
+        self.onListening = onListening
     }
 
     /// So many connections above the bound get their `503`; the rest wait in the kernel's queue for their turn.
@@ -78,6 +60,8 @@ package struct HTTPFront: Service {
 
     /// Serves until graceful shutdown, then answers what has begun. Throws where it cannot listen.
     package func run() async throws {
-        try await application.run()
+        // Who finds the port open should not find the keys missing; a database that is down delays nothing for long.
+        await keyRing.waitUntilFresh(for: .milliseconds(500))
+        try await server.run(onListening: onListening)
     }
 }

@@ -1,7 +1,6 @@
 // /health: for load balancers, container engines and operators.
 
-internal import HTTPTypes
-internal import Hummingbird
+internal import NIOHTTP1
 internal import Synchronization
 
 /// One thing that has to be in order for this replica to be ready.
@@ -65,15 +64,15 @@ struct Health {
     let readiness: Readiness
 
     func add(to routes: inout Routes) {
-        routes.add("/health/live", [.get: live])
-        routes.add("/health/ready", [.get: ready])
+        routes.add("/health/live", .get(live))
+        routes.add("/health/ready", .get(ready))
     }
 
-    @Sendable private func live(_: Request, _: ServiceRequestContext) async throws -> Response {
+    @Sendable private func live(_: Request) async throws(APIError) -> Response {
         Response(json: JSONWriter.object { $0.add("status", "ok") })
     }
 
-    @Sendable private func ready(_: Request, _: ServiceRequestContext) async throws -> Response {
+    @Sendable private func ready(_: Request) async throws(APIError) -> Response {
         let checks = await readiness.checks()
         let isReady = checks.allSatisfy(\.isInOrder)
         let body = JSONWriter.object { object in
@@ -88,7 +87,7 @@ struct Health {
             }
         }
         var response = Response(json: body, status: isReady ? .ok : .serviceUnavailable)
-        if !isReady { response.headers[.retryAfter] = "1" }
+        if !isReady { response.headers.add(name: "retry-after", value: "1") }
         return response
     }
 }

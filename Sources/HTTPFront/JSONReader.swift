@@ -40,9 +40,10 @@ private struct Reader {
         skipWhitespace()
         guard peek == UInt8(ascii: "{") else { throw malformed("must be a JSON object") }
         var members: [[UInt8]: JSONObject.Value] = [:]
+        members.reserveCapacity(8)
         try readMembers { (reader, name) throws(JSONObject.Malformed) in
             let value = try reader.readValue(depth: 1)
-            guard members.updateValue(value, forKey: Array(name.utf8)) == nil else {
+            guard members.updateValue(value, forKey: name) == nil else {
                 throw reader.malformed("has a name that occurs twice")
             }
         }
@@ -52,7 +53,7 @@ private struct Reader {
     }
 
     private mutating func readMembers(
-        _ readMember: (inout Reader, String) throws(JSONObject.Malformed) -> Void
+        _ readMember: (inout Reader, [UInt8]) throws(JSONObject.Malformed) -> Void
     ) throws(JSONObject.Malformed) {
         position += 1
         skipWhitespace()
@@ -60,7 +61,7 @@ private struct Reader {
         repeat {
             skipWhitespace()
             guard peek == UInt8(ascii: "\"") else { throw malformedHere() }
-            let name = try readString()
+            let name = try readText()
             skipWhitespace()
             guard take(UInt8(ascii: ":")) else { throw malformedHere() }
             try readMember(&self, name)
@@ -74,7 +75,7 @@ private struct Reader {
         skipWhitespace()
         switch peek {
         case UInt8(ascii: "\""):
-            return .string(try readString())
+            return .string(String(decoding: try readText(), as: UTF8.self))
         case UInt8(ascii: "{"):
             try readMembers { (reader, _) throws(JSONObject.Malformed) in
                 _ = try reader.readValue(depth: depth + 1)
@@ -101,7 +102,8 @@ private struct Reader {
         return .other
     }
 
-    private mutating func readString() throws(JSONObject.Malformed) -> String {
+    /// A string's text, in valid UTF-8.
+    private mutating func readText() throws(JSONObject.Malformed) -> [UInt8] {
         position += 1
         let start = position
         while let byte = peek, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
@@ -110,10 +112,11 @@ private struct Reader {
             position += 1
             switch byte {
             case UInt8(ascii: "\""):
-                guard let string = String(validating: text, as: UTF8.self) else {
+                // Most strings are ASCII, for which the check is many times faster.
+                guard text.allSatisfy({ $0 < 0x80 }) || String(validating: text, as: UTF8.self) != nil else {
                     throw malformed("must be UTF-8")
                 }
-                return string
+                return text
             case UInt8(ascii: "\\"):
                 text.append(contentsOf: String(try readEscape()).utf8)
             case 0..<0x20:

@@ -1,22 +1,19 @@
-// Writes the JSON objects of our answers straight into the buffer that is sent.
-
-internal import NIOCore
+// Writes the JSON objects of our answers.
 
 /// One JSON object, member by member, in order.
 struct JSONWriter {
-    private var buffer: ByteBuffer
+    private var text: [UInt8] = []
     private var isEmpty = true
 
-    /// The finished object.
-    static func object(_ write: (inout JSONWriter) -> Void) -> ByteBuffer {
-        var writer = JSONWriter(buffer: ByteBufferAllocator().buffer(capacity: 512))
-        writer.buffer.writeStaticString("{")
-        write(&writer)
-        writer.buffer.writeStaticString("}")
-        return writer.buffer
+    /// The finished object, in UTF-8.
+    static func object(_ write: (inout JSONWriter) -> Void) -> [UInt8] {
+        var writer = JSONWriter()
+        writer.text.reserveCapacity(512)
+        writer.addObject(write)
+        return writer.text
     }
 
-    private init(buffer: ByteBuffer) { self.buffer = buffer }
+    private init() {}
 
     mutating func add(_ name: StaticString, _ value: String) {
         begin(name)
@@ -25,13 +22,13 @@ struct JSONWriter {
 
     mutating func add(_ name: StaticString, _ value: Int64) {
         begin(name)
-        buffer.writeString(String(value))
+        text += String(value).utf8
     }
 
     /// Writes `null` for `nil`.
     mutating func add(_ name: StaticString, orNull value: Int64?) {
         begin(name)
-        if let value { buffer.writeString(String(value)) } else { buffer.writeStaticString("null") }
+        if let value { text += String(value).utf8 } else { text += "null".utf8 }
     }
 
     mutating func add(_ name: StaticString, object write: (inout JSONWriter) -> Void) {
@@ -42,45 +39,58 @@ struct JSONWriter {
     mutating func add(_ name: String, object write: (inout JSONWriter) -> Void) {
         separate()
         self.write(name)
-        buffer.writeStaticString(":")
+        text.append(UInt8(ascii: ":"))
         addObject(write)
     }
 
     private mutating func addObject(_ write: (inout JSONWriter) -> Void) {
-        buffer.writeStaticString("{")
+        text.append(UInt8(ascii: "{"))
         isEmpty = true
         write(&self)
         isEmpty = false
-        buffer.writeStaticString("}")
+        text.append(UInt8(ascii: "}"))
     }
 
     private mutating func begin(_ name: StaticString) {
         separate()
-        buffer.writeStaticString("\"")
-        buffer.writeStaticString(name)
-        buffer.writeStaticString("\":")
+        text.append(UInt8(ascii: "\""))
+        name.withUTF8Buffer { text += $0 }
+        text.append(UInt8(ascii: "\""))
+        text.append(UInt8(ascii: ":"))
     }
 
     private mutating func separate() {
-        if !isEmpty { buffer.writeStaticString(",") }
+        if !isEmpty { text.append(UInt8(ascii: ",")) }
         isEmpty = false
     }
 
     /// RFC 8259, section 7.
-    private mutating func write(_ text: String) {
-        buffer.writeStaticString("\"")
-        if text.utf8.allSatisfy({ $0 >= 0x20 && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) {
-            buffer.writeString(text)
-        } else {
-            for byte in text.utf8 {
-                switch byte {
-                case UInt8(ascii: "\""): buffer.writeStaticString("\\\"")
-                case UInt8(ascii: "\\"): buffer.writeStaticString("\\\\")
-                case 0..<0x20: buffer.writeString("\\u00" + (byte < 0x10 ? "0" : "") + String(byte, radix: 16))
-                default: buffer.writeInteger(byte)
+    private mutating func write(_ value: String) {
+        text.append(UInt8(ascii: "\""))
+        let start = text.count
+        text += value.utf8
+        if text[start...].contains(where: Self.needsEscape) {
+            text.removeLast(text.count - start)
+            for byte in value.utf8 {
+                if Self.needsEscape(byte) {
+                    text += Self.escape(byte).utf8
+                } else {
+                    text.append(byte)
                 }
             }
         }
-        buffer.writeStaticString("\"")
+        text.append(UInt8(ascii: "\""))
+    }
+
+    private static func needsEscape(_ byte: UInt8) -> Bool {
+        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+    }
+
+    private static func escape(_ byte: UInt8) -> String {
+        switch byte {
+        case UInt8(ascii: "\""): "\\\""
+        case UInt8(ascii: "\\"): "\\\\"
+        default: "\\u00" + (byte < 0x10 ? "0" : "") + String(byte, radix: 16)
+        }
     }
 }

@@ -1,11 +1,9 @@
 // /v2/manufacturer/link-sessions: what a manufacturer's backend does with its own sessions.
 
 internal import APIKeyAuth
-internal import HTTPTypes
-internal import Hummingbird
 internal import LinkSessionRepository
 internal import LinkSessions
-internal import NIOCore
+internal import NIOHTTP1
 internal import TokenGenerator
 
 struct ManufacturerLinkSessions {
@@ -16,13 +14,13 @@ struct ManufacturerLinkSessions {
     let publicBaseURL: String
 
     func add(to routes: inout Routes) {
-        routes.add("/v2/manufacturer/link-sessions", [.post: create])
-        routes.add("/v2/manufacturer/link-sessions/{link_token}", [.get: find])
-        routes.add("/v2/manufacturer/link-sessions/{link_token}/expire", [.post: expire])
+        routes.add("/v2/manufacturer/link-sessions", .post(create))
+        routes.add("/v2/manufacturer/link-sessions/{link_token}", .get(find))
+        routes.add("/v2/manufacturer/link-sessions/{link_token}/expire", .post(expire))
     }
 
-    @Sendable private func create(_ request: Request, _ context: ServiceRequestContext) async throws -> Response {
-        let caller = try keyRing.manufacturer(of: request, context)
+    @Sendable private func create(_ request: Request) async throws(APIError) -> Response {
+        let caller = try keyRing.manufacturer(of: request)
         let new = try CreateRequest(body: try await request.jsonBody()).newLinkSession(for: caller)
         let token: LinkToken
         let digest: SHA256Digest
@@ -38,9 +36,9 @@ struct ManufacturerLinkSessions {
         return Response(json: session.manufacturerView(token: token, publicBaseURL: publicBaseURL), status: .created)
     }
 
-    @Sendable private func find(_ request: Request, _ context: ServiceRequestContext) async throws -> Response {
-        let caller = try keyRing.manufacturer(of: request, context)
-        let (token, digest) = try context.linkToken()
+    @Sendable private func find(_ request: Request) async throws(APIError) -> Response {
+        let caller = try keyRing.manufacturer(of: request)
+        let (token, digest) = try request.linkToken()
         let session = try await translatingErrors { () throws(RepositoryError) in
             try await repository.find(tokenDigest: digest, until: .requestDeadline)
         }
@@ -50,12 +48,12 @@ struct ManufacturerLinkSessions {
         return Response(json: session.manufacturerView(token: token, publicBaseURL: publicBaseURL, withStatus: true))
     }
 
-    @Sendable private func expire(_ request: Request, _ context: ServiceRequestContext) async throws -> Response {
-        let caller = try keyRing.manufacturer(of: request, context)
-        let (token, digest) = try context.linkToken()
+    @Sendable private func expire(_ request: Request) async throws(APIError) -> Response {
+        let caller = try keyRing.manufacturer(of: request)
+        let (token, digest) = try request.linkToken()
         let session = try await translatingErrors { () throws(RepositoryError) in
             try await repository.expire(
-                tokenDigest: digest, of: caller.manufacturer.id, requestID: context.requestID,
+                tokenDigest: digest, of: caller.manufacturer.id, requestID: request.id,
                 until: .requestDeadline)
         }
         guard let session else { throw APIError.linkSessionNotFound }
@@ -111,7 +109,7 @@ private struct CreateRequest {
 extension LinkSession {
     fileprivate func manufacturerView(
         token: LinkToken, publicBaseURL: String, withStatus: Bool = false
-    ) -> ByteBuffer {
+    ) -> [UInt8] {
         JSONWriter.object { object in
             object.add(
                 "link_url", "\(publicBaseURL)/ui?token=\(token.characters)&language=\(language.rawValue)")

@@ -1,30 +1,36 @@
 // The name under which a request is found in the logs.
 
 internal import APIKeyAuth
-internal import HTTPTypes
 internal import LinkSessions
-
-extension HTTPField.Name {
-    // Both literals are tokens of RFC 9110, section 5.6.2: the only thing that the initialiser checks.
-    // swift-format-ignore: NeverForceUnwrap
-    static let requestID = HTTPField.Name("X-Request-Id")!
-    // swift-format-ignore: NeverForceUnwrap
-    static let apiKey = HTTPField.Name("x-api-key")!
-}
+internal import NIOHTTP1
+internal import Synchronization
 
 enum RequestID {
+    private static let start = UInt64.random(in: .min ... .max)
+    private static let count = Atomic<UInt64>(0)
+
+    /// 16 hexadecimal digits, no two alike in a process: to be found, not to be secret.
     static func make() -> String {
-        let digits = String(UInt64.random(in: .min ... .max), radix: 16)
-        return String(repeating: "0", count: 16 - digits.count) + digits
+        // A bijection of the count that looks random (the finalizer of SplitMix64).
+        var id = start &+ count.add(1, ordering: .relaxed).newValue &* 0x9E37_79B9_7F4A_7C15
+        id = (id ^ (id >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        id = (id ^ (id >> 27)) &* 0x94D0_49BB_1331_11EB
+        id ^= id >> 31
+        return String(unsafeUninitializedCapacity: 16) { digits in
+            for index in 0..<16 { digits[index] = hexadecimal[Int(id >> UInt64(60 - 4 * index) & 0xF)] }
+            return 16
+        }
     }
 
+    private static let hexadecimal = Array("0123456789abcdef".utf8)
+
     /// The caller's own, where it is 1 to 64 of `A-Za-z0-9._-` and no secret by mistake: it is logged and repeated.
-    static func accepted(from headers: HTTPFields, keyRing: KeyRing) -> String? {
-        let fields = headers[values: .requestID]
+    static func accepted(from headers: HTTPHeaders, keyRing: KeyRing) -> String? {
+        let fields = headers["x-request-id"]
         guard fields.count == 1, let id = fields.first, (1...64).contains(id.utf8.count),
             id.utf8.allSatisfy(isAllowed), !containsTokenLikeRun(id), !APIKey.isMentioned(in: id),
             !keyRing.isUsable(key: id),
-            !headers[values: .apiKey].contains(where: { !$0.isEmpty && id.contains($0) })
+            !headers["x-api-key"].contains(where: { !$0.isEmpty && id.contains($0) })
         else { return nil }
         return id
     }

@@ -1,67 +1,118 @@
 // What the handlers of all resources share.
 
-internal import HTTPTypes
-internal import Hummingbird
 internal import LinkSessionRepository
 internal import LinkSessions
 internal import NIOCore
+internal import NIOHTTP1
+internal import Synchronization
 internal import TokenGenerator
 
-typealias Handler = @Sendable (Request, ServiceRequestContext) async throws -> Response
+typealias Handler = @Sendable (Request) async throws(APIError) -> Response
 
-/// The paths and their methods: for the router, and for the `405` of every other method.
-struct Routes {
-    private var resources: [(path: String, template: [Substring], handlers: [HTTPRequest.Method: Handler])] = []
+/// A request as its handler sees it: begun with its head, while the body may still be on its way.
+struct Request: Sendable {
+    let id: String
+    let headers: HTTPHeaders
+    let body: RequestBody
+    /// What stands in the path where its template has a name in braces.
+    let parameter: Substring
+    let record = RequestRecord()
+}
 
-    mutating func add(_ path: String, _ handlers: [HTTPRequest.Method: Handler]) {
-        resources.append((path, path.split(separator: "/"), handlers))
+/// What a handler finds out and the log wants to know.
+final class RequestRecord: Sendable {
+    private let manufacturer = Mutex<Manufacturer.ID?>(nil)
+
+    var manufacturerID: Manufacturer.ID? {
+        get { manufacturer.withLock { $0 } }
+        set { manufacturer.withLock { $0 = newValue } }
+    }
+}
+
+/// The paths and their methods.
+struct Routes: Sendable {
+    struct Endpoint: Sendable {
+        fileprivate let method: HTTPMethod
+        fileprivate let handler: Handler
+
+        static func get(_ handler: @escaping Handler) -> Endpoint { Endpoint(method: .GET, handler: handler) }
+        static func post(_ handler: @escaping Handler) -> Endpoint { Endpoint(method: .POST, handler: handler) }
     }
 
-    func register(on router: Router<ServiceRequestContext>) {
-        for resource in resources {
-            for (method, handler) in resource.handlers {
-                router.on(RouterPath(resource.path), method: method, use: handler)
+    struct Resource: Sendable {
+        let path: String
+        fileprivate let template: [Substring.UTF8View]
+        fileprivate let endpoints: [Endpoint]
+
+        /// HEAD is answered wherever GET is (RFC 9110, section 9.3.2).
+        func handler(of method: HTTPMethod) -> Handler? {
+            endpoints.first { $0.method == method || ($0.method == .GET && method == .HEAD) }?.handler
+        }
+
+        /// What `Allow` lists (RFC 9110, section 10.2.1).
+        var allow: String {
+            let methods = endpoints.flatMap { $0.method == .GET ? ["GET", "HEAD"] : [$0.method.rawValue] }
+            return methods.sorted().joined(separator: ", ")
+        }
+    }
+
+    private var resources: [Resource] = []
+
+    mutating func add(_ path: String, _ endpoints: Endpoint...) {
+        resources.append(Resource(path: path, template: Self.components(path[...]), endpoints: endpoints))
+    }
+
+    /// The resource that a request's target (RFC 9112, section 3.2) names, and what stands in the place of a name in
+    /// braces.
+    func match(_ target: String) -> (resource: Resource, parameter: Substring)? {
+        if let resource = resources.first(where: { $0.path == target }) { return (resource, "") }
+        let components = Self.components(Self.path(of: target))
+        for resource in resources where resource.template.count == components.count {
+            var parameter: Substring = ""
+            let matches = zip(resource.template, components).allSatisfy { expected, component in
+                guard expected.first == UInt8(ascii: "{") else { return expected.elementsEqual(component) }
+                parameter = Substring(component)
+                return true
             }
+            if matches { return (resource, parameter) }
         }
+        return nil
     }
 
-    /// What `Allow` lists (RFC 9110, section 10.2.1) and the path's template; `nil` where there is nothing at the path.
-    func allowed(at path: String) -> (allow: String, template: String)? {
-        let components = path.split(separator: "/")
-        let match = resources.first { resource in
-            resource.template.count == components.count
-                && zip(resource.template, components).allSatisfy {
-                    $0.hasPrefix("{") || $0.utf8.elementsEqual($1.utf8)
-                }
+    private static func components(_ path: Substring) -> [Substring.UTF8View] {
+        path.utf8.split(separator: UInt8(ascii: "/"))
+    }
+
+    private static func path(of target: String) -> Substring {
+        let path = target.utf8.prefix { $0 != UInt8(ascii: "?") }
+        guard path.first != UInt8(ascii: "/"), let authority = Substring(path).firstRange(of: "://")?.upperBound else {
+            return Substring(path)
         }
-        return match.map { resource in
-            let methods = resource.handlers.keys.map(\.rawValue) + (resource.handlers[.get] == nil ? [] : ["HEAD"])
-            return (methods.sorted().joined(separator: ", "), resource.path)
-        }
+        return Substring(path[authority...].drop { $0 != UInt8(ascii: "/") })
     }
 }
 
 extension Request {
-    static let maximumBodySize = 16 * 1024
+    private static let plainJSON = ["application/json"]
 
     /// The body as a JSON object, at most 16 KiB.
     func jsonBody() async throws(APIError) -> JSONObject {
-        // Parameters such as charset are allowed (RFC 9110, section 8.3.1).
-        let mediaType = headers[.contentType]?.prefix { $0 != ";" }.lowercased() ?? ""
-        guard mediaType.trimmingBlanks() == "application/json" else { throw .unsupportedMediaType }
-        if let length = headers[.contentLength].flatMap({ Int($0) }), length > Self.maximumBodySize {
+        let types = headers["content-type"]
+        guard types == Self.plainJSON || types.joined(separator: ", ").isJSON else { throw .unsupportedMediaType }
+        if let length = headers.first(name: "content-length").flatMap({ Int($0) }), length > RequestBody.maximumSize {
             throw .bodyTooLarge
         }
-        let body: ByteBuffer
-        do {
-            body = try await self.body.collect(upTo: Self.maximumBodySize)
-        } catch is NIOTooManyBytesError {
-            throw .bodyTooLarge
+        let bytes: ByteBuffer
+        do throws(RequestBody.Failure) {
+            bytes = try await body.collect()
         } catch {
-            throw .invalidJSON("the body did not arrive whole")
+            switch error {
+            case .tooLarge: throw .bodyTooLarge
+            case .brokenOff: throw .invalidJSON("the body did not arrive whole")
+            }
         }
         do throws(JSONObject.Malformed) {
-            return try JSONObject(Array(body.readableBytesView))
+            return try JSONObject(Array(bytes.readableBytesView))
         } catch {
             throw .invalidJSON(error.message)
         }
@@ -69,6 +120,12 @@ extension Request {
 }
 
 extension String {
+    /// Whether it is the media type of JSON, with any parameters, such as charset (RFC 9110, section 8.3.1).
+    fileprivate var isJSON: Bool {
+        let mediaType = prefix { $0 != ";" }.lowercased()
+        return mediaType.trimmingBlanks() == "application/json"
+    }
+
     fileprivate func trimmingBlanks() -> Substring {
         var text = self[...]
         while text.utf8.first == 0x20 || text.utf8.first == 0x09 { text = text.dropFirst() }
@@ -77,10 +134,10 @@ extension String {
     }
 }
 
-extension ServiceRequestContext {
+extension Request {
     /// The token in the path and its digest; a malformed one is as unknown as any other.
     func linkToken() throws(APIError) -> (LinkToken, SHA256Digest) {
-        guard let token = parameters.get("link_token").flatMap({ LinkToken($0) }) else { throw .linkSessionNotFound }
+        guard let token = LinkToken(parameter) else { throw .linkSessionNotFound }
         guard let digest = try? SHA256.digest(of: token.characters) else {
             throw .bug(cause: "no digest could be made")
         }

@@ -93,16 +93,21 @@ struct LogLineHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        var all = metadata
-        if let provided = metadataProvider?.get() { all.merge(provided) { $1 } }
-        if let own = event.metadata { all.merge(own) { $1 } }
+        var all = event.metadata ?? [:]
+        if let provided = metadataProvider?.get() { all.merge(provided) { own, _ in own } }
+        if !metadata.isEmpty { all.merge(metadata) { own, _ in own } }
         let fields = all.sorted { $0.key < $1.key }
         var line: [UInt8] = []
         line.reserveCapacity(256)
         switch format {
         case .text:
             line += "\(timestampNow()) \(event.level.rawValue) \(Self.oneLine(event.message.description))".utf8
-            for (key, value) in fields { line += " \(key)=\(Self.oneLine(value.description))".utf8 }
+            for (key, value) in fields {
+                line.append(UInt8(ascii: " "))
+                line += key.utf8
+                line.append(UInt8(ascii: "="))
+                line += Self.oneLine(value.description).utf8
+            }
         case .json:
             line += #"{"time":"\#(timestampNow())","level":"\#(event.level.rawValue)","message":"#.utf8
             Self.appendJSON(event.message.description, to: &line)

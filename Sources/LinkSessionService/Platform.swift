@@ -1,5 +1,7 @@
 // The few C functions that the program uses.
 
+internal import Synchronization
+
 #if canImport(FoundationEssentials)
     internal import FoundationEssentials
 #else
@@ -15,19 +17,28 @@
 
 /// Now, as RFC 3339 in UTC with milliseconds.
 func timestampNow() -> String {
-    let milliseconds = Int((Date().timeIntervalSince1970 * 1000).rounded(.down))
-    return timestamp(unixSeconds: milliseconds / 1000).dropLast() + "." + padded(milliseconds % 1000, 3) + "Z"
+    var now = timespec()
+    clock_gettime(CLOCK_REALTIME, &now)
+    let text = latestSecond.withLock { latest in
+        if latest.second != now.tv_sec { latest = (now.tv_sec, timestamp(now.tv_sec)) }
+        return latest.text
+    }
+    return "\(text).\(padded(now.tv_nsec / 1_000_000, 3))Z"
 }
 
+/// Most lines share their second with the one before.
+private let latestSecond = Mutex<(second: time_t, text: String)>((0, ""))
+
 /// RFC 3339 in UTC.
-func timestamp(unixSeconds: Int) -> String {
-    var seconds = time_t(unixSeconds)
+func timestamp(unixSeconds: Int) -> String { timestamp(time_t(unixSeconds)) + "Z" }
+
+private func timestamp(_ second: time_t) -> String {
+    var second = second
     var parts = tm()
-    gmtime_r(&seconds, &parts)
+    gmtime_r(&second, &parts)
     let date = [(Int(parts.tm_year) + 1900, 4), (Int(parts.tm_mon) + 1, 2), (Int(parts.tm_mday), 2)]
     let time = [Int(parts.tm_hour), Int(parts.tm_min), Int(parts.tm_sec)]
     return date.map(padded).joined(separator: "-") + "T" + time.map { padded($0, 2) }.joined(separator: ":")
-        + "Z"
 }
 
 private func padded(_ number: Int, _ width: Int) -> String {

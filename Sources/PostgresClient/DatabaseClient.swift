@@ -40,16 +40,12 @@ package final class DatabaseClient: Service {
         _ query: Query<Input, Output>, _ input: Input, until deadline: Deadline
     ) async throws(DatabaseError) -> Output {
         let id = lastID.add(1, ordering: .relaxed).newValue
-        let lane =
-            query.group.map {
-                WaitingLine.LaneKey(name: query.statement.name, callers: $0.callers, executions: $0.executions)
-            } ?? .single
         do {
             return try await withTaskCancellationHandler {
                 try await withCheckedThrowingContinuation { continuation in
                     line.enqueue(
                         Call(id: id, query: query, input: input, deadline: deadline, continuation: continuation),
-                        in: lane)
+                        in: query.lane)
                     // The handler below may have come before the caller stood in line.
                     if Task.isCancelled { line.cancel(id: id) }
                 }

@@ -56,8 +56,8 @@ package struct Parameters {
                 Self.append(Int32(0), to: &buffer)
                 write(element, &buffer)
                 let length = Int32(buffer.count - lengthAt - 4)
-                for (offset, shift) in [24, 16, 8, 0].enumerated() {
-                    buffer[lengthAt + offset] = UInt8(truncatingIfNeeded: length >> Int32(shift))
+                for offset in 0..<4 {
+                    buffer[lengthAt + offset] = UInt8(truncatingIfNeeded: length >> Int32(24 - 8 * offset))
                 }
             }
         }

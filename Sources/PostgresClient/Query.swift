@@ -4,7 +4,7 @@
 ///
 /// A grouped query answers many callers with one execution: those who ask while an execution is under way go together
 /// in the next one. Nobody waits for company: an idle connection takes a lone caller at once.
-package struct Query<Input: Sendable, Output: Sendable>: Sendable {
+package final class Query<Input: Sendable, Output: Sendable>: Sendable {
     /// How grouped callers share executions.
     package struct Group: Sendable {
         let callers: Int
@@ -21,7 +21,7 @@ package struct Query<Input: Sendable, Output: Sendable>: Sendable {
 
     let statement: Statement
     let statementForResend: Statement
-    let group: Group?
+    let lane: WaitingLine.LaneKey
     let encode: @Sendable ([Input], inout Parameters) -> Void
     let decode: @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
 
@@ -38,7 +38,9 @@ package struct Query<Input: Sendable, Output: Sendable>: Sendable {
     ) {
         self.statement = statement
         self.statementForResend = statementForResend ?? statement
-        self.group = group
+        lane =
+            group.map { WaitingLine.LaneKey(name: statement.name, callers: $0.callers, executions: $0.executions) }
+            ?? .single
         self.encode = encode
         self.decode = decode
     }
@@ -88,7 +90,8 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
     func carryOut(_ batch: [any Waiter], on connection: inout Connection) -> Outcome {
         var calls: [Call] = []
         for waiter in batch {
-            if let call = waiter as? Call<Input, Output> {
+            // `Self` is at hand; spelled out, the type would be looked up for every caller.
+            if let call = waiter as? Self {
                 calls.append(call)
             } else {
                 // Two queries of different types have the same statement name.
@@ -120,9 +123,9 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
         }
 
         failExpired()
-        while let deadline = calls.map(\.deadline).min() {
-            let statement = calls.contains(where: \.mayHaveBeenSent) ? query.statementForResend : query.statement
-            let inputs = calls.map(\.input)
+        while let deadline = calls.earliestDeadline {
+            let statement = calls.contains { $0.mayHaveBeenSent } ? query.statementForResend : query.statement
+            let inputs = calls.map { $0.input }
             let asked = calls
             var parameters = Parameters()
             query.encode(inputs, &parameters)
@@ -130,7 +133,7 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
             do throws(AttemptFailure) {
                 result = try connection.execute(statement, parameters, until: deadline) {
                     failExpired()
-                    return calls.map(\.deadline).min()
+                    return calls.earliestDeadline
                 }
             } catch {
                 switch error {
@@ -157,12 +160,13 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
             do {
                 let outputs = try query.decode(result, inputs)
                 // Some may have been told meanwhile that their time is up: they left `calls`.
-                var open = calls[...]
-                for (call, output) in zip(asked, outputs) where open.first === call {
-                    open.removeFirst()
-                    call.continuation.resume(returning: output)
+                var open = 0
+                for index in asked.indices.prefix(outputs.count)
+                where open < calls.count && calls[open] === asked[index] {
+                    calls[open].continuation.resume(returning: outputs[index])
+                    open += 1
                 }
-                calls = Array(open)
+                calls.removeFirst(open)
                 return failAll(.undecodable(statement: statement.name, column: "row count"))
             } catch {
                 return failAll(error)
@@ -182,5 +186,11 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
         case .connectionUseless: return .again(rest)
         case .again(let unanswered): return .again(unanswered + rest)
         }
+    }
+}
+
+extension Array where Element: Waiter {
+    fileprivate var earliestDeadline: Deadline? {
+        reduce(nil) { earliest, waiter in earliest.map { Swift.min($0, waiter.deadline) } ?? waiter.deadline }
     }
 }

@@ -1,7 +1,6 @@
 // The writer of answers: every text comes back out of a decoder as it went in.
 
 import Foundation
-import NIOCore
 import Testing
 
 @testable import HTTPFront
@@ -80,7 +79,7 @@ import Testing
     }
 
     private func write(_ body: (inout JSONWriter) -> Void) -> String {
-        String(buffer: JSONWriter.object(body))
+        String(decoding: JSONWriter.object(body), as: UTF8.self)
     }
 
     /// `text`, and every member that is an object of texts.

@@ -237,7 +237,7 @@ import Testing
                 async let other: Void = client.run(perform("SELECT raise_both(2, 1)"))
                 _ = try await (one, other)
                 #expect(try await database.rows("SELECT n FROM items") == [["2"], ["2"]])
-                #expect(try await database.count("SELECT last_value FROM attempts") == 3)
+                #expect(try await database.count("SELECT last_value FROM attempts") >= 3)
             }
         }
     }

@@ -1,0 +1,78 @@
+// The body of a request, which may still be on its way while the request is answered.
+
+internal import NIOCore
+internal import Synchronization
+
+/// Collects at most ``maximumSize`` bytes; for one reader.
+final class RequestBody: Sendable {
+    static let maximumSize = 16 * 1024
+
+    enum Failure: Error {
+        case tooLarge
+        /// The connection ended or broke before the body did.
+        case brokenOff
+    }
+
+    private struct State {
+        var bytes = ByteBuffer()
+        var failure: Failure?
+        var hasEnded = false
+        var reader: CheckedContinuation<Result<ByteBuffer, Failure>, Never>?
+
+        /// The bytes are handed over, so that the buffer they came in can be used again.
+        mutating func result() -> Result<ByteBuffer, Failure>? {
+            if let failure { return .failure(failure) }
+            guard hasEnded else { return nil }
+            defer { bytes = ByteBuffer() }
+            return .success(bytes)
+        }
+    }
+
+    private let state = Mutex(State())
+
+    var hasEnded: Bool { state.withLock { $0.hasEnded } }
+    var isTooLarge: Bool { state.withLock { $0.failure == .tooLarge } }
+
+    /// All of it, when it is there.
+    func collect() async throws(Failure) -> ByteBuffer {
+        if let result = state.withLock({ $0.result() }) { return try result.get() }
+        return try await withCheckedContinuation { reader in
+            let result = state.withLock { state in
+                let result = state.result()
+                if result == nil { state.reader = reader }
+                return result
+            }
+            if let result { reader.resume(returning: result) }
+        }.get()
+    }
+
+    func append(_ buffer: ByteBuffer) {
+        change { state in
+            guard state.failure == nil else { return }
+            if state.bytes.readableBytes + buffer.readableBytes > Self.maximumSize {
+                state.failure = .tooLarge
+                state.bytes = ByteBuffer()
+            } else if state.bytes.readableBytes == 0 {
+                state.bytes = buffer
+            } else {
+                state.bytes.writeImmutableBuffer(buffer)
+            }
+        }
+    }
+
+    func end() { change { $0.hasEnded = true } }
+
+    func breakOff() { change { $0.failure = $0.failure ?? .brokenOff } }
+
+    private func change(_ body: (inout State) -> Void) {
+        let answer = state.withLock { state in
+            body(&state)
+            guard let reader = state.reader, let result = state.result() else {
+                return nil as (CheckedContinuation<Result<ByteBuffer, Failure>, Never>, Result<ByteBuffer, Failure>)?
+            }
+            state.reader = nil
+            return (reader, result)
+        }
+        if let (reader, result) = answer { reader.resume(returning: result) }
+    }
+}
