@@ -32,7 +32,7 @@ package struct HTTPFront: Service {
     /// - Parameter onListening: called with the port once the server accepts connections.
     package init(
         configuration: Configuration, keyRing: KeyRing, repository: LinkSessionRepository,
-        tokenGenerator: TokenGenerator, readiness: Readiness, logger: Logger,
+        tokenGenerator: TokenGenerator, readiness: Readiness, logger: Logger, accessLog: @escaping AccessLog,
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
         var routes = Routes()
@@ -43,7 +43,7 @@ package struct HTTPFront: Service {
         AuthenticatorLinkSessions(keyRing: keyRing, repository: repository).add(to: &routes)
         Health(readiness: readiness).add(to: &routes)
         OpenAPI().add(to: &routes)
-        let responder = Responder(routes: routes, keyRing: keyRing, logger: logger)
+        let responder = Responder(routes: routes, keyRing: keyRing, accessLog: accessLog)
         let count = ConnectionCount(limit: configuration.maximumConnections)
         server = HTTPServer(
             host: configuration.host, port: configuration.port,

@@ -23,7 +23,10 @@ struct HTTPServer: Sendable {
             uniqueKeysWithValues: group.makeIterator().map { ($0.hash, EventLoopTaskExecutor($0)) })
         let quiescing = ServerQuiescingHelper(group: group)
         let listener = try await ServerBootstrap(group: group)
-            .serverChannelOption(.backlog, value: 256)
+            // Many clients may come at once, after a failover of their load balancer, say: without a long queue the
+            // kernel drops their first packets, and they come again a second later.
+            .serverChannelOption(.backlog, value: 4096)
+            .serverChannelOption(.maxMessagesPerRead, value: 64)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
             .serverChannelInitializer { [maximumConnections] channel in
                 channel.eventLoop.makeCompletedFuture {

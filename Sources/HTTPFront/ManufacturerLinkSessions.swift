@@ -40,11 +40,9 @@ struct ManufacturerLinkSessions {
         let caller = try keyRing.manufacturer(of: request)
         let (token, digest) = try request.linkToken()
         let session = try await translatingErrors { () throws(RepositoryError) in
-            try await repository.find(tokenDigest: digest, until: .requestDeadline)
+            try await repository.find(tokenDigest: digest, of: caller.manufacturer, until: .requestDeadline)
         }
-        guard let session, session.manufacturer.id == caller.manufacturer.id else {
-            throw APIError.linkSessionNotFound
-        }
+        guard let session else { throw APIError.linkSessionNotFound }
         return Response(json: session.manufacturerView(token: token, publicBaseURL: publicBaseURL, withStatus: true))
     }
 

@@ -2,7 +2,6 @@
 
 internal import APIKeyAuth
 internal import LinkSessions
-internal import Logging
 internal import Metrics
 internal import NIOHTTP1
 internal import Synchronization
@@ -10,13 +9,13 @@ internal import Synchronization
 final class Responder: Sendable {
     private let routes: Routes
     private let keyRing: KeyRing
-    private let logger: Logger
+    private let accessLog: AccessLog
     private let metrics = RequestMetrics()
 
-    init(routes: Routes, keyRing: KeyRing, logger: Logger) {
+    init(routes: Routes, keyRing: KeyRing, accessLog: @escaping AccessLog) {
         self.routes = routes
         self.keyRing = keyRing
-        self.logger = logger
+        self.accessLog = accessLog
     }
 
     func respond(to head: HTTPRequestHead, _ body: RequestBody) async -> Response {
@@ -42,25 +41,12 @@ final class Responder: Sendable {
         let duration = ContinuousClock.now - start
         let status = Int(response.status.code)
         let route = match?.resource.path ?? "-"
-        var metadata: Logger.Metadata = [
-            "method": .string(head.method.rawValue), "route": .string(route), "status": .stringConvertible(status),
-            "ms": .stringConvertible(duration.milliseconds), "request_id": .string(requestID),
-        ]
-        if let manufacturer = request.record.manufacturerID {
-            metadata["manufacturer"] = .stringConvertible(manufacturer.number)
-        }
-        if let cause { metadata["cause"] = "\(cause)" }
-        logger.log(level: status == 500 ? .error : .info, "request", metadata: metadata)
+        accessLog(
+            AccessLogEntry(
+                method: head.method.rawValue, route: route, status: status, duration: duration, requestID: requestID,
+                manufacturer: request.record.manufacturerID?.number, cause: cause))
         metrics.record(route: route, method: head.method.rawValue, status: status, duration: duration)
         return response
-    }
-}
-
-extension Duration {
-    /// Rounded to thousandths.
-    var milliseconds: Double {
-        let (seconds, attoseconds) = components
-        return Double(seconds) * 1000 + Double(attoseconds / 1_000_000_000_000) / 1000
     }
 }
 

@@ -211,7 +211,7 @@ extension Administration {
         Statement(
             "report_sessions",
             """
-            SELECT \(LinkSessionRepository.columns()),
+            SELECT \(LinkSessionRepository.columnsWithManufacturer()),
                    s.token_hash, e.event, e.reason, e.request_id, e.occurred_at
             FROM manufacturers m
             LEFT JOIN link_sessions s ON s.manufacturer_id = m.id AND s.user_id = $2::text
@@ -224,16 +224,16 @@ extension Administration {
             guard result.rowCount > 0 else { return [nil] }
             var sessions: [SessionReport] = []
             try result.forEachRow { (row) throws(DatabaseError) in
-                guard let hash = try row.optionalBlob(10) else { return }
-                guard let digest = SHA256Digest(bytes: hash) else { throw row.mismatch(10) }
+                guard let hash = try row.optionalBlob(11) else { return }
+                guard let digest = SHA256Digest(bytes: hash) else { throw row.mismatch(11) }
                 if sessions.last?.tokenDigest != digest {
                     sessions.append(SessionReport(tokenDigest: digest, session: try row.linkSession()))
                 }
-                guard let event = try row.optionalText(11) else { return }
+                guard let event = try row.optionalText(12) else { return }
                 sessions[sessions.count - 1].events.append(
                     SessionEvent(
-                        event: event, reason: try row.optionalText(12), requestID: try row.text(13),
-                        occurredAt: try row.unixSeconds(14)))
+                        event: event, reason: try row.optionalText(13), requestID: try row.text(14),
+                        occurredAt: try row.unixSeconds(15)))
             }
             return [sessions]
         })

@@ -21,12 +21,12 @@ package struct LinkSessionRepository: Sendable {
         try await run(Self.create, (tokenDigest, session), until: deadline)
     }
 
-    /// Concurrent calls share one SELECT.
+    /// One of a manufacturer's own sessions. Concurrent calls share one SELECT.
     package func find(
-        tokenDigest: SHA256Digest, until deadline: ContinuousClock.Instant
+        tokenDigest: SHA256Digest, of manufacturer: Manufacturer, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
         do throws(DatabaseError) {
-            return try await database.run(Self.find, tokenDigest, until: Deadline(deadline)).get()
+            return try await database.run(Self.find, (tokenDigest, manufacturer), until: Deadline(deadline)).get()
         } catch {
             throw RepositoryError(error)
         }
@@ -117,27 +117,26 @@ extension LinkSessionRepository {
         })
 
     /// Each caller has a result of its own: a row that cannot be read fails those who asked for it and nobody else.
-    private static let find = Query<SHA256Digest, Result<LinkSession?, DatabaseError>>(
+    private static let find = Query<(SHA256Digest, Manufacturer), Result<LinkSession?, DatabaseError>>(
         Statement(
             "find_link_sessions",
-            """
-            SELECT \(columns()), s.token_hash FROM link_sessions s JOIN manufacturers m ON m.id = s.manufacturer_id
-            WHERE s.token_hash = ANY ($1::bytea[])
-            """),
-        group: .init(callers: 256, executions: 2),
-        encode: { digests, parameters in parameters.append(blobs: digests.map(\.bytes)) },
-        decode: { result, digests throws(DatabaseError) in
-            var sessions: [SHA256Digest: Result<LinkSession?, DatabaseError>] = [:]
+            "SELECT \(columns()), s.token_hash FROM link_sessions s WHERE s.token_hash = ANY ($1::bytea[])"),
+        group: .init(callers: 256, executions: 1),
+        encode: { inputs, parameters in parameters.append(blobs: inputs.map { $0.0.bytes }) },
+        decode: { result, inputs throws(DatabaseError) in
+            let callers = Dictionary(grouping: inputs.indices) { inputs[$0].0 }
+            var sessions = [Result<LinkSession?, DatabaseError>](repeating: .success(nil), count: inputs.count)
             try result.forEachRow { (row) throws(DatabaseError) in
-                let session: Result<LinkSession?, DatabaseError>
-                do throws(DatabaseError) {
-                    session = .success(try row.linkSession())
-                } catch {
-                    session = .failure(error)
+                let owner = Manufacturer.ID(try row.int64(0))
+                for caller in callers[try row.digest(8)] ?? [] where inputs[caller].1.id == owner {
+                    do throws(DatabaseError) {
+                        sessions[caller] = .success(try row.linkSession(of: inputs[caller].1))
+                    } catch {
+                        sessions[caller] = .failure(error)
+                    }
                 }
-                sessions[try row.digest(10)] = session
             }
-            return digests.map { sessions[$0] ?? .success(nil) }
+            return sessions
         })
 
     private static let lookUp = Query<(SHA256Digest, String), LinkSession?>(
@@ -156,7 +155,7 @@ extension LinkSessionRepository {
                 ) AS locked
                 ON CONFLICT DO NOTHING
             )
-            SELECT \(columns()) FROM s JOIN manufacturers m ON m.id = s.manufacturer_id
+            SELECT \(columnsWithManufacturer()) FROM s JOIN manufacturers m ON m.id = s.manufacturer_id
             """),
         encode: encode, decode: decodeOne)
 
@@ -217,18 +216,23 @@ extension LinkSessionRepository {
               AND (SELECT count(*) FROM link_session_events e WHERE e.token_hash = s.token_hash) < 100
             ON CONFLICT DO NOTHING
         )
-        SELECT \(columns(changed: column)) FROM s JOIN manufacturers m ON m.id = s.manufacturer_id
+        SELECT \(columnsWithManufacturer(changed: column)) FROM s JOIN manufacturers m ON m.id = s.manufacturer_id
         LEFT JOIN changed ON true
         """
     }
 
-    /// The one column list, in the order of ``Row/linkSession()``.
+    /// The one column list, in the order of ``Row/linkSession(of:)``.
     static func columns(changed: String? = nil) -> String {
         func column(_ name: String) -> String { name == changed ? "coalesce(changed.\(name), s.\(name))" : "s.\(name)" }
         return """
-            m.id, m.name, m.brand, s.user_id, s.redirect_url, s.language, s.created_at, \(column("expires_at")), \
+            s.manufacturer_id, s.user_id, s.redirect_url, s.language, s.created_at, \(column("expires_at")), \
             \(column("completed_at")), \(column("expires_at")) <= clock_timestamp()
             """
+    }
+
+    /// The same, and what ``Row/linkSession()`` needs of the manufacturer.
+    static func columnsWithManufacturer(changed: String? = nil) -> String {
+        columns(changed: changed) + ", m.id, m.name, m.brand"
     }
 
     /// No row: `nil`.
@@ -242,16 +246,21 @@ extension LinkSessionRepository {
 
 extension Row {
     /// The one row initialiser, from the columns of ``LinkSessionRepository/columns(changed:)``.
-    func linkSession() throws(DatabaseError) -> LinkSession {
+    func linkSession(of manufacturer: Manufacturer) throws(DatabaseError) -> LinkSession {
         LinkSession(
-            manufacturer: try manufacturer(at: 0),
-            userID: try parse(3, ManufacturerUserID.init),
-            redirectURL: try parse(4, RedirectURL.init),
-            language: try parse(5, Language.init),
-            createdAt: try unixSeconds(6),
-            expiresAt: try unixSeconds(7),
-            completedAt: try optionalUnixSeconds(8),
-            isPastExpiry: try bool(9))
+            manufacturer: manufacturer,
+            userID: try parse(1, ManufacturerUserID.init),
+            redirectURL: try parse(2, RedirectURL.init),
+            language: try parse(3, Language.init),
+            createdAt: try unixSeconds(4),
+            expiresAt: try unixSeconds(5),
+            completedAt: try optionalUnixSeconds(6),
+            isPastExpiry: try bool(7))
+    }
+
+    /// From the columns of ``LinkSessionRepository/columnsWithManufacturer(changed:)``.
+    func linkSession() throws(DatabaseError) -> LinkSession {
+        try linkSession(of: try manufacturer(at: 8))
     }
 
     func digest(_ column: Int) throws(DatabaseError) -> SHA256Digest {

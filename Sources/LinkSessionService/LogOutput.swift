@@ -1,6 +1,7 @@
 // Log lines to standard output: text for people, JSON for production. A slow reader of the log delays nobody.
 
 internal import Dispatch
+internal import HTTPFront
 internal import Logging
 internal import Synchronization
 #if canImport(Glibc)
@@ -74,6 +75,57 @@ final class LogOutput: Sendable {
     }
 }
 
+extension LogOutput {
+    /// The line that a logger would make of the entry, for a fraction of the time: there is one for every request.
+    func write(_ entry: AccessLogEntry, level: Logger.Level, format: Settings.LogFormat) {
+        let entryLevel = entry.status == 500 ? Logger.Level.error : .info
+        guard entryLevel >= level else { return }
+        var line: [UInt8] = []
+        line.reserveCapacity(320)
+        let isJSON = format == .json
+        func add(_ text: String) { line += text.utf8 }
+        func addName(_ name: String) {
+            add(isJSON ? ",\"" : " ")
+            add(name)
+            add(isJSON ? "\":" : "=")
+        }
+        func addText(_ name: String, _ text: String) {
+            addName(name)
+            if isJSON { LogLineHandler.appendJSON(text, to: &line) } else { add(LogLineHandler.oneLine(text)) }
+        }
+        /// Text that needs no escape.
+        func addPlain(_ name: String, _ text: String) {
+            addName(name)
+            if isJSON { line.append(UInt8(ascii: "\"")) }
+            add(text)
+            if isJSON { line.append(UInt8(ascii: "\"")) }
+        }
+        if isJSON { add("{\"time\":\"") }
+        add(timestampNow())
+        add(isJSON ? "\",\"level\":\"" : " ")
+        add(entryLevel.rawValue)
+        add(isJSON ? "\",\"message\":\"request\"" : " request")
+        if let cause = entry.cause { addText("cause", cause) }
+        if let manufacturer = entry.manufacturer {
+            addName("manufacturer")
+            add(String(manufacturer))
+        }
+        addText("method", entry.method)
+        addName("ms")
+        let (seconds, attoseconds) = entry.duration.components
+        let microseconds = seconds * 1_000_000 + attoseconds / 1_000_000_000_000
+        add(String(microseconds / 1000))
+        line.append(UInt8(ascii: "."))
+        for unit in [100, 10, 1] as [Int64] { line.append(UInt8(ascii: "0") + UInt8(microseconds / unit % 10)) }
+        addPlain("request_id", entry.requestID)
+        addPlain("route", entry.route)
+        addName("status")
+        add(String(entry.status))
+        add(isJSON ? "}\n" : "\n")
+        write(line)
+    }
+}
+
 struct LogLineHandler: LogHandler {
     var logLevel: Logger.Level
     var metadata: Logger.Metadata = [:]
@@ -124,7 +176,7 @@ struct LogLineHandler: LogHandler {
     }
 
     /// A line break in a value would forge a line of its own.
-    private static func oneLine(_ text: String) -> String {
+    fileprivate static func oneLine(_ text: String) -> String {
         if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return text }
         return String(
             String.UnicodeScalarView(
@@ -141,7 +193,7 @@ struct LogLineHandler: LogHandler {
         }
     }
 
-    private static func appendJSON(_ text: String, to line: inout [UInt8]) {
+    fileprivate static func appendJSON(_ text: String, to line: inout [UInt8]) {
         line.append(UInt8(ascii: "\""))
         for byte in text.utf8 {
             switch byte {

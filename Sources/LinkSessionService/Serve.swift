@@ -100,6 +100,7 @@ struct Serve: AsyncParsableCommand {
                 maximumConnections: max(64, min(10_000, descriptors - 1024))),
             keyRing: keyRing, repository: LinkSessionRepository(database: database),
             tokenGenerator: TokenGenerator(), readiness: readiness, logger: logger,
+            accessLog: { entry in output.write(entry, level: level, format: format) },
             onListening: { port in
                 logger.notice("listening", metadata: ["host": "\(host)", "port": .stringConvertible(port)])
             })

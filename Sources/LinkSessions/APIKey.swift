@@ -10,7 +10,12 @@ package struct APIKey: Sendable {
     package enum Environment: String, Sendable, CaseIterable {
         case live, test
 
-        var prefix: String { "nox_\(rawValue)_" }
+        var prefix: String {
+            switch self {
+            case .live: "nox_live_"
+            case .test: "nox_test_"
+            }
+        }
     }
 
     /// A secret: for the manufacturer, and for its digest.
@@ -27,20 +32,16 @@ package struct APIKey: Sendable {
     package static func isWellFormed(_ text: String, in environment: Environment) -> Bool {
         let bytes = text.utf8
         guard (1...256).contains(bytes.count), bytes.allSatisfy({ (0x21...0x7E).contains($0) }) else { return false }
-        guard let prefix = prefix(of: text) else { return true }
+        guard let kind = Environment.allCases.first(where: { bytes.starts(with: $0.prefix.utf8) }) else { return true }
         let body = bytes.dropLast(6)
-        return prefix == environment.prefix && bytes.count == prefix.utf8.count + 43 + 6
-            && LinkToken(Substring(body.dropFirst(prefix.utf8.count))) != nil
+        return kind == environment && bytes.count == kind.prefix.utf8.count + 43 + 6
+            && LinkToken(Substring(body.dropFirst(kind.prefix.utf8.count))) != nil
             && checksum(of: body).utf8.elementsEqual(bytes.suffix(6))
     }
 
     /// Whether the text holds the beginning of a key, wherever it stands.
     package static func isMentioned(in text: String) -> Bool {
         Environment.allCases.contains { text.contains($0.prefix) }
-    }
-
-    private static func prefix(of text: String) -> String? {
-        Environment.allCases.map(\.prefix).first { text.hasPrefix($0) }
     }
 }
 

@@ -10,16 +10,24 @@ package struct LinkToken: Sendable {
 
     /// `nil` unless the text is the canonical encoding of 32 bytes: the last character's two unused bits are zero
     /// (RFC 4648, section 3.5), so that one token has one spelling.
-    package init?(_ text: some StringProtocol) {
-        let bytes = text.utf8
-        guard bytes.count == 43 else { return nil }
-        var last: UInt8 = 0
-        for byte in bytes {
-            guard let value = Self.value(of: byte) else { return nil }
-            last = value
+    package init?(_ text: Substring) {
+        // Contiguous, which a part of another text need not be.
+        var characters = String(text)
+        let isCanonical = characters.withUTF8 { bytes in
+            guard bytes.count == 43 else { return false }
+            var last: UInt8 = 0
+            for byte in bytes {
+                guard let value = Self.value(of: byte) else { return false }
+                last = value
+            }
+            return last & 0b11 == 0
         }
-        guard last & 0b11 == 0 else { return nil }
-        characters = String(text)
+        guard isCanonical else { return nil }
+        self.characters = characters
+    }
+
+    package init?(_ text: String) {
+        self.init(text[...])
     }
 
     /// Encodes 256 random bits.

@@ -36,9 +36,9 @@ import TokenGenerator
                 let failed = try await create("without")
                 #expect(failed.status == 500)
                 #expect(failed.text == #"{"error":"internal error","code":"internal_error","request_id":"without"}"#)
-                let lines = log.all.filter { $0.contains("request_id=without") }
+                let lines = log.all.filter { $0.contains(#"requestID: "without""#) }
                 #expect(lines.count == 1)
-                #expect(lines.first?.hasPrefix("error ") == true, "\(lines)")
+                #expect(lines.first?.contains("status: 500") == true, "\(lines)")
                 #expect(lines.first?.contains("RandomnessUnavailable") == true, "\(lines)")
                 #expect(try await database.count("SELECT count(*) FROM link_sessions") == 0)
 
@@ -75,7 +75,7 @@ import TokenGenerator
                 []
             } ownChecks: {
                 []
-            }, logger: logger, onListening: { listening.yield($0) })
+            }, logger: logger, accessLog: { log.add($0) }, onListening: { listening.yield($0) })
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await client.run() }
             group.addTask { try await keyRing.run() }
@@ -99,6 +99,9 @@ private final class Lines: Sendable {
     private let lines = Mutex<[String]>([])
 
     var all: [String] { lines.withLock { $0 } }
+
+    func add(_ entry: AccessLogEntry) { lines.withLock { $0.append("\(entry)") } }
+
     var handler: any LogHandler { Handler(lines: self) }
 
     private struct Handler: LogHandler {

@@ -10,7 +10,7 @@ import Testing
     @Test func `a create and a manufacturer's own look record nothing`() async throws {
         try await Storage.with { storage in
             let digest = try await storage.created()
-            _ = try await storage.sessions.find(tokenDigest: digest, until: soon)
+            _ = try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)
             #expect(try await storage.events() == [])
         }
     }
@@ -126,7 +126,7 @@ import Testing
             try look.end("COMMIT")
             #expect(try await receipt.events == 1)
             #expect(try await storage.events() == [])
-            #expect(try await storage.sessions.find(tokenDigest: digest, until: soon) == nil)
+            #expect(try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon) == nil)
         }
     }
 

@@ -24,7 +24,8 @@ import TokenGenerator
             #expect(created.status == .open)
             #expect(created.manufacturer.id == storage.acme.id)
 
-            let found = try #require(try await storage.sessions.find(tokenDigest: digest, until: soon))
+            let found = try #require(
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon))
             for session in [created, found] {
                 #expect(Array(session.userID.text.utf8) == Array("Zürich \u{1F600} e\u{301}".utf8))
                 #expect(session.redirectURL.text == "https://your-app.com/callback")
@@ -44,9 +45,12 @@ import TokenGenerator
         try await Storage.with { storage in
             let digest = try makeDigest()
             _ = try await storage.sessions.create(try storage.new(of: storage.beta), tokenDigest: digest, until: soon)
-            let found = try #require(try await storage.sessions.find(tokenDigest: digest, until: soon))
+            let found = try #require(
+                try await storage.sessions.lookUp(tokenDigest: digest, requestID: "test", until: soon))
             #expect(found.manufacturer.name == "Beta Devices")
             #expect(found.manufacturer.brand == nil)
+            #expect(try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon) == nil)
+            #expect(try await storage.sessions.find(tokenDigest: digest, of: storage.beta, until: soon) != nil)
         }
     }
 
@@ -54,7 +58,9 @@ import TokenGenerator
         try await Storage.with { storage in
             let digest = try makeDigest()
             _ = try await storage.sessions.create(try storage.new(language: language), tokenDigest: digest, until: soon)
-            #expect(try await storage.sessions.find(tokenDigest: digest, until: soon)?.language == language)
+            #expect(
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.language
+                    == language)
             #expect(try await storage.database.value("SELECT language FROM link_sessions") == language.rawValue)
         }
     }
@@ -67,7 +73,7 @@ import TokenGenerator
             let url = start + String(repeating: "a", count: 2048 - start.utf8.count)
             _ = try await storage.sessions.create(
                 try storage.new(userID: userID, redirectURL: url), tokenDigest: digest, until: soon)
-            let found = try await storage.sessions.find(tokenDigest: digest, until: soon)
+            let found = try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)
             #expect(found?.userID.text == userID)
             #expect(found?.redirectURL.text == url)
         }
@@ -94,7 +100,7 @@ import TokenGenerator
         try await Storage.with { storage in
             _ = try await storage.created()
             let unknown = try makeDigest()
-            #expect(try await storage.sessions.find(tokenDigest: unknown, until: soon) == nil)
+            #expect(try await storage.sessions.find(tokenDigest: unknown, of: storage.acme, until: soon) == nil)
             #expect(
                 try await storage.sessions.expire(
                     tokenDigest: unknown, of: storage.acme.id, requestID: "test", until: soon) == nil)
@@ -117,7 +123,7 @@ import TokenGenerator
             for (caller, digest, session) in answers {
                 #expect(session.userID.text == "user \(caller)")
                 guard caller % 20 == 0 else { continue }
-                let found = try await storage.sessions.find(tokenDigest: digest, until: soon)
+                let found = try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)
                 #expect(found?.userID.text == "user \(caller)")
                 #expect(found?.language == Language.allCases[caller % 4])
                 #expect(found?.createdAt == session.createdAt)
@@ -168,7 +174,9 @@ import TokenGenerator
                 _ = try await storage.sessions.create(
                     try storage.new(userID: "second"), tokenDigest: digest, until: soon)
             }
-            #expect(try await storage.sessions.find(tokenDigest: digest, until: soon)?.userID.text == "first")
+            #expect(
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.userID.text
+                    == "first")
         }
     }
 
@@ -225,7 +233,8 @@ import TokenGenerator
                 try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon))
             #expect(again.status == .completed)
             #expect(again.completedAt == time - 90)
-            let found = try #require(try await storage.sessions.find(tokenDigest: digest, until: soon))
+            let found = try #require(
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon))
             #expect(found.status == .completed)
             #expect(found.completedAt == time - 90)
         }
@@ -238,7 +247,7 @@ import TokenGenerator
             try await storage.move(digest, by: "600 seconds")
             for session in [
                 try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon),
-                try await storage.sessions.find(tokenDigest: digest, until: soon),
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon),
             ] {
                 #expect(session?.status == .completed)
             }
@@ -281,7 +290,7 @@ import TokenGenerator
             try await storage.move(digest, by: interval)
             let expiry = try await storage.stored(digest).expires
             for session in [
-                try await storage.sessions.find(tokenDigest: digest, until: soon),
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon),
                 try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon),
                 try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon),
             ] {
@@ -298,7 +307,8 @@ import TokenGenerator
             let digest = try await storage.created()
             // Up to two of the 600 seconds are left, and at least one.
             try await storage.move(digest, by: "598 seconds")
-            #expect(try await storage.sessions.find(tokenDigest: digest, until: soon)?.status == .open)
+            #expect(
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
             #expect(
                 try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)?.status
                     == .completed)
@@ -374,7 +384,8 @@ import TokenGenerator
                 throws: RepositoryError.unavailable(cause: "the database gave up (SQLSTATE 55P03)")
             ) { try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon) }
             // Reading waits for nobody.
-            #expect(try await storage.sessions.find(tokenDigest: digest, until: soon)?.status == .open)
+            #expect(
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
             try lock.end("ROLLBACK")
             #expect(try await storage.stored(digest).completed == nil)
         }
@@ -471,7 +482,8 @@ import TokenGenerator
                 try await storage.sessions.expire(
                     tokenDigest: digest, of: storage.beta.id, requestID: "test", until: soon) == nil)
             #expect(try await storage.stored(digest) == before)
-            #expect(try await storage.sessions.find(tokenDigest: digest, until: soon)?.status == .open)
+            #expect(
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
         }
     }
 
@@ -519,7 +531,7 @@ import TokenGenerator
                 async let expired = storage.sessions.expire(
                     tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
                 let (one, other) = try await (completed, expired)
-                let found = try await storage.sessions.find(tokenDigest: digest, until: soon)
+                let found = try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)
                 #expect(one?.status == other?.status)
                 #expect(one?.status == found?.status)
                 #expect(one?.status == .completed || one?.status == .expired)
@@ -534,10 +546,10 @@ import TokenGenerator
     func `a schema without a column is a bug, before and after statements were prepared`(column: String) async throws {
         try await Storage.with { storage in
             let digest = try await storage.created()
-            _ = try await storage.sessions.find(tokenDigest: digest, until: soon)
+            _ = try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)
             try await storage.database.execute("ALTER TABLE link_sessions DROP COLUMN \(column)")
             let sessions = storage.sessions
-            let find = await error { _ = try await sessions.find(tokenDigest: digest, until: soon) }
+            let find = await error { _ = try await sessions.find(tokenDigest: digest, of: storage.acme, until: soon) }
             let complete = await error {
                 _ = try await sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
             }
@@ -560,7 +572,7 @@ import TokenGenerator
             let digest = try await storage.created()
             try await storage.database.execute("ALTER TABLE link_sessions ALTER user_id TYPE varchar(300)")
             let sessions = storage.sessions
-            let find = await error { _ = try await sessions.find(tokenDigest: digest, until: soon) }
+            let find = await error { _ = try await sessions.find(tokenDigest: digest, of: storage.acme, until: soon) }
             #expect(find == .bug(cause: "unexpected result of find_link_sessions, column user_id"))
         }
     }
@@ -579,7 +591,7 @@ import TokenGenerator
                 UPDATE link_sessions SET \(column) = '\(value)'
                 """)
             let sessions = storage.sessions
-            let find = await error { _ = try await sessions.find(tokenDigest: digest, until: soon) }
+            let find = await error { _ = try await sessions.find(tokenDigest: digest, of: storage.acme, until: soon) }
             #expect(
                 find
                     == .bug(
@@ -603,7 +615,11 @@ import TokenGenerator
                 for _ in 0..<5 {
                     for digest in expected.keys {
                         group.addTask {
-                            (digest, try await storage.sessions.find(tokenDigest: digest, until: soon)?.userID.text)
+                            (
+                                digest,
+                                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?
+                                    .userID.text
+                            )
                         }
                     }
                 }
@@ -619,10 +635,10 @@ import TokenGenerator
                 "UPDATE link_sessions SET redirect_url = 'nonsense' WHERE token_hash = \(broken.sql)")
             // Both wait for the one connection, and then go together.
             let lock = try OpenTransaction(in: storage.database, "LOCK TABLE link_sessions")
-            async let first = storage.sessions.find(tokenDigest: whole, until: soon)
+            async let first = storage.sessions.find(tokenDigest: whole, of: storage.acme, until: soon)
             try await storage.database.waitForBlocked()
-            async let good = storage.sessions.find(tokenDigest: whole, until: soon)
-            let bad = Task { try await storage.sessions.find(tokenDigest: broken, until: soon) }
+            async let good = storage.sessions.find(tokenDigest: whole, of: storage.acme, until: soon)
+            let bad = Task { try await storage.sessions.find(tokenDigest: broken, of: storage.acme, until: soon) }
             try await Task.sleep(for: .milliseconds(50))
             try lock.end("COMMIT")
             #expect(try await first != nil)
@@ -641,7 +657,8 @@ import TokenGenerator
             let sessions = LinkSessionRepository(database: client)
             let start = ContinuousClock.now
             let find = await error {
-                _ = try await sessions.find(tokenDigest: try makeDigest(), until: .now + .milliseconds(200))
+                let nobody = Manufacturer(id: .init(1), name: "Nobody", brand: nil)
+                _ = try await sessions.find(tokenDigest: try makeDigest(), of: nobody, until: .now + .milliseconds(200))
             }
             #expect(find == .unavailable(cause: "no answer from the database in time"))
             #expect(ContinuousClock.now - start < .milliseconds(400))
