@@ -510,7 +510,7 @@ extension ProgramTests {
             let arguments = ["admin", "add-manufacturer", "--name", "a", "--unrestricted"]
             for (directories, words) in [
                 // Nobody can make a file there, not even root.
-                ("migrations,/sys/kernel", "cannot write /sys/kernel/0001_add_manufacturer.sql: "),
+                ("migrations,/proc/self", "cannot write /proc/self/0001_add_manufacturer.sql: "),
                 ("migrations,/nowhere", "cannot open the directory /nowhere: No such file or directory"),
                 ("migrations", "MIGRATIONS_DIRECTORIES expects the deployment's own directory after the product's"),
             ] {
