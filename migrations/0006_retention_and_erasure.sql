@@ -13,7 +13,7 @@ CREATE FUNCTION purge_link_sessions(
     RETURNS SETOF record
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    -- 64 pages hold some 2,000 sessions.
+    -- 64 pages hold some 3,000 sessions.
     last_block bigint := first_block + 64;
     hashes bytea[];
 BEGIN

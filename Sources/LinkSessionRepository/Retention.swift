@@ -16,7 +16,7 @@ package struct RetentionRepository: Sendable {
         self.database = database
     }
 
-    /// Deletes what is too old in the piece of the table that begins at a block, some 2,000 rows.
+    /// Deletes what is too old in the piece of the table that begins at a block, some 3,000 rows.
     ///
     /// - Parameter days: at least 1.
     /// - Returns: `nil` where somebody else is deleting at this moment.

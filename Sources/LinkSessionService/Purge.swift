@@ -9,7 +9,7 @@ internal import ServiceLifecycle
 /// Walks the table of link sessions from its first page to its last, a piece at a time.
 ///
 /// After each piece it rests for 31 times as long as the piece took, so that it takes a thirty-second of one database
-/// process's time, whatever the machine is. At a sixteenth, creates on the same two cores kept 92 to 97 percent.
+/// process's time, whatever the machine is.
 struct RetentionPass {
     private static let restFactor = 31
     private static let shortestRest = Duration.milliseconds(5)
