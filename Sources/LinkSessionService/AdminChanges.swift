@@ -12,7 +12,7 @@ struct ChangeOptions: ParsableArguments {
 
     /// Writes the change as a migration, and applies it where that is asked for.
     func carryOut(_ change: AdministrativeChange) async throws {
-        print(try await writeAndApply(change, try await Settings(migrations.values)))
+        printAnswer(try await writeAndApply(change, try await Settings(migrations.values)))
     }
 
     /// The same for a change that brings a new key: it is all that goes to standard output.
@@ -69,27 +69,33 @@ struct ChangeOptions: ParsableArguments {
             throw SystemProblem(line: "libpq could not quote a value: out of memory")
         }
         try directory.write(text, as: name)
+        let withNew: [MigrationHistory]
+        do {
+            withNew = try MigrationHistory.all(directories)
+        } catch {
+            directory.remove(name)
+            throw error
+        }
         do throws(MigrationFailure) {
             if let address {
-                _ = try await Migrator(address: address, histories: try .all(directories))
-                    .migrate(willCommit: whenSure) { _ in }
+                _ = try await Migrator(address: address, histories: withNew).migrate(willCommit: whenSure) { _ in }
             } else {
                 try whenSure()
             }
         } catch {
-            // A commit may have been under way when the connection was lost: the migrator's lock tells when it is decided.
-            if let address, let histories = try? [MigrationHistory].all(directories),
-                let status = try? await Migrator(address: address, histories: histories).status(whenIdle: true).last
-            {
-                if !status.applied.contains(name) {
-                    // It would stand in the way of all later ones.
-                    directory.remove(name)
-                    throw MigrationFailure(lines: error.lines.map { "\($0); nothing was changed" })
+            var isApplied = false
+            if let address {
+                // A commit may have been under way when the connection was lost: the migrator's lock tells when it is
+                // decided.
+                guard let status = try? await Migrator(address: address, histories: withNew).status(whenIdle: true).last
+                else {
+                    throw MigrationFailure(
+                        lines: error.lines + ["whether \(path)/\(name) is applied is not known: see migrate --status"])
                 }
-            } else if address != nil {
-                throw MigrationFailure(
-                    lines: error.lines + ["whether \(path)/\(name) is applied is not known: see migrate --status"])
-            } else {
+                isApplied = status.applied.contains(name)
+            }
+            if !isApplied {
+                // It would stand in the way of all later ones.
                 directory.remove(name)
                 throw MigrationFailure(lines: error.lines.map { "\($0); nothing was changed" })
             }

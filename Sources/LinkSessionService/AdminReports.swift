@@ -30,9 +30,9 @@ struct ListManufacturers: AsyncParsableCommand {
             if report.json {
                 try printJSON(.object(["manufacturers": .array(manufacturers.map(\.json))]))
             } else if manufacturers.isEmpty {
-                print("no manufacturers")
+                printAnswer("no manufacturers")
             } else {
-                print(manufacturers.map(\.text).joined(separator: "\n\n"))
+                printAnswer(manufacturers.map(\.text).joined(separator: "\n\n"))
             }
         }
     }
@@ -55,9 +55,9 @@ struct Sessions: AsyncParsableCommand {
             if report.json {
                 try printJSON(.object(["link_sessions": .array(sessions.map(\.json))]))
             } else if sessions.isEmpty {
-                print("no link sessions")
+                printAnswer("no link sessions")
             } else {
-                print(sessions.map(\.text).joined(separator: "\n\n"))
+                printAnswer(sessions.map(\.text).joined(separator: "\n\n"))
             }
         }
     }
@@ -92,7 +92,7 @@ struct EraseUser: AsyncParsableCommand {
                         "link_session_events": .number(receipt.events), "erased_at": .number(receipt.erasedAt),
                     ]))
             } else {
-                print(
+                printAnswer(
                     """
                     erased at            \(timestamp(unixSeconds: Int(receipt.erasedAt)))
                     manufacturer         \(manufacturer.text)
@@ -113,7 +113,7 @@ struct CreateRoles: AsyncParsableCommand {
         try await reportingFailures {
             let created = try await Administration(address: try await Settings().database).createRoles()
             for role in DatabaseRole.allCases.map(\.rawValue) {
-                print(created.contains(role) ? "created  \(role)" : "exists   \(role)")
+                printAnswer(created.contains(role) ? "created  \(role)" : "exists   \(role)")
             }
         }
     }
@@ -260,5 +260,5 @@ private indirect enum JSON: Encodable {
 private func printJSON(_ value: JSON) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-    print(String(decoding: try encoder.encode(value), as: UTF8.self))
+    printAnswer(String(decoding: try encoder.encode(value), as: UTF8.self))
 }

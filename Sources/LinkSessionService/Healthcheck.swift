@@ -25,7 +25,7 @@ struct Healthcheck: AsyncParsableCommand {
         let answer = await Self.ask(host: reachable, port: port)
         guard let answer else { throw fail("no answer from \(reachable):\(port) within 3 seconds") }
         let body = answer.split(separator: "\r\n\r\n", maxSplits: 1).last.map(String.init) ?? answer
-        print(body)
+        printAnswer(body)
         guard answer.hasPrefix("HTTP/1.1 200 ") else { throw ExitCode(1) }
     }
 

@@ -55,22 +55,10 @@ final class LogOutput: Sendable {
             defer { pending = Pending() }
             return (pending.bytes, pending.dropped)
         }
-        Self.writeAll(bytes)
-        if dropped > 0 { Self.writeAll(Array("\(dropped) log lines were dropped: their reader was too slow\n".utf8)) }
-    }
-
-    private static func writeAll(_ bytes: [UInt8]) {
-        var rest = bytes[...]
-        while !rest.isEmpty {
-            let count = rest.withUnsafeBytes { writeToStandardOutput($0) }
-            if count > 0 {
-                rest = rest.dropFirst(count)
-            } else if errno == EAGAIN {
-                var descriptor = pollfd(fd: STDOUT_FILENO, events: Int16(POLLOUT), revents: 0)
-                poll(&descriptor, 1, 1000)
-            } else if errno != EINTR {
-                return
-            }
+        _ = writeAll(bytes, to: STDOUT_FILENO)
+        if dropped > 0 {
+            let line = "\(dropped) log lines were dropped: their reader was too slow\n"
+            _ = writeAll(Array(line.utf8), to: STDOUT_FILENO)
         }
     }
 }

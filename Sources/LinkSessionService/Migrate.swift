@@ -20,28 +20,24 @@ struct Migrate: AsyncParsableCommand {
     @OptionGroup var migrations: MigrationsOptions
 
     func run() async throws {
-        do {
+        try await reportingFailures {
             let settings = try await Settings(migrations.values)
             let migrator = Migrator(
                 address: try settings.database, histories: try MigrationHistory.all(try settings.migrationDirectories))
             guard status || check else {
-                let count = try await migrator.migrate { print($0) }
-                print(count == 0 ? "nothing to apply" : "\(count) applied")
+                let count = try await migrator.migrate { printAnswer($0) }
+                printAnswer(count == 0 ? "nothing to apply" : "\(count) applied")
                 return
             }
             let statuses = try await migrator.status()
             for status in statuses {
-                for name in status.applied { print("applied  \(status.history)/\(name)") }
-                for name in status.pending { print("pending  \(status.history)/\(name)") }
-                for name in status.ahead { print("ahead    \(status.history)/\(name)") }
+                for name in status.applied { printAnswer("applied  \(status.history)/\(name)") }
+                for name in status.pending { printAnswer("pending  \(status.history)/\(name)") }
+                for name in status.ahead { printAnswer("ahead    \(status.history)/\(name)") }
             }
             let problems = statuses.flatMap(\.problems)
             if !problems.isEmpty { throw MigrationFailure(lines: problems) }
             if check, !statuses.allSatisfy(\.isUpToDate) { throw ExitCode(1) }
-        } catch let problem as Settings.Problem {
-            throw fail(problem.line)
-        } catch let failure as MigrationFailure {
-            throw fail(failure.lines)
         }
     }
 }
@@ -55,10 +51,6 @@ func requireUpToDate(_ statuses: [MigrationStatus]) throws(MigrationFailure) {
             } : status.problems
     }
     if !lines.isEmpty { throw MigrationFailure(lines: lines) }
-}
-
-extension [MigrationHistory] {
-    static func all(_ directories: [String]) throws(MigrationFailure) -> Self { try MigrationHistory.all(directories) }
 }
 
 extension MigrationHistory {

@@ -46,11 +46,6 @@ private func padded(_ number: Int, _ width: Int) -> String {
     return String(repeating: "0", count: max(0, width - digits.count)) + digits
 }
 
-/// How many bytes were written, or -1 with `errno`.
-func writeToStandardOutput(_ bytes: UnsafeRawBufferPointer) -> Int {
-    write(STDOUT_FILENO, bytes.baseAddress, bytes.count)
-}
-
 func printToStandardError(_ line: String) {
     let bytes = Array((line + "\n").utf8)
     _ = write(STDERR_FILENO, bytes, bytes.count)
@@ -147,16 +142,25 @@ struct SystemProblem: Error {
     init(line: String) { self.line = line }
 }
 
+/// Blocks until all is written; false where it cannot be.
 func writeAll(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
     var rest = bytes[...]
     while !rest.isEmpty {
         let count = rest.withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
-        if count < 0, errno == EINTR { continue }
-        guard count > 0 else { return false }
-        rest = rest.dropFirst(count)
+        if count > 0 {
+            rest = rest.dropFirst(count)
+        } else if errno == EAGAIN {
+            var full = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            poll(&full, 1, 1000)
+        } else if errno != EINTR {
+            return false
+        }
     }
     return true
 }
+
+/// What a command answers, on standard output; what `serve` has to say goes through its log.
+func printAnswer(_ text: String) { print(text) }
 
 /// A write to a pipe that nobody reads fails, and ends the program no more.
 func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }

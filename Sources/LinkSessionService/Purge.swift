@@ -85,7 +85,7 @@ struct Purge: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
-        do {
+        try await reportingFailures {
             let settings = try await Settings(options.values)
             let (days, address) = (try settings.retentionDays, try settings.database)
             // Says at once what is wrong with a database that cannot be reached, or lacks the function.
@@ -106,11 +106,7 @@ struct Purge: AsyncParsableCommand {
             } catch let error as RepositoryError {
                 throw fail("\(pass.deleted) deleted, then the database gave no answer: \(error)")
             }
-            print("\(pass.deleted) deleted")
-        } catch let problem as Settings.Problem {
-            throw fail(problem.line)
-        } catch let failure as MigrationFailure {
-            throw fail(failure.lines)
+            printAnswer("\(pass.deleted) deleted")
         }
     }
 }

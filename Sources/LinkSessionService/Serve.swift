@@ -34,13 +34,7 @@ struct Serve: AsyncParsableCommand {
     @OptionGroup var options: ConfigurationOptions
 
     func run() async throws {
-        do {
-            try await serve(try await Settings(options.values))
-        } catch let problem as Settings.Problem {
-            throw fail(problem.line)
-        } catch let failure as MigrationFailure {
-            throw fail(failure.lines)
-        }
+        try await reportingFailures { try await serve(try await Settings(options.values)) }
     }
 
     private func serve(_ settings: Settings) async throws {

@@ -109,6 +109,12 @@ extension ProgramTests {
                 let migrated = try await run("migrate")
                 #expect(migrated.status == 0, "\(migrated.summary)")
                 let database = TestDatabase(name: "postgres", url: server.url)
+                // Rights on a database are not copied with it from a template.
+                for (role, may) in [("link_session_service", "false"), ("link_session_operator", "true")] {
+                    #expect(
+                        try await database.value("SELECT has_database_privilege('\(role)', 'postgres', 'TEMPORARY')")
+                            == may)
+                }
                 #expect(
                     try await database.rows(
                         "SELECT rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb FROM pg_roles WHERE rolname LIKE 'link_session_%'"

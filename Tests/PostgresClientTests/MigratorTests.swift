@@ -76,6 +76,34 @@ import Testing
         }
     }
 
+    @Test func `a status that is asked for when idle waits until no migrator is at work`() async throws {
+        try await withDirectory { directory, database in
+            try directory.write("0001_a.sql", "CREATE TABLE a ();")
+            let migrator = Migrator(address: try database.address, histories: [try directory.history()])
+            let other = try OpenTransaction(in: database, "SELECT pg_advisory_lock(7420183390125671)")
+            #expect(try await migrator.status().count == 1)
+            let idle = Task { try await migrator.status(whenIdle: true).first?.pending }
+            try await Task.sleep(for: .milliseconds(300))
+            try other.end("SELECT pg_advisory_unlock(7420183390125671); ROLLBACK")
+            let released = ContinuousClock.now
+            #expect(try await idle.value == ["0001_a.sql"])
+            #expect(ContinuousClock.now - released < .seconds(2))
+            let held = try OpenTransaction(in: database, "SELECT pg_advisory_lock(7420183390125671)")
+            let waiting = Task { try await migrator.status(whenIdle: true).count }
+            let first = await withTaskGroup(of: String.self) { group in
+                group.addTask { (try? await waiting.value) == nil ? "failed" : "answered" }
+                group.addTask {
+                    try? await Task.sleep(for: .milliseconds(500))
+                    try? held.end("SELECT pg_advisory_unlock(7420183390125671)")
+                    return "released"
+                }
+                return await group.next() ?? ""
+            }
+            #expect(first == "released")
+            try held.end("ROLLBACK")
+        }
+    }
+
     @Test func `status tells what would be done, and changes nothing`() async throws {
         try await withDirectory { directory, database in
             try directory.write("0001_a.sql", "CREATE TABLE a ();")
