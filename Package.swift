@@ -34,7 +34,10 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
+        .package(url: "https://github.com/hummingbird-project/swift-mustache", exact: "2.1.1"),
+        .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+        .package(url: "https://github.com/vapor/jwt-kit", exact: "5.7.1"),
     ],
     targets: [
         .systemLibrary(
@@ -64,10 +67,20 @@ let package = Package(
             ],
             resources: [.embedInCode("openapi.json")],
             swiftSettings: settings),
+        .target(
+            name: "AuthenticatorUI",
+            dependencies: [
+                "HTTPFront", "LinkSessions", "LinkSessionRepository", "TokenGenerator", logging, nioCore, nioHTTP1,
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "JWTKit", package: "jwt-kit"),
+                .product(name: "Mustache", package: "swift-mustache"),
+            ],
+            resources: [.embedInCode("Resources")],
+            swiftSettings: settings),
         .executableTarget(
             name: "LinkSessionService",
             dependencies: [
-                "APIKeyAuth", "HTTPFront", "LinkSessions", "LinkSessionRepository", "PostgresClient",
+                "APIKeyAuth", "AuthenticatorUI", "HTTPFront", "LinkSessions", "LinkSessionRepository", "PostgresClient",
                 "TokenGenerator", logging, lifecycle, nioCore, nioPosix,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
@@ -106,7 +119,10 @@ let package = Package(
                 "TokenGenerator", logging, nioCore,
             ], swiftSettings: settings),
         .testTarget(
-            name: "LinkSessionServiceTests", dependencies: ["LinkSessionService", "PostgresClient", "TestSupport"],
-            swiftSettings: settings),
+            name: "LinkSessionServiceTests",
+            dependencies: [
+                "AuthenticatorUI", "LinkSessionService", "LinkSessions", "PostgresClient", "TestSupport",
+                "TokenGenerator", nioCore, nioHTTP1, nioPosix, .product(name: "JWTKit", package: "jwt-kit"),
+            ], swiftSettings: settings),
     ]
 )

@@ -58,6 +58,8 @@ def _service(bench, url, port):
         "SHUTDOWN_DELAY_SECONDS": "0",
         # What it deletes beside serving is measured apart.
         "RETENTION_DAYS": "36500",
+        # Any 32 bytes do.
+        "RETURN_SIGNING_KEYS": "A" * 43, "RETURN_CODE_SECRETS": "A" * 43,
         "AUTHENTICATOR_API_KEY_DIGESTS": hashlib.sha256(postgres.AUTHENTICATOR_KEY.encode()).hexdigest()}
 
 

@@ -1,26 +1,30 @@
 // Every answer that is no success, in one place.
 
-internal import LinkSessionRepository
-internal import LinkSessions
+package import LinkSessionRepository
+package import LinkSessions
 internal import NIOHTTP1
 
 /// Why a request gets no success.
-enum APIError: Error {
+package enum APIError: Error {
     case unauthorized
     case notFound
     case linkSessionNotFound
     case methodNotAllowed(allow: String)
     case bodyTooLarge
-    case unsupportedMediaType
+    case unsupportedMediaType(expected: String)
     case invalidJSON(String)
     case refused(Refusal)
     case linkSessionCompleted
     case linkSessionExpired
+    case completedByAnother
+    case linkSessionNotCompleted
+    case confirmationRefused
+    case codeExpired
     case unavailable(cause: String)
     case overloaded
     case bug(cause: String)
 
-    init(_ error: RepositoryError) {
+    package init(_ error: RepositoryError) {
         switch error {
         case .unavailable(let cause): self = .unavailable(cause: cause)
         case .overloaded: self = .overloaded
@@ -36,11 +40,16 @@ enum APIError: Error {
         case .linkSessionNotFound: .linkSessionNotFound
         case .methodNotAllowed: .methodNotAllowed
         case .bodyTooLarge: .bodyTooLarge
-        case .unsupportedMediaType: .unsupportedMediaType
+        case .unsupportedMediaType(let expected):
+            ErrorAnswer(.unsupportedMediaType, "unsupported_media_type", "the Content-Type must be \(expected)")
         case .invalidJSON(let message): ErrorAnswer(.badRequest, "invalid_json", message)
         case .refused(let refusal): ErrorAnswer(.badRequest, Self.code(of: refusal.rule), refusal.message)
         case .linkSessionCompleted: .linkSessionCompleted
         case .linkSessionExpired: .linkSessionExpired
+        case .completedByAnother: .completedByAnother
+        case .linkSessionNotCompleted: .linkSessionNotCompleted
+        case .confirmationRefused: .confirmationRefused
+        case .codeExpired: .codeExpired
         case .unavailable: .unavailable
         case .overloaded: .overloaded
         case .bug: .internalError
@@ -52,7 +61,8 @@ enum APIError: Error {
         switch self {
         case .unavailable(let cause), .bug(let cause): cause
         case .unauthorized, .notFound, .linkSessionNotFound, .methodNotAllowed, .bodyTooLarge, .unsupportedMediaType,
-            .invalidJSON, .refused, .linkSessionCompleted, .linkSessionExpired, .overloaded:
+            .invalidJSON, .refused, .linkSessionCompleted, .linkSessionExpired, .completedByAnother,
+            .linkSessionNotCompleted, .confirmationRefused, .codeExpired, .overloaded:
             nil
         }
     }
@@ -63,6 +73,9 @@ enum APIError: Error {
         case .redirectURL: "invalid_redirect_url"
         case .redirectPolicy: "redirect_url_not_allowed"
         case .language: "invalid_language"
+        case .supplier: "invalid_supplier"
+        case .supplierUserID: "invalid_supplier_user_id"
+        case .code: "invalid_code"
         }
     }
 }
@@ -90,8 +103,6 @@ struct ErrorAnswer {
         .requestTimeout, "request_timeout", "the request did not arrive within 10 seconds")
     static let bodyTooLarge = ErrorAnswer(
         .payloadTooLarge, "body_too_large", "the body must be at most 16 KiB")
-    static let unsupportedMediaType = ErrorAnswer(
-        .unsupportedMediaType, "unsupported_media_type", "the Content-Type must be application/json")
     static let headersTooLarge = ErrorAnswer(
         .requestHeaderFieldsTooLarge, "headers_too_large", "the request's headers are too large")
     static let malformedHTTP = ErrorAnswer(.badRequest, "bad_request", "the request is not well-formed HTTP/1.1")
@@ -99,6 +110,15 @@ struct ErrorAnswer {
         .conflict, "link_session_completed", "the link session is completed and cannot be expired")
     static let linkSessionExpired = ErrorAnswer(
         .gone, "link_session_expired", "the link session is expired and cannot be completed")
+    static let completedByAnother = ErrorAnswer(
+        .conflict, "completed_by_another", "the link session was completed with another supplier account")
+    static let linkSessionNotCompleted = ErrorAnswer(
+        .conflict, "link_session_not_completed", "the link session is not completed, so there is nothing to confirm")
+    static let confirmationRefused = ErrorAnswer(
+        .conflict, "confirmation_refused",
+        "the link session is not this user's, or the code is not the one that came back with its result")
+    static let codeExpired = ErrorAnswer(
+        .conflict, "code_expired", "the code was good for 10 minutes after the completion; create a new link session")
     static let unavailable = ErrorAnswer(
         .serviceUnavailable, "unavailable", "the service is temporarily unavailable, try again")
     static let overloaded = ErrorAnswer(

@@ -8,6 +8,8 @@ internal import NIOHTTP1
 struct AuthenticatorLinkSessions {
     let keyRing: KeyRing
     let repository: LinkSessionRepository
+    let suppliers: SupplierRepository
+    let returnLinks: ReturnLinks
 
     func add(to routes: inout Routes) {
         routes.add("/v2/authenticator/link-sessions/{link_token}", .get(find))
@@ -22,30 +24,67 @@ struct AuthenticatorLinkSessions {
                 tokenDigest: digest, requestID: request.id, until: .requestDeadline)
         }
         guard let session else { throw APIError.linkSessionNotFound }
-        return Response(json: session.authenticatorView)
+        return Response(json: session.authenticatorView())
     }
 
     @Sendable private func complete(_ request: Request) async throws(APIError) -> Response {
         try keyRing.checkAuthenticator(request)
         let (_, digest) = try request.linkToken()
+        let identity = request.hasBody ? try await identity(in: try await request.jsonBody()) : nil
         let session = try await translatingErrors { () throws(RepositoryError) in
             try await repository.complete(
-                tokenDigest: digest, requestID: request.id, until: .requestDeadline)
+                tokenDigest: digest, Completion(identity: identity), requestID: request.id, until: .requestDeadline)
         }
         guard let session else { throw APIError.linkSessionNotFound }
         switch session.status {
         case .completed:
-            return Response(json: session.authenticatorView)
+            guard session.link?.identity == identity else { throw APIError.completedByAnother }
+            let returnURL = try returnLinks.translatingErrors { links throws(ReturnLinks.Failure) in
+                try links.completed(session, tokenDigest: digest)
+            }
+            return Response(json: session.authenticatorView(returnURL: returnURL))
         case .expired:
             throw APIError.linkSessionExpired
         case .open:
             throw APIError.unavailable(cause: "the session is still open after it was completed: a clock stepped back")
         }
     }
+
+    private func identity(in body: JSONObject) async throws(APIError) -> SupplierIdentity {
+        let noSupplier = APIError.refused(
+            Refusal(.supplier, "supplier is required and must be the slug of an enabled supplier"))
+        guard case .string(let text) = body["supplier"], let slug = Supplier.Slug(text) else { throw noSupplier }
+        guard case .string(let userID) = body["supplier_user_id"],
+            let identity = SupplierIdentity(supplier: slug, userID: userID)
+        else {
+            throw .refused(
+                Refusal(
+                    .supplierUserID,
+                    "supplier_user_id is required and must be a string of 1 to 255 characters, none of them a control character"
+                ))
+        }
+        let supplier = try await translatingErrors { () throws(RepositoryError) in
+            try await suppliers.enabled(slug, until: .requestDeadline)
+        }
+        guard supplier != nil else { throw noSupplier }
+        return identity
+    }
+}
+
+extension ReturnLinks {
+    func translatingErrors<Value>(
+        _ body: (ReturnLinks) throws(ReturnLinks.Failure) -> Value
+    ) throws(APIError) -> Value {
+        do throws(ReturnLinks.Failure) {
+            return try body(self)
+        } catch {
+            throw .bug(cause: "OpenSSL could not sign a return link")
+        }
+    }
 }
 
 extension LinkSession {
-    fileprivate var authenticatorView: [UInt8] {
+    fileprivate func authenticatorView(returnURL: String? = nil) -> [UInt8] {
         JSONWriter.object { object in
             object.add("manufacturer", manufacturer.name)
             if let brand = manufacturer.brand { object.add("brand", brand.titleCased) }
@@ -55,6 +94,7 @@ extension LinkSession {
             object.add("created_at", createdAt)
             object.add("expires_at", expiresAt)
             object.add("completed_at", orNull: completedAt)
+            if let returnURL { object.add("return_url", returnURL) }
         }
     }
 }

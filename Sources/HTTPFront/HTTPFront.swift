@@ -29,20 +29,27 @@ package struct HTTPFront: Service {
     private let keyRing: KeyRing
     private let onListening: @Sendable (Int) async -> Void
 
-    /// - Parameter onListening: called with the port once the server accepts connections.
+    /// - Parameters:
+    ///   - addPages: adds what browsers ask for.
+    ///   - onListening: called with the port once the server accepts connections.
     package init(
         configuration: Configuration, keyRing: KeyRing, repository: LinkSessionRepository,
-        tokenGenerator: TokenGenerator, readiness: Readiness, logger: Logger, accessLog: @escaping AccessLog,
+        suppliers: SupplierRepository, returnLinks: ReturnLinks, tokenGenerator: TokenGenerator,
+        readiness: Readiness, logger: Logger, accessLog: @escaping AccessLog, addPages: (inout Routes) -> Void,
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
         var routes = Routes()
         ManufacturerLinkSessions(
             keyRing: keyRing, repository: repository, tokenGenerator: tokenGenerator,
-            publicBaseURL: configuration.publicBaseURL
+            publicBaseURL: configuration.publicBaseURL, returnLinks: returnLinks
         ).add(to: &routes)
-        AuthenticatorLinkSessions(keyRing: keyRing, repository: repository).add(to: &routes)
+        AuthenticatorLinkSessions(
+            keyRing: keyRing, repository: repository, suppliers: suppliers, returnLinks: returnLinks
+        ).add(to: &routes)
+        KeySet(returnLinks: returnLinks).add(to: &routes)
         Health(readiness: readiness).add(to: &routes)
         OpenAPI().add(to: &routes)
+        addPages(&routes)
         let responder = Responder(routes: routes, keyRing: keyRing, accessLog: accessLog)
         let count = ConnectionCount(limit: configuration.maximumConnections)
         server = HTTPServer(

@@ -31,6 +31,25 @@ struct JSONWriter {
         if let value { text += String(value).utf8 } else { text += "null".utf8 }
     }
 
+    /// Writes `null` for `nil`.
+    mutating func add(_ name: StaticString, orNull value: String?) {
+        begin(name)
+        if let value { write(value) } else { text += "null".utf8 }
+    }
+
+    /// An array of objects.
+    mutating func add(_ name: StaticString, array objects: [(inout JSONWriter) -> Void]) {
+        begin(name)
+        text.append(UInt8(ascii: "["))
+        isEmpty = true
+        for write in objects {
+            separate()
+            addObject(write)
+        }
+        text.append(UInt8(ascii: "]"))
+        isEmpty = false
+    }
+
     mutating func add(_ name: StaticString, object write: (inout JSONWriter) -> Void) {
         begin(name)
         addObject(write)

@@ -12,11 +12,13 @@ struct ManufacturerLinkSessions {
     let tokenGenerator: TokenGenerator
     /// Without a slash at the end, such as `https://auth.nox.energy`.
     let publicBaseURL: String
+    let returnLinks: ReturnLinks
 
     func add(to routes: inout Routes) {
         routes.add("/v2/manufacturer/link-sessions", .post(create))
         routes.add("/v2/manufacturer/link-sessions/{link_token}", .get(find))
         routes.add("/v2/manufacturer/link-sessions/{link_token}/expire", .post(expire))
+        routes.add("/v2/manufacturer/link-sessions/{link_token}/confirm", .post(confirm))
     }
 
     @Sendable private func create(_ request: Request) async throws(APIError) -> Response {
@@ -67,6 +69,64 @@ struct ManufacturerLinkSessions {
     }
 }
 
+extension ManufacturerLinkSessions {
+    /// The manufacturer's backend says which of its users came back with the result: `completed` alone says that a
+    /// browser finished, not whose it was.
+    @Sendable private func confirm(_ request: Request) async throws(APIError) -> Response {
+        let caller = try keyRing.manufacturer(of: request)
+        let (_, digest) = try request.linkToken()
+        let body = try ConfirmRequest(body: try await request.jsonBody())
+        let codeIsRight = try returnLinks.translatingErrors { links throws(ReturnLinks.Failure) in
+            try links.isCode(body.code, for: digest)
+        }
+        let session = try await translatingErrors { () throws(RepositoryError) in
+            try await repository.confirm(
+                tokenDigest: digest, of: caller.manufacturer.id, userID: codeIsRight ? body.userID : nil,
+                requestID: request.id, until: .requestDeadline)
+        }
+        guard let session else { throw APIError.linkSessionNotFound }
+        guard let completedAt = session.completedAt else { throw APIError.linkSessionNotCompleted }
+        guard codeIsRight, session.userID == body.userID, let link = session.link else {
+            throw APIError.confirmationRefused
+        }
+        guard let confirmedAt = session.confirmedAt else { throw APIError.codeExpired }
+        return Response(
+            json: JSONWriter.object { object in
+                object.add("nox_user_id", link.noxUserID)
+                object.add("supplier", orNull: link.identity?.supplier.text)
+                object.add("connected_at", completedAt)
+                object.add("confirmed_at", confirmedAt)
+            })
+    }
+}
+
+/// The body of a confirm.
+private struct ConfirmRequest {
+    let userID: ManufacturerUserID
+    let code: String
+
+    init(body: JSONObject) throws(APIError) {
+        do throws(Refusal) {
+            userID = try ManufacturerUserID(in: body)
+            guard case .string(let code) = body["code"] else {
+                throw Refusal(.code, "code is required and must be a string")
+            }
+            self.code = code
+        } catch {
+            throw .refused(error)
+        }
+    }
+}
+
+extension ManufacturerUserID {
+    fileprivate init(in body: JSONObject) throws(Refusal) {
+        guard case .string(let text) = body["user_id"] else {
+            throw Refusal(.userID, "user_id is required and must be a string")
+        }
+        try self.init(text)
+    }
+}
+
 /// The body of a create.
 private struct CreateRequest {
     let userID: ManufacturerUserID
@@ -74,11 +134,8 @@ private struct CreateRequest {
     let language: Language
 
     init(body: JSONObject) throws(APIError) {
-        guard case .string(let userID) = body["user_id"] else {
-            throw .refused(Refusal(.userID, "user_id is required and must be a string"))
-        }
         do throws(Refusal) {
-            self.userID = try ManufacturerUserID(userID)
+            userID = try ManufacturerUserID(in: body)
             guard case .string(let redirectURL) = body["redirect_url"] else {
                 throw Refusal(.redirectURL, "redirect_url is required and must be a string")
             }
@@ -120,7 +177,10 @@ extension LinkSession {
             object.add("expires_at", expiresAt)
             if let brand = manufacturer.brand { object.add("brand", brand.titleCased) }
             object.add("completed_at", orNull: completedAt)
-            if withStatus { object.add("status", status.rawValue) }
+            if withStatus {
+                object.add("status", status.rawValue)
+                object.add("confirmed_at", orNull: confirmedAt)
+            }
         }
     }
 }

@@ -3,40 +3,57 @@
 internal import LinkSessionRepository
 internal import LinkSessions
 internal import NIOCore
-internal import NIOHTTP1
+package import NIOHTTP1
 internal import Synchronization
 internal import TokenGenerator
 
-typealias Handler = @Sendable (Request) async throws(APIError) -> Response
+package typealias Handler = @Sendable (Request) async throws(APIError) -> Response
 
 /// A request as its handler sees it: begun with its head, while the body may still be on its way.
-struct Request: Sendable {
-    let id: String
-    let headers: HTTPHeaders
+package struct Request: Sendable {
+    package let id: String
+    let method: HTTPMethod
+    package let headers: HTTPHeaders
+    /// What follows the `?` of the request's target.
+    package let query: Substring
     let body: RequestBody
     /// What stands in the path where its template has a name in braces.
-    let parameter: Substring
-    let record = RequestRecord()
+    package let parameter: Substring
+    package let record = RequestRecord()
 }
 
 /// What a handler finds out and the log wants to know.
-final class RequestRecord: Sendable {
-    private let manufacturer = Mutex<Manufacturer.ID?>(nil)
+package final class RequestRecord: Sendable {
+    private let findings = Mutex<(manufacturer: Manufacturer.ID?, cause: String?)>((nil, nil))
 
     var manufacturerID: Manufacturer.ID? {
-        get { manufacturer.withLock { $0 } }
-        set { manufacturer.withLock { $0 = newValue } }
+        get { findings.withLock { $0.manufacturer } }
+        set { findings.withLock { $0.manufacturer = newValue } }
+    }
+
+    /// Why a page is not the one that was asked for. Holds no secret and no personal data.
+    package var cause: String? {
+        get { findings.withLock { $0.cause } }
+        set { findings.withLock { $0.cause = newValue } }
     }
 }
 
 /// The paths and their methods.
-struct Routes: Sendable {
-    struct Endpoint: Sendable {
+package struct Routes: Sendable {
+    package struct Endpoint: Sendable {
         fileprivate let method: HTTPMethod
+        /// RFC 9110, section 9.3.2.
+        fileprivate let answersHead: Bool
         fileprivate let handler: Handler
 
-        static func get(_ handler: @escaping Handler) -> Endpoint { Endpoint(method: .GET, handler: handler) }
-        static func post(_ handler: @escaping Handler) -> Endpoint { Endpoint(method: .POST, handler: handler) }
+        /// - Parameter answersHead: false where the answer to GET does something, so that HEAD cannot.
+        package static func get(answersHead: Bool = true, _ handler: @escaping Handler) -> Endpoint {
+            Endpoint(method: .GET, answersHead: answersHead, handler: handler)
+        }
+
+        package static func post(_ handler: @escaping Handler) -> Endpoint {
+            Endpoint(method: .POST, answersHead: false, handler: handler)
+        }
     }
 
     struct Resource: Sendable {
@@ -44,21 +61,20 @@ struct Routes: Sendable {
         fileprivate let template: [Substring.UTF8View]
         fileprivate let endpoints: [Endpoint]
 
-        /// HEAD is answered wherever GET is (RFC 9110, section 9.3.2).
         func handler(of method: HTTPMethod) -> Handler? {
-            endpoints.first { $0.method == method || ($0.method == .GET && method == .HEAD) }?.handler
+            endpoints.first { $0.method == method || ($0.answersHead && method == .HEAD) }?.handler
         }
 
         /// What `Allow` lists (RFC 9110, section 10.2.1).
         var allow: String {
-            let methods = endpoints.flatMap { $0.method == .GET ? ["GET", "HEAD"] : [$0.method.rawValue] }
+            let methods = endpoints.flatMap { $0.answersHead ? ["GET", "HEAD"] : [$0.method.rawValue] }
             return methods.sorted().joined(separator: ", ")
         }
     }
 
     private var resources: [Resource] = []
 
-    mutating func add(_ path: String, _ endpoints: Endpoint...) {
+    package mutating func add(_ path: String, _ endpoints: Endpoint...) {
         resources.append(Resource(path: path, template: Self.components(path[...]), endpoints: endpoints))
     }
 
@@ -79,6 +95,11 @@ struct Routes: Sendable {
         return nil
     }
 
+    static func query(of target: String) -> Substring {
+        guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return "" }
+        return target[target.utf8.index(after: mark)...]
+    }
+
     private static func components(_ path: Substring) -> [Substring.UTF8View] {
         path.utf8.split(separator: UInt8(ascii: "/"))
     }
@@ -93,12 +114,37 @@ struct Routes: Sendable {
 }
 
 extension Request {
+    /// Whether a body comes with the request (RFC 9112, section 6).
+    var hasBody: Bool {
+        headers.contains(name: "transfer-encoding") || (headers.first(name: "content-length") ?? "0") != "0"
+    }
+
     private static let plainJSON = ["application/json"]
 
     /// The body as a JSON object, at most 16 KiB.
     func jsonBody() async throws(APIError) -> JSONObject {
         let types = headers["content-type"]
-        guard types == Self.plainJSON || types.joined(separator: ", ").isJSON else { throw .unsupportedMediaType }
+        guard types == Self.plainJSON || types.joined(separator: ", ").isMediaType("application/json") else {
+            throw .unsupportedMediaType(expected: "application/json")
+        }
+        let bytes = try await wholeBody()
+        do throws(JSONObject.Malformed) {
+            return try JSONObject(bytes)
+        } catch {
+            throw .invalidJSON(error.message)
+        }
+    }
+
+    /// The body of a form as it was sent (`application/x-www-form-urlencoded`), at most 16 KiB.
+    package func formBody() async throws(APIError) -> String {
+        let mediaType = "application/x-www-form-urlencoded"
+        guard headers["content-type"].joined(separator: ", ").isMediaType(mediaType) else {
+            throw .unsupportedMediaType(expected: mediaType)
+        }
+        return String(decoding: try await wholeBody(), as: UTF8.self)
+    }
+
+    private func wholeBody() async throws(APIError) -> [UInt8] {
         if let length = headers.first(name: "content-length").flatMap({ Int($0) }), length > RequestBody.maximumSize {
             throw .bodyTooLarge
         }
@@ -111,19 +157,14 @@ extension Request {
             case .brokenOff: throw .invalidJSON("the body did not arrive whole")
             }
         }
-        do throws(JSONObject.Malformed) {
-            return try JSONObject(Array(bytes.readableBytesView))
-        } catch {
-            throw .invalidJSON(error.message)
-        }
+        return Array(bytes.readableBytesView)
     }
 }
 
 extension String {
-    /// Whether it is the media type of JSON, with any parameters, such as charset (RFC 9110, section 8.3.1).
-    fileprivate var isJSON: Bool {
-        let mediaType = prefix { $0 != ";" }.lowercased()
-        return mediaType.trimmingBlanks() == "application/json"
+    /// Whether it is the media type, with any parameters, such as charset (RFC 9110, section 8.3.1).
+    fileprivate func isMediaType(_ mediaType: String) -> Bool {
+        prefix { $0 != ";" }.lowercased().trimmingBlanks() == mediaType
     }
 
     fileprivate func trimmingBlanks() -> Substring {
@@ -147,7 +188,7 @@ extension Request {
 
 extension ContinuousClock.Instant {
     /// Until when a request whose head and body are here may take: waiting in line, query and re-send together.
-    static var requestDeadline: Self { .now + .milliseconds(1500) }
+    package static var requestDeadline: Self { .now + .milliseconds(1500) }
 }
 
 /// The border between the repository's errors and ours.

@@ -22,7 +22,9 @@ final class Responder: Sendable {
         let start = ContinuousClock.now
         let requestID = RequestID.accepted(from: head.headers, keyRing: keyRing) ?? RequestID.make()
         let match = routes.match(head.uri)
-        let request = Request(id: requestID, headers: head.headers, body: body, parameter: match?.parameter ?? "")
+        let request = Request(
+            id: requestID, method: head.method, headers: head.headers, query: Routes.query(of: head.uri), body: body,
+            parameter: match?.parameter ?? "")
         var response: Response
         var cause: String?
         do throws(APIError) {
@@ -31,6 +33,7 @@ final class Responder: Sendable {
                 throw .methodNotAllowed(allow: match.resource.allow)
             }
             response = try await handler(request)
+            cause = request.record.cause
         } catch {
             cause = error.cause
             response = error.answer.response(requestID: requestID)

@@ -1,6 +1,6 @@
 // An answer, and how it is written to the connection.
 
-internal import NIOHTTP1
+package import NIOHTTP1
 internal import Synchronization
 #if canImport(Glibc)
     internal import Glibc
@@ -10,13 +10,14 @@ internal import Synchronization
     internal import Darwin
 #endif
 
-struct Response: Sendable {
-    var status: HTTPResponseStatus
-    var headers: HTTPHeaders
+package struct Response: Sendable {
+    package var status: HTTPResponseStatus
+    /// No value comes from a client unchecked.
+    package var headers: HTTPHeaders
     var body: [UInt8]
     var requestID = ""
 
-    init(status: HTTPResponseStatus, headers: HTTPHeaders, body: [UInt8]) {
+    package init(status: HTTPResponseStatus, headers: HTTPHeaders, body: [UInt8]) {
         self.status = status
         self.headers = headers
         self.body = body
@@ -28,7 +29,7 @@ struct Response: Sendable {
 
     private static let jsonHeaders: HTTPHeaders = ["content-type": "application/json", "cache-control": "no-store"]
 
-    /// The message of RFC 9112, in one piece. No header's value comes from a client unchecked.
+    /// The message of RFC 9112, in one piece.
     ///
     /// - Parameter withBody: false for the answer to HEAD (RFC 9110, section 9.3.2).
     func serialized(withBody: Bool, closes: Bool) -> [UInt8] {

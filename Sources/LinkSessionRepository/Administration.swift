@@ -20,6 +20,11 @@ package struct Administration: Sendable {
         try await run(Self.manufacturers, ())
     }
 
+    /// All suppliers by slug.
+    package func suppliers() async throws(Failure) -> [SupplierReport] {
+        try await run(Self.suppliers, ())
+    }
+
     /// The sessions of a manufacturer's user, the oldest first. An unknown manufacturer is a failure.
     package func sessions(of user: ManufacturerUserID, at manufacturer: DisplayText) async throws(Failure)
         -> [SessionReport]
@@ -121,7 +126,19 @@ package enum DatabaseRole: String, CaseIterable, Sendable {
     }
 }
 
+package struct SupplierReport: Sendable {
+    package let slug: String
+    package let name: String
+    package let isEnabled: Bool
+    package let issuer: String
+    package let clientID: String
+    package let clientSecretName: String
+    package let scopes: [String]
+    package let createdAt: UnixSeconds
+}
+
 package struct ManufacturerReport: Sendable {
+    package let id: Manufacturer.ID
     package let name: String
     package let brand: String?
     package let isEnabled: Bool
@@ -191,7 +208,8 @@ extension Administration {
                     latest = id
                     manufacturers.append(
                         ManufacturerReport(
-                            name: try row.text(0), brand: try row.optionalText(1), isEnabled: try row.bool(2),
+                            id: Manufacturer.ID(id), name: try row.text(0), brand: try row.optionalText(1),
+                            isEnabled: try row.bool(2),
                             isUnrestricted: try row.bool(3), redirectURLs: try row.texts(4),
                             createdAt: try row.unixSeconds(5)))
                 }
@@ -205,6 +223,24 @@ extension Administration {
                         lastUsedAt: try row.optionalUnixSeconds(11)))
             }
             return [manufacturers]
+        })
+
+    private static let suppliers = Query<Void, [SupplierReport]>(
+        Statement(
+            "report_suppliers",
+            """
+            SELECT slug, name, enabled, issuer, client_id, client_secret_name, scopes, created_at
+            FROM suppliers ORDER BY slug
+            """),
+        encode: { _, _ in },
+        decode: { result, _ throws(DatabaseError) in
+            let suppliers = try result.map { (row) throws(DatabaseError) in
+                SupplierReport(
+                    slug: try row.text(0), name: try row.text(1), isEnabled: try row.bool(2), issuer: try row.text(3),
+                    clientID: try row.text(4), clientSecretName: try row.text(5), scopes: try row.texts(6),
+                    createdAt: try row.unixSeconds(7))
+            }
+            return [suppliers]
         })
 
     private static let sessions = Query<(DisplayText, ManufacturerUserID), [SessionReport]?>(
@@ -224,16 +260,16 @@ extension Administration {
             guard result.rowCount > 0 else { return [nil] }
             var sessions: [SessionReport] = []
             try result.forEachRow { (row) throws(DatabaseError) in
-                guard let hash = try row.optionalBlob(11) else { return }
-                guard let digest = SHA256Digest(bytes: hash) else { throw row.mismatch(11) }
+                guard let hash = try row.optionalBlob(15) else { return }
+                guard let digest = SHA256Digest(bytes: hash) else { throw row.mismatch(15) }
                 if sessions.last?.tokenDigest != digest {
                     sessions.append(SessionReport(tokenDigest: digest, session: try row.linkSession()))
                 }
-                guard let event = try row.optionalText(12) else { return }
+                guard let event = try row.optionalText(16) else { return }
                 sessions[sessions.count - 1].events.append(
                     SessionEvent(
-                        event: event, reason: try row.optionalText(13), requestID: try row.text(14),
-                        occurredAt: try row.unixSeconds(15)))
+                        event: event, reason: try row.optionalText(17), requestID: try row.text(18),
+                        occurredAt: try row.unixSeconds(19)))
             }
             return [sessions]
         })

@@ -28,6 +28,8 @@ package enum AdministrativeChange: Sendable {
     case allowRedirect(manufacturer: DisplayText, RedirectURL)
     case removeRedirect(manufacturer: DisplayText, String)
     case setRedirectPolicy(manufacturer: DisplayText, unrestricted: Bool)
+    case addSupplier(Supplier.Slug, name: DisplayText, OpenIDClient)
+    case setSupplierEnabled(Supplier.Slug, Bool)
 
     /// For the migration's file name: lower-case letters and underscores.
     package var name: String {
@@ -40,6 +42,8 @@ package enum AdministrativeChange: Sendable {
         case .allowRedirect: "allow_redirect"
         case .removeRedirect: "remove_redirect"
         case .setRedirectPolicy: "redirect_policy"
+        case .addSupplier: "add_supplier"
+        case .setSupplierEnabled(_, let enabled): enabled ? "enable_supplier" : "disable_supplier"
         }
     }
 
@@ -58,6 +62,9 @@ package enum AdministrativeChange: Sendable {
         case .setRedirectPolicy(_, unrestricted: true): "A manufacturer may redirect its users ANYWHERE from now on."
         case .setRedirectPolicy(_, unrestricted: false):
             "A manufacturer may redirect its users to registered URLs only."
+        case .addSupplier: "A new supplier. Its client secret is not here, only the name of the setting that holds it."
+        case .setSupplierEnabled(_, true): "A supplier is back: users can sign in there again."
+        case .setSupplierEnabled(_, false): "A supplier goes offline: nobody can sign in there, nor confirm a sign-in."
         }
     }
 
@@ -173,6 +180,32 @@ package enum AdministrativeChange: Sendable {
             return try update(
                 manufacturer, "redirect_policy = '\(policy)'", where: "redirect_policy <> '\(policy)'",
                 otherwise: "there is no manufacturer of this name whose redirect policy is another one")
+
+        case .addSupplier(let slug, let name, let client):
+            var scopes: [String] = []
+            for scope in client.scopes { scopes.append(try quoted(scope)) }
+            return """
+                SELECT ensure(count(*) = 0, 'there is a supplier of this slug or name already')
+                FROM suppliers WHERE slug = \(try quoted(slug.text)) OR name = \(try quoted(name));
+
+                INSERT INTO suppliers (slug, name, issuer, client_id, client_secret_name, scopes) VALUES (
+                    \(try quoted(slug.text)),
+                    \(try quoted(name)),
+                    \(try quoted(client.issuer.text)),
+                    \(try quoted(client.clientID)),
+                    \(try quoted(client.clientSecretName)),
+                    ARRAY[\(scopes.joined(separator: ", "))]::text[]);
+                """
+
+        case .setSupplierEnabled(let slug, let enabled):
+            return """
+                WITH changed AS (
+                    UPDATE suppliers SET enabled = \(enabled)
+                    WHERE slug = \(try quoted(slug.text)) AND enabled <> \(enabled)
+                    RETURNING slug
+                )
+                SELECT ensure(count(*) = 1, 'there is no \(enabled ? "disabled" : "enabled") supplier of this slug') FROM changed;
+                """
         }
     }
 

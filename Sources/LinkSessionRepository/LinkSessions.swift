@@ -49,14 +49,37 @@ package struct LinkSessionRepository: Sendable {
         try await run(Self.expire, (tokenDigest, manufacturer, requestID), until: deadline)
     }
 
-    /// Completes an open session now; a completed one stays as it is, and so does an expired one, which is recorded
-    /// as an event. Of any number of racing calls one sets `completed_at`, and all get the same answer.
+    /// Completes an open session now, and links the manufacturer's user with the account that `completion` names; a
+    /// completed session stays as it is, and so does an expired one, which is recorded as an event. Of any number of
+    /// racing calls one sets `completed_at`, and all get the same answer: whoever named another account finds the
+    /// winner's in it.
     ///
     /// - Returns: the session as it is afterwards; `nil` where there is none of that digest.
     package func complete(
-        tokenDigest: SHA256Digest, requestID: String, until deadline: ContinuousClock.Instant
+        tokenDigest: SHA256Digest, _ completion: Completion, requestID: String,
+        until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
-        try await run(Self.complete, (tokenDigest, requestID), until: deadline)
+        try await run(Self.complete, (tokenDigest, completion, requestID), until: deadline)
+    }
+
+    /// Records that the manufacturer's backend named the user whose session it is, within ten minutes of the
+    /// completion. A session that is confirmed already stays as it is, and so does one that is another user's.
+    ///
+    /// - Parameter userID: `nil` where the code was wrong: then nothing is confirmed, and that is recorded.
+    /// - Returns: the session as it is afterwards; `nil` where this manufacturer has none of that digest.
+    package func confirm(
+        tokenDigest: SHA256Digest, of manufacturer: Manufacturer.ID, userID: ManufacturerUserID?, requestID: String,
+        until deadline: ContinuousClock.Instant
+    ) async throws(RepositoryError) -> LinkSession? {
+        try await run(Self.confirm, (tokenDigest, manufacturer, userID, requestID), until: deadline)
+    }
+
+    /// Records an event of a session that exists.
+    package func record(
+        _ event: LinkSessionEvent, tokenDigest: SHA256Digest, requestID: String,
+        until deadline: ContinuousClock.Instant
+    ) async throws(RepositoryError) {
+        try await run(Self.record, (tokenDigest, event, requestID), until: deadline)
     }
 
     private func run<Input, Output>(
@@ -68,6 +91,68 @@ package struct LinkSessionRepository: Sendable {
             throw RepositoryError(error)
         }
     }
+}
+
+/// What a completion says besides that it happened.
+package struct Completion: Sendable {
+    /// The account that is linked; `nil` where the caller does not say.
+    package let identity: SupplierIdentity?
+    /// The sign-in whose browser gets the result; `nil` where no browser of ours did it.
+    package let signIn: SHA256Digest?
+
+    package init(identity: SupplierIdentity?, signIn: SHA256Digest? = nil) {
+        self.identity = identity
+        self.signIn = signIn
+    }
+}
+
+/// What support asks about a session. Without personal data.
+package enum LinkSessionEvent: Sendable {
+    case signInRefused(SignInRefusal)
+    case completionRefused(CompletionRefusal)
+
+    var name: String {
+        switch self {
+        case .signInRefused: "sign_in_refused"
+        case .completionRefused: "completion_refused"
+        }
+    }
+
+    var reason: String? {
+        switch self {
+        case .signInRefused(let reason): reason.rawValue
+        case .completionRefused(let reason): reason.rawValue
+        }
+    }
+}
+
+/// Why a sign-in at a supplier came to nothing.
+package enum SignInRefusal: String, Sendable {
+    /// The request to begin came from a page that is not ours.
+    case crossOrigin = "cross_origin"
+    case tooManySignIns = "too_many_sign_ins"
+    case supplierUnknown = "supplier_unknown"
+    /// The supplier's metadata or its keys could not be had.
+    case supplierUnavailable = "supplier_unavailable"
+    case stateUnknown = "state_unknown"
+    case stateUsed = "state_used"
+    /// The answer came to a browser that did not begin.
+    case otherBrowser = "other_browser"
+    /// The answer came to another supplier's redirect URI, or names another issuer (RFC 9207).
+    case mixUp = "mix_up"
+    case declined
+    /// The supplier answered with an error, or with nothing that could be read.
+    case supplierFailed = "supplier_failed"
+    /// The code was not accepted by the supplier's token endpoint.
+    case codeRefused = "code_refused"
+    case idTokenInvalid = "id_token_invalid"
+}
+
+/// Why a completion in the browser was refused before it was tried.
+package enum CompletionRefusal: String, Sendable {
+    case crossOrigin = "cross_origin"
+    case otherBrowser = "other_browser"
+    case supplierDisabled = "supplier_disabled"
 }
 
 extension LinkSessionRepository {
@@ -110,7 +195,7 @@ extension LinkSessionRepository {
                 sessions.append(
                     LinkSession(
                         manufacturer: new.manufacturer, userID: new.userID, redirectURL: new.redirectURL,
-                        language: new.language, createdAt: created, expiresAt: expires, completedAt: nil,
+                        language: new.language, createdAt: created, expiresAt: expires,
                         isPastExpiry: false))
             }
             return sessions
@@ -128,7 +213,7 @@ extension LinkSessionRepository {
             var sessions = [Result<LinkSession?, DatabaseError>](repeating: .success(nil), count: inputs.count)
             try result.forEachRow { (row) throws(DatabaseError) in
                 let owner = Manufacturer.ID(try row.int64(0))
-                for caller in callers[try row.digest(8)] ?? [] where inputs[caller].1.id == owner {
+                for caller in callers[try row.digest(12)] ?? [] where inputs[caller].1.id == owner {
                     do throws(DatabaseError) {
                         sessions[caller] = .success(try row.linkSession(of: inputs[caller].1))
                     } catch {
@@ -159,12 +244,30 @@ extension LinkSessionRepository {
             """),
         encode: encode, decode: decodeOne)
 
+    /// Locks the row and then judges it. A plain UPDATE would judge a row that it had to wait for by the time before
+    /// the wait, unless the other transaction changed it. A clock that stepped back does not count.
     private static let expire = Query<(SHA256Digest, Manufacturer.ID, String), LinkSession?>(
         Statement(
             "expire_link_session",
-            transition(
-                set: "expires_at", where: "s.token_hash = $1::bytea AND s.manufacturer_id = $3::bigint",
-                event: "'expired_early', NULL", when: "EXISTS (SELECT FROM changed)")),
+            """
+            WITH s AS MATERIALIZED (
+                SELECT * FROM link_sessions s
+                WHERE s.token_hash = $1::bytea AND s.manufacturer_id = $3::bigint FOR NO KEY UPDATE
+            ), changed AS (
+                UPDATE link_sessions t
+                SET expires_at = greatest(s.created_at, date_trunc('second', clock_timestamp()))
+                FROM s
+                WHERE t.token_hash = s.token_hash AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
+                RETURNING t.expires_at
+            ), event AS (
+                INSERT INTO link_session_events (token_hash, event, request_id)
+                SELECT s.token_hash, 'expired_early', $2::text FROM s
+                WHERE EXISTS (SELECT FROM changed) AND \(hasRoomForEvents)
+                ON CONFLICT DO NOTHING
+            )
+            SELECT \(columnsWithManufacturer(changed: "expires_at"))
+            FROM s JOIN manufacturers m ON m.id = s.manufacturer_id LEFT JOIN changed ON true
+            """),
         encode: { inputs, parameters in
             for (digest, manufacturer, requestID) in inputs {
                 encode([(digest, requestID)], &parameters)
@@ -173,14 +276,119 @@ extension LinkSessionRepository {
         },
         decode: decodeOne)
 
-    private static let complete = Query<(SHA256Digest, String), LinkSession?>(
+    private static let complete = Query<(SHA256Digest, Completion, String), LinkSession?>(
         Statement(
             "complete_link_session",
-            transition(
-                set: "completed_at", where: "s.token_hash = $1::bytea",
-                event: "'completion_refused', 'expired'",
-                when: "s.completed_at IS NULL AND NOT EXISTS (SELECT FROM changed)")),
-        encode: encode, decode: decodeOne)
+            """
+            WITH s AS MATERIALIZED (
+                SELECT * FROM link_sessions s WHERE s.token_hash = $1::bytea FOR NO KEY UPDATE
+            ), nox_user AS (
+                INSERT INTO nox_users (manufacturer_id, user_id)
+                SELECT s.manufacturer_id, s.user_id FROM s
+                WHERE s.completed_at IS NULL AND s.expires_at > clock_timestamp()
+                -- DO NOTHING would not return the row that is there.
+                ON CONFLICT (manufacturer_id, user_id) DO UPDATE SET user_id = excluded.user_id
+                RETURNING id
+            ), changed AS (
+                UPDATE link_sessions t
+                SET completed_at = greatest(s.created_at, date_trunc('second', clock_timestamp())),
+                    nox_user_id = nox_user.id, supplier = $3::text, supplier_user_id = $4::text, completed_by = $5::bytea
+                FROM s, nox_user
+                WHERE t.token_hash = s.token_hash AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
+                RETURNING t.completed_at, t.nox_user_id, t.supplier, t.supplier_user_id
+            ), event AS (
+                INSERT INTO link_session_events (token_hash, event, reason, request_id)
+                SELECT s.token_hash, e.event, e.reason, $2::text
+                FROM s, LATERAL (
+                    SELECT 'completed', NULL WHERE EXISTS (SELECT FROM changed)
+                    UNION ALL
+                    SELECT 'completion_refused', 'expired'
+                    WHERE s.completed_at IS NULL AND NOT EXISTS (SELECT FROM changed)
+                    UNION ALL
+                    SELECT 'completion_refused', 'completed_by_another'
+                    WHERE s.completed_at IS NOT NULL
+                      AND (s.supplier, s.supplier_user_id) IS DISTINCT FROM ($3::text, $4::text)
+                ) AS e (event, reason)
+                WHERE \(hasRoomForEvents)
+                ON CONFLICT DO NOTHING
+            )
+            SELECT \(columnsWithManufacturer(changed: "completed_at", "nox_user_id", "supplier", "supplier_user_id"))
+            FROM s JOIN manufacturers m ON m.id = s.manufacturer_id LEFT JOIN changed ON true
+            """),
+        encode: { inputs, parameters in
+            for (digest, completion, requestID) in inputs {
+                encode([(digest, requestID)], &parameters)
+                parameters.append(orNull: completion.identity?.supplier.text)
+                parameters.append(orNull: completion.identity?.userID)
+                parameters.append(orNull: completion.signIn?.bytes)
+            }
+        },
+        decode: decodeOne)
+
+    private static let confirm = Query<(SHA256Digest, Manufacturer.ID, ManufacturerUserID?, String), LinkSession?>(
+        Statement(
+            "confirm_link_session",
+            """
+            WITH s AS MATERIALIZED (
+                SELECT * FROM link_sessions s
+                WHERE s.token_hash = $1::bytea AND s.manufacturer_id = $3::bigint FOR NO KEY UPDATE
+            ), changed AS (
+                UPDATE link_sessions t
+                SET confirmed_at = greatest(s.completed_at, date_trunc('second', clock_timestamp()))
+                FROM s
+                WHERE t.token_hash = s.token_hash AND s.user_id = $4::text AND s.confirmed_at IS NULL
+                  AND s.completed_at + interval '\(LinkSession.resultLifetimeInSeconds) seconds' > clock_timestamp()
+                RETURNING t.confirmed_at
+            ), event AS (
+                INSERT INTO link_session_events (token_hash, event, reason, request_id)
+                SELECT s.token_hash, e.event, e.reason, $2::text
+                FROM s, LATERAL (
+                    SELECT 'confirmed', NULL WHERE EXISTS (SELECT FROM changed)
+                    UNION ALL
+                    SELECT 'confirmation_refused',
+                           CASE WHEN s.completed_at IS NULL THEN 'not_completed'
+                                WHEN s.user_id IS DISTINCT FROM $4::text THEN 'user_or_code_wrong'
+                                ELSE 'code_expired' END
+                    WHERE NOT EXISTS (SELECT FROM changed)
+                      AND (s.confirmed_at IS NULL OR s.user_id IS DISTINCT FROM $4::text)
+                ) AS e (event, reason)
+                WHERE \(hasRoomForEvents)
+                ON CONFLICT DO NOTHING
+            )
+            SELECT \(columnsWithManufacturer(changed: "confirmed_at"))
+            FROM s JOIN manufacturers m ON m.id = s.manufacturer_id LEFT JOIN changed ON true
+            """),
+        encode: { inputs, parameters in
+            for (digest, manufacturer, userID, requestID) in inputs {
+                encode([(digest, requestID)], &parameters)
+                parameters.append(manufacturer.number)
+                parameters.append(orNull: userID?.text)
+            }
+        },
+        decode: decodeOne)
+
+    private static let record = Query<(SHA256Digest, LinkSessionEvent, String), Void>(
+        Statement(
+            "record_link_session_event",
+            """
+            INSERT INTO link_session_events (token_hash, event, reason, request_id)
+            SELECT s.token_hash, $3::text, $4::text, $2::text
+            FROM (SELECT token_hash FROM link_sessions WHERE token_hash = $1::bytea FOR KEY SHARE) AS s
+            WHERE \(hasRoomForEvents)
+            ON CONFLICT DO NOTHING
+            """),
+        encode: { inputs, parameters in
+            for (digest, event, requestID) in inputs {
+                encode([(digest, requestID)], &parameters)
+                parameters.append(event.name)
+                parameters.append(orNull: event.reason)
+            }
+        },
+        decode: { _, inputs in inputs.map { _ in } })
+
+    /// At most 100 a session, so that a caller who tries again for ever fills no disk.
+    static let hasRoomForEvents =
+        "(SELECT count(*) FROM link_session_events e WHERE e.token_hash = s.token_hash) < 100"
 
     /// `$1` and `$2` of the three above.
     @Sendable private static func encode(_ inputs: [(SHA256Digest, String)], _ parameters: inout Parameters) {
@@ -190,48 +398,22 @@ extension LinkSessionRepository {
         }
     }
 
-    /// Sets a time of an open session to now, cut to the second; a clock that stepped back does not count.
-    ///
-    /// A plain UPDATE would judge a row that it had to wait for by the time before the wait, unless the other
-    /// transaction changed it.
-    ///
-    /// - Parameter event: its kind and reason, recorded under the condition; at most 100 a session, so that a caller
-    ///   who tries again for ever fills no disk.
-    private static func transition(
-        set column: String, where condition: String, event: String, when eventCondition: String
-    ) -> String {
-        """
-        WITH s AS MATERIALIZED (
-            SELECT * FROM link_sessions s WHERE \(condition) FOR NO KEY UPDATE
-        ), changed AS (
-            UPDATE link_sessions t
-            SET \(column) = greatest(s.created_at, date_trunc('second', clock_timestamp()))
-            FROM s
-            WHERE t.token_hash = s.token_hash AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
-            RETURNING t.\(column)
-        ), event AS (
-            INSERT INTO link_session_events (token_hash, event, reason, request_id)
-            SELECT s.token_hash, \(event), $2::text FROM s
-            WHERE \(eventCondition)
-              AND (SELECT count(*) FROM link_session_events e WHERE e.token_hash = s.token_hash) < 100
-            ON CONFLICT DO NOTHING
-        )
-        SELECT \(columnsWithManufacturer(changed: column)) FROM s JOIN manufacturers m ON m.id = s.manufacturer_id
-        LEFT JOIN changed ON true
-        """
-    }
-
     /// The one column list, in the order of ``Row/linkSession(of:)``.
-    static func columns(changed: String? = nil) -> String {
-        func column(_ name: String) -> String { name == changed ? "coalesce(changed.\(name), s.\(name))" : "s.\(name)" }
+    ///
+    /// - Parameter changed: those that a part of the statement named `changed` may have set anew.
+    static func columns(changed: [String] = []) -> String {
+        func column(_ name: String) -> String {
+            changed.contains(name) ? "coalesce(changed.\(name), s.\(name))" : "s.\(name)"
+        }
         return """
             s.manufacturer_id, s.user_id, s.redirect_url, s.language, s.created_at, \(column("expires_at")), \
-            \(column("completed_at")), \(column("expires_at")) <= clock_timestamp()
+            \(column("completed_at")), \(column("expires_at")) <= clock_timestamp(), \(column("confirmed_at")), \
+            \(column("nox_user_id"))::text, \(column("supplier")), \(column("supplier_user_id"))
             """
     }
 
     /// The same, and what ``Row/linkSession()`` needs of the manufacturer.
-    static func columnsWithManufacturer(changed: String? = nil) -> String {
+    static func columnsWithManufacturer(changed: String...) -> String {
         columns(changed: changed) + ", m.id, m.name, m.brand"
     }
 
@@ -255,16 +437,34 @@ extension Row {
             createdAt: try unixSeconds(4),
             expiresAt: try unixSeconds(5),
             completedAt: try optionalUnixSeconds(6),
+            confirmedAt: try optionalUnixSeconds(8),
+            link: try link(at: 9),
             isPastExpiry: try bool(7))
+    }
+
+    /// From `nox_user_id`, `supplier` and `supplier_user_id`, one after the other.
+    private func link(at column: Int) throws(DatabaseError) -> Link? {
+        guard let noxUserID = try optionalText(column) else { return nil }
+        guard let supplier = try optionalText(column + 1) else { return Link(noxUserID: noxUserID, identity: nil) }
+        guard let slug = Supplier.Slug(supplier),
+            let identity = SupplierIdentity(supplier: slug, userID: try text(column + 2))
+        else { throw mismatch(column + 1) }
+        return Link(noxUserID: noxUserID, identity: identity)
     }
 
     /// From the columns of ``LinkSessionRepository/columnsWithManufacturer(changed:)``.
     func linkSession() throws(DatabaseError) -> LinkSession {
-        try linkSession(of: try manufacturer(at: 8))
+        try linkSession(of: try manufacturer(at: 12))
     }
 
     func digest(_ column: Int) throws(DatabaseError) -> SHA256Digest {
         guard let digest = SHA256Digest(bytes: try blob(column)) else { throw mismatch(column) }
+        return digest
+    }
+
+    func optionalDigest(_ column: Int) throws(DatabaseError) -> SHA256Digest? {
+        guard let bytes = try optionalBlob(column) else { return nil }
+        guard let digest = SHA256Digest(bytes: bytes) else { throw mismatch(column) }
         return digest
     }
 

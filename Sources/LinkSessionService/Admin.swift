@@ -7,7 +7,7 @@ internal import PostgresClient
 
 struct Admin: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Writes migrations that change manufacturers and keys; reports; erases a user.",
+        abstract: "Writes migrations that change manufacturers, keys and suppliers; reports; erases a user.",
         discussion: """
             A command that changes something writes the next numbered file into the last of MIGRATIONS_DIRECTORIES, to \
             be reviewed and applied by migrate, and prints its path. With --apply it is applied at once. A new key is \
@@ -17,8 +17,9 @@ struct Admin: AsyncParsableCommand {
             """,
         subcommands: [
             AddManufacturer.self, AddKey.self, RotateKey.self, RevokeKey.self, Enable.self, Disable.self,
-            AllowRedirect.self, RemoveRedirect.self, SetRedirectPolicy.self, ListManufacturers.self, Sessions.self,
-            EraseUser.self, CreateRoles.self,
+            AllowRedirect.self, RemoveRedirect.self, SetRedirectPolicy.self, AddSupplier.self, EnableSupplier.self,
+            DisableSupplier.self, ListManufacturers.self, ListSuppliers.self, Sessions.self, EraseUser.self,
+            CreateRoles.self,
         ])
 }
 

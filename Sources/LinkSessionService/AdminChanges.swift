@@ -303,3 +303,91 @@ struct SetRedirectPolicy: AsyncParsableCommand {
         }
     }
 }
+
+struct AddSupplier: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "A new energy supplier, at whose OpenID Connect provider users sign in.",
+        discussion: """
+            Register us there as a confidential client for the authorization code flow, with the redirect URI \
+            {PUBLIC_BASE_URL}/ui/callback/SLUG. Set the client secret in the environment of every replica, under the \
+            name that --client-secret-name gives, before this is applied: until then the supplier is not offered.
+            """)
+
+    @Argument(help: "What answers and return links call it: a-z, 0-9 and inner hyphens; never changed.")
+    var slug: String
+    @Option(help: "As its users know it; unique.") var name: String
+    @Option(help: "The provider's issuer, byte for byte as its metadata has it.") var issuer: String
+    @Option(help: "Our client id there.") var clientID: String
+    @Option(help: "The setting that holds our client secret there, such as SUPPLIER_GREEN_GRID_SECRET.")
+    var clientSecretName: String
+    @Option(help: "Space-separated; openid is always among them.") var scopes = "openid"
+    @OptionGroup var change: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            let slug = try Supplier.Slug(slug, for: "SLUG")
+            guard slug != .sandbox else {
+                throw WrongArgument("SLUG", expects: "another one: sandbox is the service's own")
+            }
+            guard let issuer = ProviderURL(issuer), !issuer.hasQuery else {
+                throw WrongArgument(
+                    "--issuer",
+                    expects: "an https URL without query, or http on this machine, such as https://login.example.com")
+            }
+            guard OpenIDClient.isClientID(clientID) else {
+                throw WrongArgument("--client-id", expects: "1 to 255 visible ASCII characters")
+            }
+            guard OpenIDClient.isSecretName(clientSecretName) else {
+                throw WrongArgument(
+                    "--client-secret-name",
+                    expects: "the name of a setting, SUPPLIER_ and 1 to 100 of A-Z, 0-9 and _; never the secret itself")
+            }
+            var names = scopes.split(separator: " ").map(String.init)
+            guard names.allSatisfy(OpenIDClient.isScope) else {
+                throw WrongArgument("--scopes", expects: "scopes of visible ASCII characters, parted by blanks")
+            }
+            if !names.contains("openid") { names.insert("openid", at: 0) }
+            try await change.carryOut(
+                .addSupplier(
+                    slug, name: try DisplayText(name, for: "--name"),
+                    OpenIDClient(
+                        issuer: issuer, clientID: clientID, clientSecretName: clientSecretName, scopes: names)))
+        }
+    }
+}
+
+struct EnableSupplier: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(abstract: "Users can sign in at a disabled supplier again.")
+
+    @Argument(help: "The supplier's slug.") var slug: String
+    @OptionGroup var change: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            try await change.carryOut(.setSupplierEnabled(try Supplier.Slug(slug, for: "SLUG"), true))
+        }
+    }
+}
+
+struct DisableSupplier: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Nobody can sign in at a supplier any more, nor confirm a sign-in that is under way.")
+
+    @Argument(help: "The supplier's slug.") var slug: String
+    @OptionGroup var change: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            try await change.carryOut(.setSupplierEnabled(try Supplier.Slug(slug, for: "SLUG"), false))
+        }
+    }
+}
+
+extension Supplier.Slug {
+    fileprivate init(_ text: String, for argument: String) throws(WrongArgument) {
+        guard let slug = Supplier.Slug(text) else {
+            throw WrongArgument(argument, expects: "1 to 40 of a-z, 0-9 and single inner hyphens")
+        }
+        self = slug
+    }
+}

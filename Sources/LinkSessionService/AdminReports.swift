@@ -38,6 +38,26 @@ struct ListManufacturers: AsyncParsableCommand {
     }
 }
 
+struct ListSuppliers: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "All energy suppliers with what we are at their providers.")
+
+    @OptionGroup var report: ReportOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            let suppliers = try await report.administration().suppliers()
+            if report.json {
+                try printJSON(.object(["suppliers": .array(suppliers.map(\.json))]))
+            } else if suppliers.isEmpty {
+                printAnswer("no suppliers")
+            } else {
+                printAnswer(suppliers.map(\.text).joined(separator: "\n\n"))
+            }
+        }
+    }
+}
+
 struct Sessions: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "A user's link sessions with what happened to them, the oldest first.",
@@ -142,6 +162,7 @@ extension ManufacturerReport {
         return """
             \(DisplayText.escaped(name))\(isEnabled ? "" : " (DISABLED: none of its keys works)")
               brand      \(brand.map(DisplayText.escaped) ?? "none")
+              audience   \(id.audience)
               created    \(timestamp(unixSeconds: Int(createdAt)))
               redirects  \(redirects.joined(separator: "\n             "))
             \(keys.isEmpty ? "  no keys" : table([KeyReport.columns] + keys.map(\.row), indent: "  "))
@@ -150,10 +171,33 @@ extension ManufacturerReport {
 
     fileprivate var json: JSON {
         .object([
-            "name": .string(name), "brand": brand.map(JSON.string) ?? .null, "enabled": .bool(isEnabled),
+            "name": .string(name), "brand": brand.map(JSON.string) ?? .null, "audience": .string(id.audience),
+            "enabled": .bool(isEnabled),
             "redirect_policy": .string(isUnrestricted ? "unrestricted" : "registered"),
             "redirect_urls": .array(redirectURLs.map(JSON.string)), "created_at": .number(createdAt),
             "keys": .array(keys.map(\.json)),
+        ])
+    }
+}
+
+extension SupplierReport {
+    fileprivate var text: String {
+        """
+        \(slug)\(isEnabled ? "" : " (DISABLED: nobody can sign in)")
+          name       \(DisplayText.escaped(name))
+          issuer     \(DisplayText.escaped(issuer))
+          client id  \(DisplayText.escaped(clientID))
+          secret in  \(clientSecretName)
+          scopes     \(DisplayText.escaped(scopes.joined(separator: " ")))
+          created    \(timestamp(unixSeconds: Int(createdAt)))
+        """
+    }
+
+    fileprivate var json: JSON {
+        .object([
+            "slug": .string(slug), "name": .string(name), "enabled": .bool(isEnabled), "issuer": .string(issuer),
+            "client_id": .string(clientID), "client_secret_name": .string(clientSecretName),
+            "scopes": .array(scopes.map(JSON.string)), "created_at": .number(createdAt),
         ])
     }
 }

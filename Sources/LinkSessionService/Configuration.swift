@@ -4,6 +4,7 @@ internal import Configuration
 internal import LinkSessions
 internal import Logging
 internal import PostgresClient
+internal import TokenGenerator
 
 struct Settings {
     enum LogFormat: String { case text, json }
@@ -124,6 +125,63 @@ struct Settings {
     private static let digestOfNothing = SHA256Digest(
         hex: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 
+    /// The first signs, all are published.
+    var returnSigningKeys: [SigningKey] {
+        get throws(Problem) {
+            let key = "return.signing.keys"
+            let expectation = "private keys, comma-separated, each made by link-session-service generate-signing-key"
+            guard let texts = reader.stringArray(forKey: ConfigKey(key), isSecret: true), !texts.isEmpty else {
+                throw problem(key, expectation)
+            }
+            var keys: [SigningKey] = []
+            for text in texts {
+                guard let signingKey = SigningKey(text) else { throw problem(key, expectation) }
+                guard !keys.contains(where: { $0.publicKey == signingKey.publicKey }) else {
+                    throw problem(key, "each key once")
+                }
+                keys.append(signingKey)
+            }
+            return keys
+        }
+    }
+
+    /// `nil`: there is no sandbox supplier.
+    var sandboxSigningKey: SigningKey? {
+        get throws(Problem) {
+            let key = "sandbox.signing.key"
+            guard let text = reader.string(forKey: ConfigKey(key), isSecret: true), !text.isEmpty else { return nil }
+            guard !isProduction else {
+                throw problem(key, "to be unset in production: the sandbox supplier lets anybody in")
+            }
+            guard let signingKey = SigningKey(text) else {
+                throw problem(key, "a private key made by link-session-service generate-signing-key")
+            }
+            guard !(try returnSigningKeys.contains { $0.publicKey == signingKey.publicKey }) else {
+                throw problem(key, "a key that is not among RETURN_SIGNING_KEYS")
+            }
+            return signingKey
+        }
+    }
+
+    /// The first makes one-time codes, all are good.
+    var returnCodeSecrets: [HMACSHA256] {
+        get throws(Problem) {
+            let key = "return.code.secrets"
+            let expectation = "secrets of 32 bytes or more as base64url without padding, comma-separated"
+            guard let texts = reader.stringArray(forKey: ConfigKey(key), isSecret: true), !texts.isEmpty else {
+                throw problem(key, expectation)
+            }
+            var secrets: [HMACSHA256] = []
+            for text in texts {
+                guard let bytes = Base64URL.decode(text), let secret = HMACSHA256(secret: bytes) else {
+                    throw problem(key, expectation)
+                }
+                secrets.append(secret)
+            }
+            return secrets
+        }
+    }
+
     /// Which API keys are made and accepted.
     var keyEnvironment: APIKey.Environment { isProduction ? .live : .test }
 
@@ -188,6 +246,14 @@ struct Settings {
     /// Never repeats the value: it may be a secret in the wrong place.
     private func problem(_ key: String, _ expectation: String) -> Problem {
         Problem(line: "\(key.replacing(".", with: "_").uppercased()) expects \(expectation)")
+    }
+}
+
+extension SigningKey {
+    /// A private key as `generate-signing-key` prints it.
+    fileprivate init?(_ text: String) {
+        guard let seed = Base64URL.decode(text) else { return nil }
+        self.init(seed: seed)
     }
 }
 

@@ -16,6 +16,13 @@ struct LinkSessionService: AsyncParsableCommand {
             AUTHENTICATOR_API_KEY_DIGESTS  SHA-256 of the Authenticator's keys, hexadecimal, comma-separated \
             (required by serve)
             PUBLIC_BASE_URL                what every link_url starts with (required by serve)
+            RETURN_SIGNING_KEYS            private keys for return links, comma-separated: the first signs, all are \
+            published (required by serve)
+            RETURN_CODE_SECRETS            secrets for the one-time codes in return links, comma-separated: the first \
+            makes them, all are good (required by serve)
+            SUPPLIER_..._SECRET            the client secret of a supplier that names it so
+            SANDBOX_SIGNING_KEY            switches on the supplier Sandbox Energy, and signs its results; never in \
+            production
             HTTP_HOST, HTTP_PORT           where to listen
             DATABASE_CONNECTIONS           connections for requests, 1 to 100; one more is for the service itself
             MIGRATIONS_DIRECTORIES         comma-separated; the first is the product's own schema, \
@@ -26,8 +33,9 @@ struct LinkSessionService: AsyncParsableCommand {
             SHUTDOWN_GRACE_SECONDS         after SIGTERM: the program ends at the latest then
 
             Make a digest with: printf %s "$KEY" | sha256sum
+            Make a secret with: openssl rand -base64 32 | tr '+/' '-_' | tr -d '='
             """,
-        subcommands: [Serve.self, Migrate.self, Purge.self, Admin.self, Healthcheck.self],
+        subcommands: [Serve.self, Migrate.self, Purge.self, Admin.self, GenerateSigningKey.self, Healthcheck.self],
         defaultSubcommand: Serve.self)
 }
 

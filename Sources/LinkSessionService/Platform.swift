@@ -162,6 +162,12 @@ func writeAll(_ bytes: [UInt8], to descriptor: CInt) -> Bool {
 /// What a command answers, on standard output; what `serve` has to say goes through its log.
 func printAnswer(_ text: String) { print(text) }
 
+/// `nil` where it is unset or empty.
+@Sendable func environmentVariable(_ name: String) -> String? {
+    guard let value = getenv(name).map({ String(cString: $0) }), !value.isEmpty else { return nil }
+    return value
+}
+
 /// A write to a pipe that nobody reads fails, and ends the program no more.
 func ignoreBrokenPipes() { signal(SIGPIPE, SIG_IGN) }
 

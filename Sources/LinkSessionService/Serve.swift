@@ -2,6 +2,7 @@
 
 internal import APIKeyAuth
 internal import ArgumentParser
+internal import AuthenticatorUI
 internal import HTTPFront
 internal import LinkSessionRepository
 internal import LinkSessions
@@ -42,6 +43,9 @@ struct Serve: AsyncParsableCommand {
         let address = try settings.database
         let connections = try settings.databaseConnections
         let digests = try settings.authenticatorDigests
+        let signingKeys = try settings.returnSigningKeys
+        let sandboxKey = try settings.sandboxSigningKey
+        let codeSecrets = try settings.returnCodeSecrets
         let retentionDays = try settings.retentionDays
         let delay = try settings.shutdownDelay
         let grace = try settings.shutdownGrace
@@ -88,13 +92,22 @@ struct Serve: AsyncParsableCommand {
                     : HealthCheck(name: "api_keys", state: "unavailable", cause: "not confirmed within a second")
             ]
         }
+        let returnLinks = try ReturnLinks(
+            issuer: publicBaseURL, signingKeys: signingKeys, sandboxKey: sandboxKey, secrets: codeSecrets)
+        let sessions = LinkSessionRepository(database: database)
+        let suppliers = SupplierRepository(database: database, hasSandbox: sandboxKey != nil)
+        let pages = try AuthenticatorUI(
+            publicBaseURL: publicBaseURL, sessions: sessions, signIns: SignInRepository(database: database),
+            suppliers: suppliers, returnLinks: returnLinks, tokenGenerator: TokenGenerator(),
+            clientSecret: environmentVariable)
         let front = HTTPFront(
             configuration: .init(
                 host: host, port: port, publicBaseURL: publicBaseURL,
                 maximumConnections: max(64, min(10_000, descriptors - 1024))),
-            keyRing: keyRing, repository: LinkSessionRepository(database: database),
+            keyRing: keyRing, repository: sessions, suppliers: suppliers, returnLinks: returnLinks,
             tokenGenerator: TokenGenerator(), readiness: readiness, logger: logger,
             accessLog: { entry in output.write(entry, level: level, format: format) },
+            addPages: { routes in pages.add(to: &routes) },
             onListening: { port in
                 logger.notice("listening", metadata: ["host": "\(host)", "port": .stringConvertible(port)])
             })

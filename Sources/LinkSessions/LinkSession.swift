@@ -11,6 +11,8 @@ package struct LinkSession: Sendable {
 
     /// How long a session is open.
     package static let lifetimeInSeconds: Int64 = 600
+    /// How long the result of a completion may be fetched, and its code be used.
+    package static let resultLifetimeInSeconds: Int64 = 600
 
     package let manufacturer: Manufacturer
     package let userID: ManufacturerUserID
@@ -19,12 +21,17 @@ package struct LinkSession: Sendable {
     package let createdAt: UnixSeconds
     package let expiresAt: UnixSeconds
     package let completedAt: UnixSeconds?
+    /// When the manufacturer's backend said whose session it was.
+    package let confirmedAt: UnixSeconds?
+    /// What a completed session made; sessions that were completed before there were links have none.
+    package let link: Link?
     package let status: Status
 
     /// - Parameter isPastExpiry: `expires_at` compared with the database's clock at the moment of the question.
     package init(
         manufacturer: Manufacturer, userID: ManufacturerUserID, redirectURL: RedirectURL, language: Language,
-        createdAt: UnixSeconds, expiresAt: UnixSeconds, completedAt: UnixSeconds?, isPastExpiry: Bool
+        createdAt: UnixSeconds, expiresAt: UnixSeconds, completedAt: UnixSeconds? = nil,
+        confirmedAt: UnixSeconds? = nil, link: Link? = nil, isPastExpiry: Bool
     ) {
         self.manufacturer = manufacturer
         self.userID = userID
@@ -33,7 +40,22 @@ package struct LinkSession: Sendable {
         self.createdAt = createdAt
         self.expiresAt = expiresAt
         self.completedAt = completedAt
+        self.confirmedAt = confirmedAt
+        self.link = link
         status = completedAt != nil ? .completed : isPastExpiry ? .expired : .open
+    }
+}
+
+/// A manufacturer's user, linked to an energy supplier.
+package struct Link: Sendable {
+    /// A UUID (RFC 9562): one for all sessions of a manufacturer's user.
+    package let noxUserID: String
+    /// `nil` where the session was completed without saying for which account.
+    package let identity: SupplierIdentity?
+
+    package init(noxUserID: String, identity: SupplierIdentity?) {
+        self.noxUserID = noxUserID
+        self.identity = identity
     }
 }
 

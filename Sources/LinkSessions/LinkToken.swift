@@ -17,7 +17,7 @@ package struct LinkToken: Sendable {
             guard bytes.count == 43 else { return false }
             var last: UInt8 = 0
             for byte in bytes {
-                guard let value = Self.value(of: byte) else { return false }
+                guard let value = Base64URL.value(of: byte) else { return false }
                 last = value
             }
             return last & 0b11 == 0
@@ -47,17 +47,6 @@ package struct LinkToken: Sendable {
     }
 
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
-
-    private static func value(of byte: UInt8) -> UInt8? {
-        switch byte {
-        case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte - UInt8(ascii: "A")
-        case UInt8(ascii: "a")...UInt8(ascii: "z"): byte - UInt8(ascii: "a") + 26
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0") + 52
-        case UInt8(ascii: "-"): 62
-        case UInt8(ascii: "_"): 63
-        default: nil
-        }
-    }
 }
 
 extension LinkToken: CustomStringConvertible, CustomReflectable {

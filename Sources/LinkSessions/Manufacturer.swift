@@ -5,6 +5,9 @@ package struct Manufacturer: Sendable {
     package struct ID: Sendable, Hashable {
         package let number: Int64
         package init(_ number: Int64) { self.number = number }
+
+        /// The audience of the manufacturer's return links (RFC 7519, section 4.1.3).
+        package var audience: String { String(number) }
     }
 
     package let id: ID

@@ -3,7 +3,7 @@
 /// 1 to 256 Unicode scalars, not only blanks, without control characters, kept byte for byte.
 ///
 /// Personal data: it appears in answers to its manufacturer and in the database, in no log and in no error.
-package struct ManufacturerUserID: Sendable {
+package struct ManufacturerUserID: Sendable, Equatable {
     package let text: String
 
     package init(_ text: String) throws(Refusal) {
@@ -22,6 +22,11 @@ package struct ManufacturerUserID: Sendable {
         guard hasInk else { throw Refusal(.userID, "user_id must not consist of blanks only") }
         self.text = text
     }
+}
+
+extension ManufacturerUserID {
+    /// Byte for byte: texts that only look equal are two users.
+    package static func == (left: Self, right: Self) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
 }
 
 extension ManufacturerUserID: CustomStringConvertible, CustomReflectable {

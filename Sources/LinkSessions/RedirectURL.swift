@@ -75,6 +75,14 @@ package struct RedirectURL: Sendable {
         }
     }
 
+    /// Of the schemes that browsers speak themselves.
+    var isWeb: Bool { registrationKey.hasPrefix("https:") || registrationKey.hasPrefix("http:") }
+
+    /// The URL with the result added to its query. Both are of base64url's characters and dots.
+    package func with(data: String, signature: String) -> String {
+        text + (text.contains("?") ? "&" : "?") + "data=\(data)&signature=\(signature)"
+    }
+
     static func refusal(_ what: String) -> Refusal { Refusal(.redirectURL, "redirect_url " + what) }
 }
 

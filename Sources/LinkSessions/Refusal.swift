@@ -8,6 +8,9 @@ package struct Refusal: Error, Sendable, Equatable {
         case redirectURL
         case redirectPolicy
         case language
+        case supplier
+        case supplierUserID
+        case code
     }
 
     package let rule: Rule

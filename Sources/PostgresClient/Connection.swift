@@ -239,12 +239,13 @@ package struct Statement: Sendable {
         whenPast: () -> Deadline?
     ) throws(AttemptFailure) -> QueryResult {
         let values = parameters.values
-        let lengths = values.map { Int32($0.length) }
+        let lengths = values.map { Int32(max(0, $0.length)) }
         let formats = [Int32](repeating: 1, count: values.count)
         let sent = unsafe parameters.bytes.withUnsafeBufferPointer { bytes in
             // An empty value must still point somewhere: a null pointer means NULL.
             unsafe withUnsafePointer(to: CChar(0)) { empty in
                 let pointers: [UnsafePointer<CChar>?] = unsafe values.map { value in
+                    guard value.length >= 0 else { return nil }
                     guard value.length > 0, let base = bytes.baseAddress else { return unsafe empty }
                     return unsafe UnsafeRawPointer(base + value.start).assumingMemoryBound(to: CChar.self)
                 }

@@ -5,12 +5,21 @@
 /// The statement's own casts decide the types: write `$1::bytea`, `$2::bigint`, `$3::text[]`.
 package struct Parameters {
     private(set) var bytes: [UInt8] = []
+    /// A length of -1: NULL.
     private(set) var values: [(start: Int, length: Int)] = []
 
     package init() {}
 
     package mutating func append(_ text: String) {
         appendValue { $0.append(contentsOf: text.utf8) }
+    }
+
+    package mutating func append(orNull text: String?) {
+        if let text { append(text) } else { values.append((0, -1)) }
+    }
+
+    package mutating func append(orNull blob: [UInt8]?) {
+        if let blob { append(blob) } else { values.append((0, -1)) }
     }
 
     package mutating func append(_ blob: [UInt8]) {

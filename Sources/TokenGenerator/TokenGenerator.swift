@@ -36,6 +36,12 @@ package struct TokenGenerator: Sendable {
     package func makeToken() throws(RandomnessUnavailable) -> LinkToken {
         LinkToken(words: try randomWords())
     }
+
+    /// 256 random bits as 43 characters of base64url, for secrets of a browser's sign-in.
+    package func makeSecret() throws(RandomnessUnavailable) -> String {
+        LinkToken(words: try randomWords()).characters
+    }
+
     /// A new key of 256 random bits.
     package func makeAPIKey(for environment: APIKey.Environment) throws(RandomnessUnavailable) -> APIKey {
         APIKey(for: environment, words: try randomWords())

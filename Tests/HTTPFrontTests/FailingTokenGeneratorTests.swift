@@ -70,12 +70,17 @@ import TokenGenerator
         let front = HTTPFront(
             configuration: .init(
                 host: "127.0.0.1", port: 0, publicBaseURL: "https://auth.example", maximumConnections: 64),
-            keyRing: keyRing, repository: LinkSessionRepository(database: client), tokenGenerator: generator,
+            keyRing: keyRing, repository: LinkSessionRepository(database: client),
+            suppliers: SupplierRepository(database: client, hasSandbox: false),
+            returnLinks: try ReturnLinks(
+                issuer: "https://auth.example", signingKeys: [try #require(SigningKey(seed: Array(0..<32)))],
+                sandboxKey: nil, secrets: [try #require(HMACSHA256(secret: Array(0..<32)))]),
+            tokenGenerator: generator,
             readiness: Readiness {
                 []
             } ownChecks: {
                 []
-            }, logger: logger, accessLog: { log.add($0) }, onListening: { listening.yield($0) })
+            }, logger: logger, accessLog: { log.add($0) }, addPages: { _ in }, onListening: { listening.yield($0) })
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await client.run() }
             group.addTask { try await keyRing.run() }

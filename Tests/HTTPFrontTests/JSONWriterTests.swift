@@ -10,7 +10,7 @@ import Testing
         let written = write { object in
             object.add("link_url", "https://auth.nox.energy/ui?token=abc123&language=nl")
             object.add("created_at", 1_703_123_456)
-            object.add("completed_at", orNull: nil)
+            object.add("completed_at", orNull: nil as Int64?)
             object.add("expires_at", orNull: 1_703_124_056)
         }
         #expect(

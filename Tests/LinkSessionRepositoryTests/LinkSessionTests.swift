@@ -104,7 +104,9 @@ import TokenGenerator
             #expect(
                 try await storage.sessions.expire(
                     tokenDigest: unknown, of: storage.acme.id, requestID: "test", until: soon) == nil)
-            #expect(try await storage.sessions.complete(tokenDigest: unknown, requestID: "test", until: soon) == nil)
+            #expect(
+                try await storage.sessions.complete(tokenDigest: unknown, .anonymous, requestID: "test", until: soon)
+                    == nil)
         }
     }
 
@@ -216,7 +218,7 @@ import TokenGenerator
             let digest = try await storage.created()
             let before = try await storage.now()
             let completed = try #require(
-                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon))
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon))
             let after = try await storage.now()
             #expect(completed.status == .completed)
             let time = try #require(completed.completedAt)
@@ -230,7 +232,7 @@ import TokenGenerator
                 UPDATE link_sessions SET created_at = created_at - interval '100 s', completed_at = completed_at - interval '90 s'
                 """)
             let again = try #require(
-                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon))
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon))
             #expect(again.status == .completed)
             #expect(again.completedAt == time - 90)
             let found = try #require(
@@ -243,10 +245,10 @@ import TokenGenerator
     @Test func `a completed session stays completed past its expiry`() async throws {
         try await Storage.with { storage in
             let digest = try await storage.created()
-            _ = try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
+            _ = try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
             try await storage.move(digest, by: "600 seconds")
             for session in [
-                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon),
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon),
                 try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon),
             ] {
                 #expect(session?.status == .completed)
@@ -269,7 +271,9 @@ import TokenGenerator
             async let answers = withThrowingTaskGroup(of: LinkSession?.self) { group in
                 let sessions = storage.sessions
                 for _ in 0..<32 {
-                    group.addTask { try await sessions.complete(tokenDigest: digest, requestID: "test", until: soon) }
+                    group.addTask {
+                        try await sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                    }
                 }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
@@ -291,8 +295,8 @@ import TokenGenerator
             let expiry = try await storage.stored(digest).expires
             for session in [
                 try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon),
-                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon),
-                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon),
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon),
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon),
             ] {
                 #expect(session?.status == .expired)
                 #expect(session?.completedAt == nil)
@@ -310,7 +314,8 @@ import TokenGenerator
             #expect(
                 try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
             #expect(
-                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)?.status
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)?
+                    .status
                     == .completed)
         }
     }
@@ -321,7 +326,8 @@ import TokenGenerator
             let expiry = try OpenTransaction(
                 in: storage.database,
                 "UPDATE link_sessions SET expires_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
-            async let completed = storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
+            async let completed = storage.sessions.complete(
+                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try expiry.end("COMMIT")
             let session = try #require(try await completed)
@@ -339,7 +345,8 @@ import TokenGenerator
             let expiry = try OpenTransaction(
                 in: storage.database,
                 "UPDATE link_sessions SET expires_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
-            async let completed = storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
+            async let completed = storage.sessions.complete(
+                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try expiry.end("ROLLBACK")
             #expect(try await completed?.status == .completed)
@@ -352,7 +359,8 @@ import TokenGenerator
             let digest = try await storage.created()
             try await storage.expireSoon(digest)
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
-            async let completed = storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
+            async let completed = storage.sessions.complete(
+                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             #expect(
                 try await storage.database.value("SELECT expires_at > clock_timestamp() FROM link_sessions") == "true")
@@ -369,7 +377,8 @@ import TokenGenerator
         try await Storage.with { storage in
             let digest = try await storage.created()
             let deletion = try OpenTransaction(in: storage.database, "DELETE FROM link_sessions")
-            async let completed = storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
+            async let completed = storage.sessions.complete(
+                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try deletion.end("COMMIT")
             #expect(try await completed == nil)
@@ -382,7 +391,7 @@ import TokenGenerator
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
             await #expect(
                 throws: RepositoryError.unavailable(cause: "the database gave up (SQLSTATE 55P03)")
-            ) { try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon) }
+            ) { try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon) }
             // Reading waits for nobody.
             #expect(
                 try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
@@ -414,7 +423,8 @@ import TokenGenerator
             #expect(again.status == .expired)
             #expect(again.expiresAt == expired.expiresAt - 50)
             #expect(
-                try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)?.status
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)?
+                    .status
                     == .expired)
             #expect(try await storage.stored(digest).completed == nil)
         }
@@ -440,7 +450,8 @@ import TokenGenerator
             let expired = try await storage.sessions.expire(
                 tokenDigest: digests[0], of: storage.acme.id, requestID: "test", until: soon)
             #expect(expired?.expiresAt == expired?.createdAt)
-            let completed = try await storage.sessions.complete(tokenDigest: digests[1], requestID: "test", until: soon)
+            let completed = try await storage.sessions.complete(
+                tokenDigest: digests[1], .anonymous, requestID: "test", until: soon)
             #expect(completed?.completedAt == completed?.createdAt)
             #expect(completed?.status == .completed)
         }
@@ -462,7 +473,8 @@ import TokenGenerator
     @Test func `a completed session stays completed when it is expired`() async throws {
         try await Storage.with { storage in
             let digest = try await storage.created()
-            let completed = try await storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
+            let completed = try await storage.sessions.complete(
+                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
             let before = try await storage.stored(digest)
             let expired = try #require(
                 try await storage.sessions.expire(
@@ -527,7 +539,8 @@ import TokenGenerator
         try await Storage.with { storage in
             for _ in 0..<10 {
                 let digest = try await storage.created()
-                async let completed = storage.sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
+                async let completed = storage.sessions.complete(
+                    tokenDigest: digest, .anonymous, requestID: "test", until: soon)
                 async let expired = storage.sessions.expire(
                     tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
                 let (one, other) = try await (completed, expired)
@@ -551,7 +564,7 @@ import TokenGenerator
             let sessions = storage.sessions
             let find = await error { _ = try await sessions.find(tokenDigest: digest, of: storage.acme, until: soon) }
             let complete = await error {
-                _ = try await sessions.complete(tokenDigest: digest, requestID: "test", until: soon)
+                _ = try await sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
             }
             let expire = await error {
                 _ = try await sessions.expire(tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)

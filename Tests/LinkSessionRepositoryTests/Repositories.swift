@@ -76,3 +76,8 @@ extension SHA256Digest {
     /// As an SQL expression.
     var sql: String { "decode('\(hex)', 'hex')" }
 }
+
+extension Completion {
+    /// Without saying for which account.
+    static let anonymous = Completion(identity: nil)
+}

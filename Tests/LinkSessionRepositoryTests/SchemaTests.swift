@@ -66,10 +66,62 @@ import Testing
         Breach(
             "api_keys_last_used_before_year_10000", key() + "; UPDATE api_keys SET last_used_at = 'infinity'"),
         Breach("link_session_events_pkey", session() + ";" + event() + ";" + event()),
-        Breach("link_session_events_event_known", session() + ";" + event("'created'")),
-        Breach("link_session_events_reason_of_refusal", session() + ";" + event("'looked_up'", reason: "'expired'")),
-        Breach("link_session_events_reason_of_refusal", session() + ";" + event("'completion_refused'")),
-        Breach("link_session_events_reason_known", session() + ";" + event("'completion_refused'", reason: "'why'")),
+        Breach("link_session_events_event_valid", session() + ";" + event("'created'")),
+        Breach("link_session_events_refusal_has_reason", session() + ";" + event("'looked_up'", reason: "'expired'")),
+        Breach("link_session_events_refusal_has_reason", session() + ";" + event("'completion_refused'")),
+        Breach("link_session_events_reason_valid", session() + ";" + event("'completion_refused'", reason: "''")),
+        Breach("link_session_events_reason_valid", session() + ";" + event("'completion_refused'", reason: "'Why'")),
+        Breach("suppliers_pkey", supplier() + ";" + supplier(name: "'Other'")),
+        Breach("suppliers_name_unique", supplier() + ";" + supplier(slug: "'other'")),
+        Breach("suppliers_slug_valid", supplier(slug: "'sandbox'")),
+        Breach("suppliers_slug_valid", supplier(slug: "''")),
+        Breach("suppliers_slug_valid", supplier(slug: "'Green'")),
+        Breach("suppliers_slug_valid", supplier(slug: "'green--grid'")),
+        Breach("suppliers_slug_valid", supplier(slug: "E'green\\n'")),
+        Breach("suppliers_slug_valid", supplier(slug: "repeat('x', 41)")),
+        Breach("suppliers_name_valid", supplier(name: "' '")),
+        Breach("suppliers_name_no_bidi", supplier(name: "U&'a\\202Eb'")),
+        Breach("suppliers_issuer_valid", supplier(issuer: "'login.example'")),
+        Breach("suppliers_issuer_valid", supplier(issuer: "'https://login.example?x=1'")),
+        Breach("suppliers_issuer_valid", supplier(issuer: "'javascript:alert(1)'")),
+        Breach("suppliers_client_id_valid", supplier(clientID: "''")),
+        Breach("suppliers_client_id_valid", supplier(clientID: "'a b'")),
+        Breach("suppliers_client_secret_name_valid", supplier(secretName: "'DATABASE_URL'")),
+        Breach("suppliers_client_secret_name_valid", supplier(secretName: "'RETURN_SIGNING_KEYS'")),
+        Breach("suppliers_client_secret_name_valid", supplier(secretName: "'SUPPLIER_'")),
+        Breach("suppliers_client_secret_name_valid", supplier(secretName: "E'SUPPLIER_X\\n'")),
+        Breach("suppliers_scopes_have_openid", supplier(scopes: "'{email}'")),
+        Breach("suppliers_scopes_have_openid", supplier(scopes: "'{openid,NULL}'")),
+        Breach(
+            "nox_users_pkey", noxUser() + "; INSERT INTO nox_users SELECT id, manufacturer_id, 'other' FROM nox_users"),
+        Breach("nox_users_user_unique", noxUser() + ";" + noxUser()),
+        Breach("nox_users_manufacturer_fkey", noxUser(manufacturer: "999999")),
+        Breach("nox_users_user_id_length", noxUser(user: "''")),
+        Breach("nox_users_user_id_length", noxUser(user: "repeat('x', 257)")),
+        Breach("sign_ins_pkey", signIn() + ";" + signIn()),
+        Breach("sign_ins_hashes_are_sha256", signIn(state: "'\\x00'")),
+        Breach("sign_ins_hashes_are_sha256", signIn(browser: "'\\x00'")),
+        Breach("sign_ins_language_known", signIn(language: "'de'")),
+        Breach("sign_ins_outcome_known", signIn(outcome: "'won'")),
+        Breach("sign_ins_outcome_after_answer", signIn(answered: "NULL", outcome: "'declined'")),
+        Breach("sign_ins_user_of_success", signIn(outcome: "'signed_in'", user: "'u'", account: "NULL")),
+        Breach("sign_ins_user_of_success", signIn(outcome: "'signed_in'", user: "NULL", account: "'a'")),
+        Breach("sign_ins_user_of_success", signIn(outcome: "'failed'", user: "'u'", account: "'a'")),
+        Breach("sign_ins_user_of_success", signIn(outcome: "NULL", user: "'u'", account: "'a'")),
+        Breach("sign_ins_user_id_length", signIn(outcome: "'signed_in'", user: "''", account: "'a'")),
+        Breach("sign_ins_account_length", signIn(outcome: "'signed_in'", user: "'u'", account: "repeat('a', 256)")),
+        Breach(
+            "link_sessions_link_of_completed",
+            session() + "; UPDATE link_sessions SET supplier = 'x', supplier_user_id = 'y'"),
+        Breach(
+            "link_sessions_link_of_completed", session() + "; UPDATE link_sessions SET nox_user_id = gen_random_uuid()"),
+        Breach("link_sessions_link_of_completed", session() + "; UPDATE link_sessions SET confirmed_at = now()"),
+        Breach(
+            "link_sessions_link_of_completed", session(completed: "now()") + "; UPDATE link_sessions SET supplier = 'x'"
+        ),
+        Breach(
+            "link_sessions_link_of_completed",
+            session(completed: "now()") + "; UPDATE link_sessions SET confirmed_at = now() - interval '1 second'"),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "''")),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "'a b'")),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "repeat('x', 65)")),
@@ -131,6 +183,12 @@ import Testing
                 key(expires: "now() + interval '1 second'"),
                 session(), session(user: "repeat('\u{1F600}', 256)"), session(url: "repeat('x', 2048)"),
                 session(language: "'es'"), session(expires: "now()"), session(expires: "now()", completed: "now()"),
+                supplier(), supplier(slug: "repeat('x', 40)", issuer: "'http://127.0.0.1:1/a'"), noxUser(),
+                noxUser(user: "repeat('\u{1F600}', 256)"), signIn(), signIn(answered: "NULL"),
+                signIn(outcome: "'declined'"),
+                signIn(outcome: "'signed_in'", user: "repeat('é', 255)", account: "repeat('é', 255)"),
+                session(completed: "now()")
+                    + "; UPDATE link_sessions SET supplier = 'x', supplier_user_id = 'y', confirmed_at = now()",
                 session(completed: "now()"), session(completed: "now() + interval '600 seconds'"),
             ] {
                 await #expect(throws: Never.self, "\(sql)") { try await database.execute("BEGIN; \(sql); ROLLBACK") }
@@ -194,5 +252,30 @@ private func session(
     """
     INSERT INTO link_sessions VALUES
         (\(hash), \(manufacturer), \(user), \(url), \(language), \(created), \(expires), \(completed))
+    """
+}
+
+private func supplier(
+    slug: String = "'green-grid'", name: String = "'Green Grid'", issuer: String = "'https://login.example'",
+    clientID: String = "'client'", secretName: String = "'SUPPLIER_GREEN_GRID_SECRET'", scopes: String = "'{openid}'"
+) -> String {
+    """
+    INSERT INTO suppliers (slug, name, issuer, client_id, client_secret_name, scopes)
+    VALUES (\(slug), \(name), \(issuer), \(clientID), \(secretName), \(scopes))
+    """
+}
+
+private func noxUser(manufacturer: String = "(SELECT min(id) FROM manufacturers)", user: String = "'user'") -> String {
+    "INSERT INTO nox_users (manufacturer_id, user_id) VALUES (\(manufacturer), \(user))"
+}
+
+private func signIn(
+    state: String = "sha256('s')", browser: String = "sha256('b')", language: String = "'nl'",
+    answered: String = "now()", outcome: String = "NULL", user: String = "NULL", account: String = "NULL"
+) -> String {
+    """
+    INSERT INTO sign_ins (
+        state_hash, token_hash, supplier, browser_hash, language, answered_at, outcome, supplier_user_id, account)
+    VALUES (\(state), sha256('x'), 'green-grid', \(browser), \(language), \(answered), \(outcome), \(user), \(account))
     """
 }

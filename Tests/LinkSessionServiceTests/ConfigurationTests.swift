@@ -16,6 +16,7 @@ extension ProgramTests {
             "DATABASE_CONNECTIONS": "2",
             "LOG_LEVEL": "info", "LOG_FORMAT": "text", "MIGRATIONS_DIRECTORIES": TestDatabase.schemaDirectory,
             "RETENTION_DAYS": "30", "SHUTDOWN_DELAY_SECONDS": "0", "SHUTDOWN_GRACE_SECONDS": "5",
+            "RETURN_SIGNING_KEYS": TestKeys.signing, "RETURN_CODE_SECRETS": TestKeys.codeSecret,
         ]
 
         /// `serve` has to end with 1 and one line on standard error that starts so, each in an environment of its own.
@@ -53,6 +54,8 @@ extension ProgramTests {
             let digests =
                 "AUTHENTICATOR_API_KEY_DIGESTS expects SHA-256 digests of 64 hexadecimal digits, comma-separated"
             let url = "PUBLIC_BASE_URL expects a URL of scheme and host alone"
+            let signing = "RETURN_SIGNING_KEYS expects private keys, comma-separated"
+            let secrets = "RETURN_CODE_SECRETS expects secrets of 32 bytes or more"
             let database = "DATABASE_URL expects a PostgreSQL URI such as postgres://user@host/database"
             let cases: [(String, String, String)] = [
                 ("DATABASE_URL", "", database), ("DATABASE_URL", "zq7 and no address", database),
@@ -106,6 +109,23 @@ extension ProgramTests {
                 ("SHUTDOWN_GRACE_SECONDS", "soon", "SHUTDOWN_GRACE_SECONDS \(number("1 to 600"))"),
                 ("SHUTDOWN_GRACE_SECONDS", "0", "SHUTDOWN_GRACE_SECONDS \(number("1 to 600"))"),
                 ("SHUTDOWN_DELAY_SECONDS", "5", "SHUTDOWN_GRACE_SECONDS expects more than SHUTDOWN_DELAY_SECONDS"),
+                ("RETURN_SIGNING_KEYS", "", signing), ("RETURN_SIGNING_KEYS", "zq7", signing),
+                ("RETURN_SIGNING_KEYS", String(TestKeys.signing.dropLast()), signing),
+                // Its unused last bits are set: another spelling of the same key is none.
+                ("RETURN_SIGNING_KEYS", TestKeys.signing.dropLast() + "Z", signing),
+                ("RETURN_SIGNING_KEYS", TestKeys.signing + ",", signing),
+                (
+                    "RETURN_SIGNING_KEYS", "\(TestKeys.signing),\(TestKeys.signing)",
+                    "RETURN_SIGNING_KEYS expects each key once"
+                ),
+                ("SANDBOX_SIGNING_KEY", "zq7", "SANDBOX_SIGNING_KEY expects a private key"),
+                (
+                    "SANDBOX_SIGNING_KEY", TestKeys.signing,
+                    "SANDBOX_SIGNING_KEY expects a key that is not among RETURN_SIGNING_KEYS"
+                ),
+                ("RETURN_CODE_SECRETS", "", secrets), ("RETURN_CODE_SECRETS", "zq7", secrets),
+                ("RETURN_CODE_SECRETS", String(TestKeys.codeSecret.dropLast(2)), secrets),
+                ("RETURN_CODE_SECRETS", "\(TestKeys.codeSecret),zq7", secrets),
                 ("LINK_SESSION_ENV", "", "LINK_SESSION_ENV expects local or production"),
                 ("LINK_SESSION_ENV", "staging", "LINK_SESSION_ENV expects local or production"),
                 ("LINK_SESSION_ENV", "../config/local", "LINK_SESSION_ENV expects local or production"),
@@ -120,7 +140,7 @@ extension ProgramTests {
                 let cases = Self.whole.keys.sorted().map { key in
                     (what: "without \(key)", environment: Self.whole.filter { $0.key != key }, line: "\(key) expects ")
                 }
-                #expect(cases.count == 12)
+                #expect(cases.count == 14)
                 try await expectRefusals(cases, directory: directory)
             }
             // The project's own files know neither a database nor a key.
@@ -237,6 +257,7 @@ extension ProgramTests {
                 var environment = Service.environment(of: database)
                 environment["PUBLIC_BASE_URL"] = nil
                 environment["LINK_SESSION_ENV"] = "production"
+                environment["SANDBOX_SIGNING_KEY"] = nil
                 environment["HTTP_HOST"] = "127.0.0.1"
                 let process = try ServiceProcess(["serve"], environment: environment)
                 defer { process.send(SIGKILL) }
@@ -268,7 +289,7 @@ extension ProgramTests {
                         "MIGRATIONS_DIRECTORIES": TestDatabase.schemaDirectory, "HTTP_HOST": "127.0.0.1",
                         "DATABASE_CONNECTIONS": "2",
                         "LOG_FORMAT": "text", "RETENTION_DAYS": "30", "SHUTDOWN_DELAY_SECONDS": "0",
-                        "SHUTDOWN_GRACE_SECONDS": "5",
+                        "SHUTDOWN_GRACE_SECONDS": "5", "SANDBOX_SIGNING_KEY": "",
                     ]
                     try directory.write(base("https://base.example"), to: "config/base.json")
                     try directory.write(base("https://production.example"), to: "config/production.json")

@@ -16,7 +16,7 @@ extension ProgramTests {
     @Suite struct LookUpAndExpireTests {
         private static let fields: Set = [
             "link_url", "link_token", "language", "redirect_url", "manufacturer", "manufacturer_user_id", "created_at",
-            "expires_at", "brand", "completed_at", "status",
+            "expires_at", "brand", "completed_at", "status", "confirmed_at",
         ]
 
         @Test func `a look-up answers with the session and its status, and changes nothing`() async throws {
@@ -29,7 +29,7 @@ extension ProgramTests {
                 #expect(found.status == 200)
                 #expect(found.header("Cache-Control") == "no-store")
                 #expect(Set(found.json.keys) == Self.fields)
-                #expect(found.json.filter { $0.key != "status" } == created.json)
+                #expect(found.json.filter { !["status", "confirmed_at"].contains($0.key) } == created.json)
                 #expect(found.json["status"] == .string("open"))
                 #expect(try await service.find(token).text == found.text)
 
@@ -130,7 +130,7 @@ extension ProgramTests {
                     "expires_at is now, not \(expiry - started) s after the creation")
                 #expect(expired.json["completed_at"] == .null)
                 #expect(
-                    expired.json.filter { !["status", "expires_at"].contains($0.key) }
+                    expired.json.filter { !["status", "expires_at", "confirmed_at"].contains($0.key) }
                         == created.json.filter { $0.key != "expires_at" })
 
                 // Some time later.

@@ -156,6 +156,10 @@ struct OpenAPIDocument: Sendable {
                 {
                     problems.append("\(place) does not match \(pattern)")
                 }
+            case "items":
+                for (index, element) in (value.elements ?? []).enumerated() {
+                    problems += self.problems(of: element, expected, "\(place)[\(index)]")
+                }
             case "minimum":
                 if let number = value.number, number < expected.number ?? .max {
                     problems.append("\(place) is too small")

@@ -23,10 +23,11 @@ extension ProgramTests {
             }
             #expect(
                 operations.sorted() == [
-                    "GET /health/live", "GET /health/ready", "GET /openapi.json",
+                    "GET /.well-known/jwks.json", "GET /health/live", "GET /health/ready", "GET /openapi.json",
                     "GET /v2/authenticator/link-sessions/{link_token}",
                     "GET /v2/manufacturer/link-sessions/{link_token}",
                     "POST /v2/authenticator/link-sessions/{link_token}/complete", "POST /v2/manufacturer/link-sessions",
+                    "POST /v2/manufacturer/link-sessions/{link_token}/confirm",
                     "POST /v2/manufacturer/link-sessions/{link_token}/expire",
                 ])
             try await Service.run { service in

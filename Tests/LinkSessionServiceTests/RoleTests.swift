@@ -33,7 +33,11 @@ extension ProgramTests {
                         "UPDATE api_keys SET key_hash = sha256('x')", "UPDATE manufacturers SET enabled = true",
                         "INSERT INTO manufacturers (name) VALUES ('x')",
                         "INSERT INTO api_keys (manufacturer_id, key_hash, label) VALUES (1, sha256('x'), 'x')",
-                        "SELECT * FROM erase_user('x', 'x')",
+                        "SELECT * FROM erase_user('x', 'x')", "DELETE FROM sign_ins", "DELETE FROM nox_users",
+                        "INSERT INTO suppliers (slug) VALUES ('x')",
+                        "UPDATE suppliers SET issuer = 'https://evil.example'",
+                        "UPDATE sign_ins SET browser_hash = sha256('x')", "UPDATE nox_users SET id = gen_random_uuid()",
+                        "INSERT INTO nox_users (id, manufacturer_id, user_id) VALUES (gen_random_uuid(), 1, 'x')",
                     ])
             }
         }
@@ -44,7 +48,8 @@ extension ProgramTests {
                     in: database, as: database.operatorURL,
                     Self.forbiddenToBoth + [
                         "INSERT INTO link_sessions SELECT * FROM link_sessions",
-                        "UPDATE link_sessions SET completed_at = now()",
+                        "UPDATE link_sessions SET completed_at = now()", "DELETE FROM suppliers",
+                        "UPDATE sign_ins SET outcome = 'signed_in'", "UPDATE nox_users SET user_id = 'x'",
                         "SELECT * FROM purge_link_sessions(1, 0)",
                     ])
                 for (sql, refusal) in [

@@ -17,7 +17,8 @@ enum Secrets {
 
     static let all = [
         databasePassword, userMark, publishedUserID, TestKeys.acme, TestKeys.beta, TestKeys.disabled,
-        TestKeys.authenticator, TestKeys.digest(TestKeys.authenticator),
+        TestKeys.authenticator, TestKeys.digest(TestKeys.authenticator), TestKeys.signing, TestKeys.sandboxSigning,
+        TestKeys.codeSecret,
     ]
 
     /// - Parameter tokens: that the service has made.
@@ -76,6 +77,8 @@ final class Service: Sendable {
                 "@", with: ":\(Secrets.databasePassword)@", maxReplacements: 1),
             "HTTP_PORT": "0", "PUBLIC_BASE_URL": "https://auth.example", "LOG_LEVEL": "debug",
             "AUTHENTICATOR_API_KEY_DIGESTS": TestKeys.digest(TestKeys.authenticator),
+            "RETURN_SIGNING_KEYS": TestKeys.signing, "SANDBOX_SIGNING_KEY": TestKeys.sandboxSigning,
+            "RETURN_CODE_SECRETS": TestKeys.codeSecret,
         ]
     }
 

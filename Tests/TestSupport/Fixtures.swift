@@ -9,6 +9,11 @@ package enum TestKeys {
     package static let disabled = "test-key-of-a-disabled-manufacturer-0123456789"
     package static let authenticator = "test-key-of-the-authenticator-0123456789abcdef"
 
+    /// Seeds of Ed25519 keys, and a secret for one-time codes; all of 32 bytes.
+    package static let signing = "c2lnbmluZy1rZXktb2YtdGhlLXRlc3RzLTAxMjM0NTY"
+    package static let sandboxSigning = "c2FuZGJveC1rZXktb2YtdGhlLXRlc3RzLTAxMjM0NTY"
+    package static let codeSecret = "b25lLXRpbWUtY29kZXMtb2YtdGhlLXRlc3RzLTAxMjM"
+
     package static func digest(_ key: String) -> String {
         (try? SHA256.digest(of: key))?.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() ?? ""
     }

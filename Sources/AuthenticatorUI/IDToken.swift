@@ -1,0 +1,163 @@
+// ID tokens: what a supplier says about who signed in.
+
+internal import Foundation
+internal import JWTKit
+internal import LinkSessions
+
+/// Why an ID token was not accepted; holds nothing of the token.
+struct InvalidIDToken: Error {
+    let what: String
+}
+
+/// One audience or several (RFC 7519, section 4.1.3). JWTKit's own claim ends the process where the list is empty.
+private struct Audiences: Codable {
+    let values: [String]
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if let value = try? container.decode(String.self) {
+            values = [value]
+        } else {
+            values = try container.decode([String].self)
+        }
+    }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(values)
+    }
+}
+
+/// The claims of an ID token (OpenID Connect Core 1.0, section 2).
+private struct IDTokenClaims: JWTPayload {
+    let iss: String
+    let sub: String
+    let aud: Audiences
+    let exp: Double
+    let iat: Double
+    let nbf: Double?
+    let nonce: String?
+    let azp: String?
+    let email: String?
+    let preferred_username: String?
+    let name: String?
+
+    /// The signature is checked by then; the claims are judged by ``IDToken``, which knows what is expected.
+    func verify(using _: some JWTAlgorithm) {}
+}
+
+private struct IDTokenHeader: Decodable {
+    let alg: String
+    let kid: String?
+    let crit: [String]?
+}
+
+/// A supplier's published keys (RFC 7517, section 5).
+struct ProviderKeys: Sendable, Decodable {
+    struct Key: Sendable {
+        let jwk: JWK
+        let isForSignatures: Bool
+
+        var id: String? { jwk.keyIdentifier?.string }
+    }
+
+    let keys: [Key]
+
+    private enum CodingKeys: CodingKey { case keys }
+
+    /// Keys of kinds that are not known here are left out (RFC 7517, section 5).
+    private struct Element: Decodable {
+        private enum CodingKeys: CodingKey { case use }
+
+        let key: Key?
+
+        init(from decoder: any Decoder) throws {
+            let use = try decoder.container(keyedBy: CodingKeys.self).decodeIfPresent(String.self, forKey: .use)
+            key = (try? JWK(from: decoder)).map { Key(jwk: $0, isForSignatures: use == nil || use == "sig") }
+        }
+    }
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.container(keyedBy: CodingKeys.self)
+        keys = try container.decode([Element].self, forKey: .keys).compactMap(\.key)
+    }
+}
+
+/// Who signed in, as a verified ID token says.
+struct IDToken: Sendable {
+    let subject: String
+    /// What the user knows the account by, masked.
+    let account: String
+
+    /// Signature algorithms that count, and the kind of key of each. Neither `none` nor one with a shared secret is here.
+    private static let algorithms: [String: (JWK.Algorithm, JWK.KeyType)] = [
+        "RS256": (.rs256, .rsa), "PS256": (.ps256, .rsa), "ES256": (.es256, .ecdsa), "ES384": (.es384, .ecdsa),
+        "EdDSA": (.eddsa, .octetKeyPair),
+    ]
+    private static let clockSkew = 60.0
+
+    /// The key id that the token names, to see whether the keys have to be fetched anew.
+    static func keyID(of token: String) throws(InvalidIDToken) -> String? { try header(of: token).kid }
+
+    /// Verifies a token (OpenID Connect Core 1.0, section 3.1.3.7).
+    ///
+    /// - Parameter now: Unix seconds.
+    init(
+        verifying token: String, keys: ProviderKeys, issuer: String, clientID: String, nonce: String, now: Double
+    ) async throws(InvalidIDToken) {
+        let header = try Self.header(of: token)
+        guard header.crit == nil else { throw InvalidIDToken(what: "it has critical extensions") }
+        guard let (algorithm, keyType) = Self.algorithms[header.alg] else {
+            throw InvalidIDToken(what: "its algorithm is not allowed")
+        }
+        let candidates = keys.keys.filter { key in
+            key.isForSignatures && key.jwk.keyType == keyType
+                && (key.jwk.algorithm == nil || key.jwk.algorithm == algorithm)
+                && (header.kid == nil || key.id == header.kid)
+        }
+        // Without a key id there must be no doubt which key is meant.
+        guard candidates.count == 1, var jwk = candidates.first?.jwk else {
+            throw InvalidIDToken(what: "its key is not among the supplier's")
+        }
+        jwk.algorithm = algorithm
+        jwk.keyIdentifier = "key"
+        jwk.privateExponent = nil
+        let claims: IDTokenClaims
+        do {
+            claims = try await JWTKeyCollection().add(jwk: jwk).verify(token, as: IDTokenClaims.self)
+        } catch {
+            throw InvalidIDToken(what: "its signature or its form is wrong")
+        }
+        guard claims.iss == issuer else { throw InvalidIDToken(what: "it is of another issuer") }
+        guard claims.aud.values.contains(clientID) else { throw InvalidIDToken(what: "it is for another audience") }
+        guard claims.azp == nil ? claims.aud.values.count == 1 : claims.azp == clientID else {
+            throw InvalidIDToken(what: "it was issued to another party")
+        }
+        guard claims.nonce == nonce else { throw InvalidIDToken(what: "it is of another sign-in") }
+        guard claims.exp > now - Self.clockSkew else { throw InvalidIDToken(what: "it is expired") }
+        guard claims.iat < now + Self.clockSkew, (claims.nbf ?? 0) < now + Self.clockSkew else {
+            throw InvalidIDToken(what: "it is not valid yet")
+        }
+        subject = claims.sub
+        account = Self.masked(email: claims.email, name: claims.preferred_username ?? claims.name, subject: claims.sub)
+    }
+
+    private static func header(of token: String) throws(InvalidIDToken) -> IDTokenHeader {
+        let part = token.prefix { $0 != "." }
+        guard let bytes = Base64URL.decode(part),
+            let header = try? JSONDecoder().decode(IDTokenHeader.self, from: Data(bytes))
+        else { throw InvalidIDToken(what: "it has no header") }
+        return header
+    }
+
+    /// Enough for its owner to know the account again, too little for anybody else.
+    static func masked(email: String?, name: String?, subject: String) -> String {
+        let dots = "•••"
+        func first(_ text: some StringProtocol) -> String { DisplayText.escaped(String(text.prefix(1))) }
+        if let email, let at = email.lastIndex(of: "@"), at > email.startIndex {
+            return first(email) + dots + DisplayText.escaped(String(email[at...].prefix(60)))
+        }
+        if let name, !name.isEmpty { return first(name) + dots }
+        return dots + (subject.count >= 12 ? DisplayText.escaped(String(subject.suffix(4))) : "")
+    }
+}

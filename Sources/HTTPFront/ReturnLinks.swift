@@ -1,0 +1,186 @@
+// The way back to the manufacturer's app: its redirect URL with a signed result.
+
+package import LinkSessions
+internal import NIOHTTP1
+package import TokenGenerator
+
+/// Makes return links: `data` and `signature` are added to the query of the session's redirect URL.
+///
+/// `data` is base64url of a JSON object; `signature` is a detached JSON web signature (RFC 7515, appendix F) with EdDSA
+/// (RFC 8037): with `data` between its two dots it is a JSON web token (RFC 7519) of type `link-return+jwt`.
+package struct ReturnLinks: Sendable {
+    /// OpenSSL refused: a broken installation.
+    package struct Failure: Error {}
+
+    /// How a session ended for the browser that goes back.
+    package enum End: String, Sendable {
+        case cancelled, expired, failed
+    }
+
+    private struct PublishedKey {
+        let key: SigningKey
+        let id: String
+
+        init(_ key: SigningKey) throws(Failure) {
+            self.key = key
+            id = try Failure.translating { () throws(SHA256.Failure) in
+                // RFC 7638, section 3, with the members of RFC 8037, section 2.
+                let digest = try SHA256.digest(
+                    of: #"{"crv":"Ed25519","kty":"OKP","x":"\#(Base64URL.encode(key.publicKey))"}"#)
+                return Base64URL.encode(digest.bytes)
+            }
+        }
+    }
+
+    private let issuer: String
+    private let keys: [PublishedKey]
+    private let sandboxKey: PublishedKey?
+    private let secrets: [HMACSHA256]
+
+    /// - Parameters:
+    ///   - issuer: the public base URL.
+    ///   - signingKeys: the first signs, all are published.
+    ///   - sandboxKey: signs what comes of the sandbox supplier; `nil` where there is none.
+    ///   - secrets: what the one-time codes are made with; the first makes them, all are good.
+    package init(
+        issuer: String, signingKeys: [SigningKey], sandboxKey: SigningKey?, secrets: [HMACSHA256]
+    ) throws(Failure) {
+        guard !signingKeys.isEmpty, !secrets.isEmpty else { throw Failure() }
+        self.issuer = issuer
+        var keys: [PublishedKey] = []
+        for key in signingKeys { keys.append(try PublishedKey(key)) }
+        self.keys = keys
+        var publishedSandboxKey: PublishedKey?
+        if let sandboxKey { publishedSandboxKey = try PublishedKey(sandboxKey) }
+        self.sandboxKey = publishedSandboxKey
+        self.secrets = secrets
+    }
+
+    /// For the browser that completed the session: the same, byte for byte, however often it is made.
+    ///
+    /// The plain redirect URL where the session has no link.
+    package func completed(_ session: LinkSession, tokenDigest: SHA256Digest) throws(Failure) -> String {
+        guard let link = session.link, let completedAt = session.completedAt else { return session.redirectURL.text }
+        let code = try code(for: tokenDigest)
+        let data = try data("completed", session, tokenDigest, issuedAt: completedAt) { object in
+            object.add("nox_user_id", link.noxUserID)
+            object.add("manufacturer_user_id", session.userID.text)
+            if let brand = session.manufacturer.brand { object.add("brand", brand.titleCased.lowercased()) }
+            if let identity = link.identity { object.add("supplier", identity.supplier.text) }
+            object.add("connected_at", completedAt)
+            object.add("code", code)
+        }
+        return try signed(data, session, isSandbox: link.identity?.supplier == .sandbox)
+    }
+
+    /// For any browser, of a session that it did not complete.
+    ///
+    /// - Parameter supplier: at which the end came, if at any.
+    package func ended(
+        _ end: End, _ session: LinkSession, tokenDigest: SHA256Digest, at supplier: Supplier.Slug? = nil,
+        now: UnixSeconds
+    ) throws(Failure) -> String {
+        let data = try data(end.rawValue, session, tokenDigest, issuedAt: now) { _ in }
+        return try signed(data, session, isSandbox: supplier == .sandbox)
+    }
+
+    private func data(
+        _ status: String, _ session: LinkSession, _ tokenDigest: SHA256Digest, issuedAt: UnixSeconds,
+        members: (inout JSONWriter) -> Void
+    ) throws(Failure) -> String {
+        let id = try mac(secrets[0], "jti \(status)", tokenDigest)
+        let json = JSONWriter.object { object in
+            object.add("status", status)
+            members(&object)
+            object.add("iss", issuer)
+            object.add("aud", session.manufacturer.id.audience)
+            object.add("iat", issuedAt)
+            object.add("exp", issuedAt + LinkSession.resultLifetimeInSeconds)
+            object.add("jti", Base64URL.encode(id.bytes))
+        }
+        return Base64URL.encode(json)
+    }
+
+    private func signed(_ data: String, _ session: LinkSession, isSandbox: Bool) throws(Failure) -> String {
+        guard let key = isSandbox ? sandboxKey : keys.first else { throw Failure() }
+        let header = Base64URL.encode(
+            JSONWriter.object { object in
+                object.add("alg", "EdDSA")
+                object.add("typ", "link-return+jwt")
+                object.add("kid", key.id)
+            })
+        let signature = try Failure.translating { () throws(SigningKey.Failure) in
+            try key.key.signature(of: Array("\(header).\(data)".utf8))
+        }
+        return session.redirectURL.with(data: data, signature: "\(header)..\(Base64URL.encode(signature))")
+    }
+
+    /// The public keys as a JWK set (RFC 7517, section 5).
+    var keySet: [UInt8] {
+        JSONWriter.object { object in
+            object.add(
+                "keys",
+                array: (keys + (sandboxKey.map { [$0] } ?? [])).map { published in
+                    { key in
+                        key.add("kty", "OKP")
+                        key.add("crv", "Ed25519")
+                        key.add("alg", "EdDSA")
+                        key.add("use", "sig")
+                        key.add("kid", published.id)
+                        key.add("x", Base64URL.encode(published.key.publicKey))
+                    }
+                })
+        }
+    }
+}
+
+extension ReturnLinks {
+    private func code(for tokenDigest: SHA256Digest) throws(Failure) -> String {
+        Base64URL.encode(try mac(secrets[0], "code", tokenDigest).bytes)
+    }
+
+    /// Whether the text is the one-time code of the session's result; compared in constant time.
+    func isCode(_ text: String, for tokenDigest: SHA256Digest) throws(Failure) -> Bool {
+        guard let given = Base64URL.decode(text).flatMap(SHA256Digest.init(bytes:)) else { return false }
+        var isOne = false
+        for secret in secrets where try mac(secret, "code", tokenDigest) == given { isOne = true }
+        return isOne
+    }
+
+    private func mac(_ secret: HMACSHA256, _ purpose: String, _ tokenDigest: SHA256Digest) throws(Failure)
+        -> SHA256Digest
+    {
+        try Failure.translating { () throws(HMACSHA256.Failure) in
+            try secret.code(of: Array("\(purpose) ".utf8) + tokenDigest.bytes)
+        }
+    }
+}
+
+extension ReturnLinks.Failure {
+    fileprivate static func translating<Value, Problem: Error>(
+        _ body: () throws(Problem) -> Value
+    ) throws(ReturnLinks.Failure) -> Value {
+        do {
+            return try body()
+        } catch {
+            throw Self()
+        }
+    }
+}
+
+/// /.well-known/jwks.json: the keys that return links are verified with.
+struct KeySet {
+    let returnLinks: ReturnLinks
+
+    func add(to routes: inout Routes) {
+        let body = returnLinks.keySet
+        routes.add(
+            "/.well-known/jwks.json",
+            .get { _ in
+                // A new key is published before it signs, for longer than this.
+                Response(
+                    status: .ok, headers: ["content-type": "application/json", "cache-control": "public, max-age=300"],
+                    body: body)
+            })
+    }
+}

@@ -1,0 +1,62 @@
+// Every statement of the service on the table suppliers.
+
+package import LinkSessions
+package import PostgresClient
+
+package struct SupplierRepository: Sendable {
+    private let database: DatabaseClient
+    private let hasSandbox: Bool
+
+    /// - Parameter hasSandbox: the built-in supplier for integrators is one of them.
+    package init(database: DatabaseClient, hasSandbox: Bool) {
+        self.database = database
+        self.hasSandbox = hasSandbox
+    }
+
+    /// Those that are enabled, by name; one that was written by hand and breaks a rule is left out. Concurrent calls
+    /// share one SELECT.
+    package func enabled(until deadline: ContinuousClock.Instant) async throws(RepositoryError) -> [Supplier] {
+        do throws(DatabaseError) {
+            let suppliers = try await database.run(Self.enabled, (), until: Deadline(deadline))
+            return suppliers + (hasSandbox ? [.sandbox] : [])
+        } catch {
+            throw RepositoryError(error)
+        }
+    }
+
+    package func enabled(
+        _ slug: Supplier.Slug, until deadline: ContinuousClock.Instant
+    ) async throws(RepositoryError) -> Supplier? {
+        try await enabled(until: deadline).first { $0.slug == slug }
+    }
+}
+
+extension SupplierRepository {
+    private static let enabled = Query<Void, [Supplier]>(
+        Statement(
+            "enabled_suppliers",
+            """
+            SELECT slug, name, issuer, client_id, client_secret_name, scopes FROM suppliers
+            WHERE enabled ORDER BY name, slug
+            """),
+        group: .init(callers: 256, executions: 1),
+        encode: { _, _ in },
+        decode: { result, inputs throws(DatabaseError) in
+            let suppliers = try result.map { (row) throws(DatabaseError) in try row.supplier() }.compactMap(\.self)
+            return inputs.map { suppliers }
+        })
+}
+
+extension Row {
+    fileprivate func supplier() throws(DatabaseError) -> Supplier? {
+        let (clientID, secretName, scopes) = (try text(3), try text(4), try texts(5))
+        guard let slug = Supplier.Slug(try text(0)), let issuer = ProviderURL(try text(2)), !issuer.hasQuery,
+            OpenIDClient.isClientID(clientID), OpenIDClient.isSecretName(secretName),
+            scopes.allSatisfy(OpenIDClient.isScope)
+        else { return nil }
+        return Supplier(
+            slug: slug, name: try text(1),
+            signIn: .openIDConnect(
+                OpenIDClient(issuer: issuer, clientID: clientID, clientSecretName: secretName, scopes: scopes)))
+    }
+}

@@ -1,0 +1,54 @@
+// Base64url without padding, for what goes into URLs, cookies and JSON web tokens.
+
+/// RFC 4648, section 5, without padding (section 3.2).
+package enum Base64URL {
+    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+
+    package static func encode(_ bytes: some Collection<UInt8>) -> String {
+        var characters: [UInt8] = []
+        characters.reserveCapacity((bytes.count * 4 + 2) / 3)
+        var bits = 0
+        var count = 0
+        for byte in bytes {
+            bits = bits << 8 | Int(byte)
+            count += 8
+            while count >= 6 {
+                count -= 6
+                characters.append(alphabet[bits >> count & 0x3F])
+            }
+            bits &= 0x3F
+        }
+        if count > 0 { characters.append(alphabet[bits << (6 - count) & 0x3F]) }
+        return String(decoding: characters, as: UTF8.self)
+    }
+
+    /// `nil` unless the text is the canonical encoding of some bytes: unused last bits are zero (RFC 4648, section 3.5).
+    package static func decode(_ text: some StringProtocol) -> [UInt8]? {
+        var bytes: [UInt8] = []
+        var bits = 0
+        var count = 0
+        for character in text.utf8 {
+            guard let value = value(of: character) else { return nil }
+            bits = bits << 6 | Int(value)
+            count += 6
+            if count >= 8 {
+                count -= 8
+                bytes.append(UInt8(bits >> count & 0xFF))
+            }
+            bits &= 0xFF
+        }
+        guard count < 6, bits & ((1 << count) - 1) == 0 else { return nil }
+        return bytes
+    }
+
+    static func value(of character: UInt8) -> UInt8? {
+        switch character {
+        case UInt8(ascii: "A")...UInt8(ascii: "Z"): character - UInt8(ascii: "A")
+        case UInt8(ascii: "a")...UInt8(ascii: "z"): character - UInt8(ascii: "a") + 26
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): character - UInt8(ascii: "0") + 52
+        case UInt8(ascii: "-"): 62
+        case UInt8(ascii: "_"): 63
+        default: nil
+        }
+    }
+}

@@ -1,0 +1,123 @@
+// Energy suppliers, at which users sign in.
+
+package struct Supplier: Sendable {
+    /// What answers and return links call the supplier: 1 to 40 of `a-z`, `0-9` and single inner hyphens.
+    package struct Slug: Sendable, Hashable {
+        package let text: String
+
+        package init?(_ text: some StringProtocol) {
+            let words = text.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
+            guard (1...40).contains(text.utf8.count), words.allSatisfy({ !$0.isEmpty && $0.allSatisfy(Self.isAllowed) })
+            else { return nil }
+            self.text = String(text)
+        }
+
+        /// The built-in supplier for integrators.
+        package static let sandbox = Slug(unchecked: "sandbox")
+
+        private init(unchecked text: String) { self.text = text }
+
+        private static func isAllowed(_ byte: UInt8) -> Bool {
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        }
+    }
+
+    package enum SignIn: Sendable {
+        case openIDConnect(OpenIDClient)
+        /// A page of our own with a button for every outcome.
+        case sandbox
+    }
+
+    package let slug: Slug
+    package let name: String
+    package let signIn: SignIn
+
+    package init(slug: Slug, name: String, signIn: SignIn) {
+        self.slug = slug
+        self.name = name
+        self.signIn = signIn
+    }
+
+    package static let sandbox = Supplier(slug: .sandbox, name: "Sandbox Energy", signIn: .sandbox)
+}
+
+/// What we are at a supplier's OpenID Connect provider.
+package struct OpenIDClient: Sendable, Hashable {
+    package let issuer: ProviderURL
+    package let clientID: String
+    /// The name of the setting that holds the client secret; begins with `SUPPLIER_`.
+    package let clientSecretName: String
+    /// `openid` among them.
+    package let scopes: [String]
+
+    package init(issuer: ProviderURL, clientID: String, clientSecretName: String, scopes: [String]) {
+        self.issuer = issuer
+        self.clientID = clientID
+        self.clientSecretName = clientSecretName
+        self.scopes = scopes
+    }
+
+    package static func isClientID(_ text: String) -> Bool {
+        (1...255).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+    }
+
+    /// Only what is meant for a supplier may be sent to one: no other secret's name begins so.
+    package static func isSecretName(_ text: String) -> Bool {
+        let prefix = "SUPPLIER_"
+        return text.hasPrefix(prefix) && (1...100).contains(text.utf8.count - prefix.utf8.count)
+            && text.utf8.allSatisfy { byte in
+                (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) || byte == UInt8(ascii: "_")
+                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            }
+    }
+
+    /// RFC 6749, section 3.3.
+    package static func isScope(_ text: String) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
+    }
+}
+
+/// A URL of an OpenID Connect provider: `https`, or `http` on this machine; without fragment.
+package struct ProviderURL: Sendable, Hashable {
+    /// As the provider writes it.
+    package let text: String
+
+    package init?(_ text: String) {
+        guard let url = try? RedirectURL(text), url.isWeb else { return nil }
+        self.text = text
+    }
+
+    /// Without encryption, which only this machine may speak with itself.
+    package var isLoopback: Bool { text.lowercased().hasPrefix("http:") }
+
+    package var hasQuery: Bool { text.contains("?") }
+}
+
+/// Who a user is at a supplier.
+///
+/// Personal data: it is kept in the database, and appears in no log and no error.
+package struct SupplierIdentity: Sendable, Equatable {
+    package let supplier: Supplier.Slug
+    /// The supplier's id of its user: the subject of its ID tokens (OpenID Connect Core 1.0, section 2).
+    package let userID: String
+
+    /// `nil` unless the id is 1 to 255 Unicode scalars without control characters.
+    package init?(supplier: Supplier.Slug, userID: String) {
+        let scalars = userID.unicodeScalars
+        guard (1...255).contains(scalars.count), scalars.allSatisfy({ $0.properties.generalCategory != .control })
+        else { return nil }
+        self.supplier = supplier
+        self.userID = userID
+    }
+
+    /// Byte for byte.
+    package static func == (left: Self, right: Self) -> Bool {
+        left.supplier == right.supplier && left.userID.utf8.elementsEqual(right.userID.utf8)
+    }
+}
+
+extension SupplierIdentity: CustomStringConvertible, CustomReflectable {
+    package var description: String { "SupplierIdentity(personal data)" }
+    package var customMirror: Mirror { Mirror(self, children: []) }
+}

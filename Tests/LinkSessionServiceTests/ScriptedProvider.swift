@@ -1,0 +1,189 @@
+// An OpenID Connect provider that says what a test wants it to say.
+
+import Foundation
+import JWTKit
+import LinkSessions
+import NIOCore
+import NIOHTTP1
+import NIOPosix
+import Synchronization
+import TestSupport
+import TokenGenerator
+
+/// What a provider knows of an authentication request.
+struct AuthenticationRequest: Sendable {
+    let url: String
+
+    subscript(name: String) -> String {
+        URLComponents(string: url)?.queryItems?.first { $0.name == name }?.value ?? ""
+    }
+}
+
+final class ScriptedProvider: Sendable {
+    struct Claims: JWTPayload {
+        var iss: String
+        var sub: String? = "subject-1"
+        var aud: [String]
+        var exp = Date().timeIntervalSince1970 + 300
+        var iat = Date().timeIntervalSince1970
+        var nonce: String?
+        var azp: String?
+        var email: String? = "jan.jansen@example.com"
+
+        func verify(using _: some JWTAlgorithm) {}
+    }
+
+    struct Request: Sendable {
+        let path: String
+        let authorization: String?
+        let form: [String: String]
+    }
+
+    typealias Answer = (status: Int, headers: [(String, String)], body: String)
+
+    struct Script: Sendable {
+        /// In place of members of the metadata.
+        var metadata: [String: any Sendable] = [:]
+        /// In place of the answer to a path.
+        var answers: [String: Answer] = [:]
+        /// Before the answer to any path.
+        var delay = Duration.zero
+        var changeClaims: @Sendable (inout Claims) -> Void = { _ in }
+        /// In place of the token that was signed.
+        var changeToken: @Sendable (String) -> String = { $0 }
+        var keyID = "key-1"
+        /// The ids of the keys at `jwks_uri`.
+        var published = ["key-1"]
+    }
+
+    let port: Int
+    let script = Mutex(Script())
+    let requests = Mutex<[Request]>([])
+    private let channel: any Channel
+    private let keys: [String: ES256PrivateKey]
+
+    var issuer: String { "http://127.0.0.1:\(port)" }
+
+    private init(channel: any Channel, handler: Handler) {
+        self.channel = channel
+        port = channel.localAddress?.port ?? 0
+        keys = ["key-1": ES256PrivateKey(), "key-2": ES256PrivateKey(), "foreign": ES256PrivateKey()]
+        handler.provider.withLock { $0 = self }
+    }
+
+    static func with<Value>(_ body: (ScriptedProvider) async throws -> Value) async throws -> Value {
+        let handler = Handler()
+        let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.configureHTTPServerPipeline()
+                    try channel.pipeline.syncOperations.addHandler(ConnectionHandler(handler))
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        let provider = ScriptedProvider(channel: channel, handler: handler)
+        do {
+            let value = try await body(provider)
+            try await channel.close()
+            return value
+        } catch {
+            try await channel.close()
+            throw error
+        }
+    }
+
+    func count(_ path: String) -> Int { requests.withLock { $0.count { $0.path == path } } }
+
+    /// The code of an authorization: carries what the ID token has to say.
+    func code(for request: AuthenticationRequest, subject: String = "subject-1") -> String {
+        "\(subject)~\(request["nonce"])~\(request["code_challenge"])"
+    }
+
+    fileprivate func answer(_ path: String, _ authorization: String?, _ body: String) async -> Answer {
+        let form = Dictionary(
+            (URLComponents(string: "?" + body.replacing("+", with: "%20"))?.queryItems ?? []).map {
+                ($0.name, $0.value ?? "")
+            }, uniquingKeysWith: { $1 })
+        requests.withLock { $0.append(Request(path: path, authorization: authorization, form: form)) }
+        let script = script.withLock { $0 }
+        if script.delay > .zero { try? await Task.sleep(for: script.delay) }
+        if let answer = script.answers[path] { return answer }
+        switch path {
+        case "/.well-known/openid-configuration":
+            var metadata: [String: any Sendable] = [
+                "issuer": issuer, "authorization_endpoint": "\(issuer)/authorize", "token_endpoint": "\(issuer)/token",
+                "jwks_uri": "\(issuer)/keys",
+            ]
+            for (name, value) in script.metadata { metadata[name] = value }
+            let json = (try? JSONSerialization.data(withJSONObject: metadata)) ?? Data()
+            return (200, [], String(decoding: json, as: UTF8.self))
+        case "/keys":
+            let keys = script.published.compactMap { id in
+                self.keys[id]?.publicKey.parameters.map { parameters in
+                    #"{"kty":"EC","crv":"P-256","use":"sig","kid":"\#(id)","x":"\#(Self.url(parameters.x))","y":"\#(Self.url(parameters.y))"}"#
+                }
+            }
+            return (200, [], #"{"keys":[{"kty":"unheard-of","kid":"other"},\#(keys.joined(separator: ","))]}"#)
+        case "/token":
+            guard let token = await token(for: form, script) else { return (400, [], #"{"error":"invalid_grant"}"#) }
+            return (200, [], #"{"access_token":"a","token_type":"Bearer","id_token":"\#(token)"}"#)
+        default:
+            return (404, [], "{}")
+        }
+    }
+
+    private static func url(_ base64: String) -> String {
+        base64.replacing("+", with: "-").replacing("/", with: "_").replacing("=", with: "")
+    }
+
+    /// `nil` where the code was not made for this verifier (RFC 7636, section 4.6).
+    private func token(for form: [String: String], _ script: Script) async -> String? {
+        let parts = (form["code"] ?? "").split(separator: "~", omittingEmptySubsequences: false).map(String.init)
+        guard parts.count == 3, let digest = try? SHA256.digest(of: form["code_verifier"] ?? ""),
+            Base64URL.encode(digest.bytes) == parts[2], let key = keys[script.keyID]
+        else { return nil }
+        var claims = Claims(iss: issuer, sub: parts[0], aud: ["client-1"], nonce: parts[1])
+        script.changeClaims(&claims)
+        let kid = JWKIdentifier(string: script.keyID == "foreign" ? "key-1" : script.keyID)
+        let collection = await JWTKeyCollection().add(ecdsa: key, kid: kid)
+        return (try? await collection.sign(claims, kid: kid)).map(script.changeToken)
+    }
+
+    fileprivate final class Handler: Sendable {
+        let provider = Mutex<ScriptedProvider?>(nil)
+    }
+}
+
+private final class ConnectionHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundOut = HTTPServerResponsePart
+
+    private let handler: ScriptedProvider.Handler
+    private var head: HTTPRequestHead?
+    private var body = ""
+
+    init(_ handler: ScriptedProvider.Handler) { self.handler = handler }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): (self.head, body) = (head, "")
+        case .body(let buffer): body += String(buffer: buffer)
+        case .end:
+            guard let head, let provider = handler.provider.withLock({ $0 }) else { return }
+            let (channel, body) = (context.channel, body)
+            Task {
+                let answer = await provider.answer(head.uri, head.headers.first(name: "authorization"), body)
+                var headers = HTTPHeaders(answer.headers)
+                headers.add(name: "content-length", value: "\(answer.body.utf8.count)")
+                let status = HTTPResponseStatus(statusCode: answer.status)
+                channel.write(
+                    HTTPServerResponsePart.head(.init(version: .http1_1, status: status, headers: headers)),
+                    promise: nil)
+                channel.write(
+                    HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(string: answer.body))), promise: nil)
+                try? await channel.writeAndFlush(HTTPServerResponsePart.end(nil))
+            }
+        }
+    }
+}
