@@ -201,6 +201,32 @@ def ask(port, payload, timeout=5):
         return None
 
 
+def get_body(port, payload):
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(payload)
+        with connection.makefile("rb") as stream:
+            status, body = read_answer(stream)
+    if status not in (200, 201):
+        raise Failure(f"{payload.split()[1].decode()}: {status}")
+    return body
+
+
+def pace(port, payload, rate, count):
+    """One request after the other at an even pace on one connection: from when each was due to its answer, in milliseconds."""
+    taken = []
+    with socket.create_connection(("127.0.0.1", port), 5) as connection, connection.makefile("rb") as stream:
+        began = time.monotonic()
+        for number in range(count):
+            due = began + number / rate
+            time.sleep(max(0, due - time.monotonic()))
+            connection.sendall(payload)
+            status, _ = read_answer(stream)
+            if status != 200:
+                raise Failure(f"{payload.split()[1].decode()}: {status}")
+            taken.append((time.monotonic() - due) * 1000)
+    return taken
+
+
 class Probe:
     """A few callers with kept connections, made before the flood, and one with a new connection for each create."""
 

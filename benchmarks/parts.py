@@ -1,6 +1,8 @@
 """What is measured. Every function returns the raw figures of its runs; benchmarks/report.py sums them up."""
 import itertools
+import json
 import os
+import re
 import resource
 import socket
 import statistics
@@ -463,4 +465,26 @@ def _first(probe):
         for name, outcomes in probe.items())
 
 
-PARTS = {"creates": creates, "lookups": lookups, "scale": scale, "idle": idle, "overload": overload}
+# --- The pages.
+
+def pages(bench):
+    """A session's page at 50 requests a second from a warm service, and what the browser gets with it."""
+    pace, seconds = 50, 5 if bench.quick else 20
+    bench.database.copy("blank", "pages")
+    with Server("service", bench, "pages") as server:
+        url = json.loads(load.get_body(server.port, load.CREATE))["link_url"]
+        page = load.request("GET", url[url.index("/ui"):])
+        body = load.get_body(server.port, page)
+        files = [load.get_body(server.port, load.request("GET", path)) for path in re.findall(r'(?:href|src)="(/ui/[^"?]+)', body.decode())]
+        load.pace(server.port, page, pace, pace)
+        milliseconds = load.pace(server.port, page, pace, pace * seconds)
+    bench.database.drop("pages")
+    ordered = sorted(milliseconds)
+    result = {
+        "pace": pace, "requests": len(ordered), "p50_ms": load.quantile(ordered, 0.5), "p99_ms": load.quantile(ordered, 0.99),
+        "max_ms": ordered[-1], "page_bytes": len(body), "files_bytes": sum(map(len, {bytes(file) for file in files}))}
+    bench.say(f"pages: p99 {result['p99_ms']:.1f} ms")
+    return result
+
+
+PARTS = {"creates": creates, "lookups": lookups, "scale": scale, "idle": idle, "overload": overload, "pages": pages}

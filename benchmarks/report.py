@@ -187,7 +187,15 @@ def overload(part):
         "create.")
 
 
-PARTS = {"creates": creates, "lookups": lookups, "scale": scale, "idle": idle, "overload": overload}
+def pages(part):
+    return table(
+        ["requests a second", "requests", "p50 ms", "p99 ms", "slowest ms", "page kB", "stylesheet and icon kB"],
+        [[part["pace"], f"{part['requests']:,}", number(part["p50_ms"], 1), number(part["p99_ms"], 1), number(part["max_ms"], 1),
+          number(part["page_bytes"] / 1000, 1), number(part["files_bytes"] / 1000, 1)]])
+
+
+PARTS = {
+    "creates": creates, "lookups": lookups, "scale": scale, "idle": idle, "overload": overload, "pages": pages}
 
 
 # --- The targets.
@@ -229,6 +237,11 @@ def targets(parts):
                lambda value: value >= 1.2)
         target(f"GETs/s at {largest:,} rows, ÷ a bare GET's: at least 0.7", of("get", largest).ratio(of("live", largest)),
                lambda value: value >= 0.7)
+    if "pages" in parts:
+        part = parts["pages"]
+        target("a session's page at 50 requests a second, p99: below 20 ms", part["p99_ms"], lambda value: value < 20, 1, " ms")
+        target("a session's page with its stylesheet and icon: below 30 kB", (part["page_bytes"] + part["files_bytes"]) / 1000,
+               lambda value: value < 30, 1, " kB")
     if "overload" in parts:
         levels = parts["overload"]["levels"]
         best = max(level["rate"] for level in levels)

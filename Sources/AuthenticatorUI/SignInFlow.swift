@@ -42,7 +42,7 @@ extension AuthenticatorUI {
         do throws(ProviderFailure) {
             goTo = try await signInURL(at: supplier, secret, language)
         } catch {
-            request.record.cause = error.cause
+            request.record.cause = "\(supplier.slug.text): \(error.cause)"
             await record(.signInRefused(.supplierUnavailable), visit.tokenDigest, request)
             return try failed("failed", supplier, visit, token, language, status: .badGateway)
         }
@@ -209,7 +209,7 @@ extension AuthenticatorUI {
                 }
                 return Judgement(outcome: .signedIn(identity, account: token.account))
             } catch {
-                request.record.cause = error.cause
+                request.record.cause = "\(supplier.slug.text): \(error.cause)"
                 return .failed(error.refusal)
             }
         }
