@@ -9,8 +9,10 @@ ALTER TABLE link_sessions
     ADD COLUMN confirmed_at timestamptz,
     -- One constraint for all of them: each is paid for by every create. Existing rows have NULLs.
     ADD CONSTRAINT link_sessions_link_of_completed CHECK (
-        completed_at IS NOT NULL AND (supplier IS NULL) = (supplier_user_id IS NULL) AND confirmed_at >= completed_at IS NOT FALSE
-        OR num_nonnulls(supplier, supplier_user_id, nox_user_id, completed_by, confirmed_at) = 0) NOT VALID;
+        num_nonnulls(supplier, supplier_user_id, nox_user_id, completed_by, confirmed_at) = 0
+        OR completed_at IS NOT NULL AND nox_user_id IS NOT NULL AND (supplier IS NULL) = (supplier_user_id IS NULL)
+        AND (char_length(supplier_user_id) BETWEEN 1 AND 255) IS NOT FALSE
+        AND (octet_length(completed_by) = 32) IS NOT FALSE AND (confirmed_at >= completed_at) IS NOT FALSE) NOT VALID;
 
 COMMENT ON COLUMN link_sessions.sign_ins IS 'How many sign-ins were started.';
 COMMENT ON COLUMN link_sessions.completed_by IS 'The sign-in that completed the session; NULL where the Authenticator API did.';
@@ -37,6 +39,7 @@ CREATE TABLE sign_ins (
     language         text NOT NULL,
     started_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     answered_at      timestamptz,
+    answered_by      text,
     outcome          text,
     supplier_user_id text,
     account          text,
@@ -53,25 +56,30 @@ CREATE TABLE sign_ins (
 COMMENT ON COLUMN sign_ins.state_hash IS 'SHA-256 of the state (RFC 6749, section 4.1.1); public: it names the sign-in.';
 COMMENT ON COLUMN sign_ins.browser_hash IS 'SHA-256 of the secret in the cookie of the browser that began.';
 COMMENT ON COLUMN sign_ins.answered_at IS 'When the supplier''s answer came; it counts once.';
+COMMENT ON COLUMN sign_ins.answered_by IS 'Which request took the answer, so that it may take it again after a lost reply.';
 COMMENT ON COLUMN sign_ins.account IS 'The account as the user is shown it, masked.';
 
 CREATE INDEX sign_ins_token_hash ON sign_ins (token_hash);
 
--- Reasons are the service's to name; they are in the README.
-ALTER TABLE link_session_events
-    DROP CONSTRAINT link_session_events_event_known,
-    DROP CONSTRAINT link_session_events_reason_of_refusal,
-    DROP CONSTRAINT link_session_events_reason_known,
-    ADD CONSTRAINT link_session_events_event_valid CHECK (event IN (
-        'looked_up', 'expired_early', 'sign_in_started', 'sign_in_refused', 'signed_in', 'completed', 'completion_refused',
-        'confirmed', 'confirmation_refused')) NOT VALID,
-    ADD CONSTRAINT link_session_events_refusal_has_reason CHECK ((event LIKE '%refused') = (reason IS NOT NULL)) NOT VALID,
-    ADD CONSTRAINT link_session_events_reason_valid CHECK (reason ~ '^[a-z_]{1,40}$') NOT VALID;
+-- What decided whose account is whose stays as it was decided, whoever asks.
+CREATE FUNCTION refuse_rewrite() RETURNS trigger
+    LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'what is decided in % cannot be changed', TG_TABLE_NAME;
+END
+$$;
 
-COMMENT ON COLUMN link_session_events.event IS
-    'looked_up: the Authenticator''s first look. expired_early: by the manufacturer. …_refused: see reason.';
+REVOKE EXECUTE ON FUNCTION refuse_rewrite FROM PUBLIC;
 
--- What is deleted with a session: its sign-ins too. The search path is the schema of the tables and nothing that a caller
+CREATE TRIGGER link_sessions_keep_link BEFORE UPDATE OF nox_user_id, supplier, supplier_user_id, completed_by ON link_sessions
+    FOR EACH ROW WHEN (OLD.completed_at IS NOT NULL) EXECUTE FUNCTION refuse_rewrite();
+CREATE TRIGGER nox_users_keep_user BEFORE UPDATE ON nox_users
+    FOR EACH ROW WHEN ((OLD.id, OLD.manufacturer_id, OLD.user_id) IS DISTINCT FROM (NEW.id, NEW.manufacturer_id, NEW.user_id))
+    EXECUTE FUNCTION refuse_rewrite();
+CREATE TRIGGER sign_ins_keep_outcome BEFORE UPDATE ON sign_ins
+    FOR EACH ROW WHEN (OLD.outcome IS NOT NULL) EXECUTE FUNCTION refuse_rewrite();
+
+-- What is deleted, and when: sign-ins too. The search path is the schema of the tables and nothing that a caller
 -- could put before it.
 SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
 
@@ -89,6 +97,10 @@ BEGIN
     IF NOT pg_try_advisory_xact_lock(5830174926613388) THEN
         RETURN;
     END IF;
+    IF first_block = 0 THEN
+        -- By then their sessions have no pages any more. They know accounts of people who linked nothing.
+        DELETE FROM sign_ins WHERE started_at < pg_catalog.statement_timestamp() - interval '2 hours';
+    END IF;
     WITH gone AS (
         DELETE FROM link_sessions
         WHERE ctid >= pg_catalog.format('(%s,0)', first_block)::tid
@@ -98,7 +110,6 @@ BEGIN
     )
     SELECT count(*), array_agg(token_hash) INTO deleted, hashes FROM gone;
     DELETE FROM link_session_events USING unnest(hashes) AS hash WHERE token_hash = hash;
-    DELETE FROM sign_ins USING unnest(hashes) AS hash WHERE token_hash = hash;
     IF last_block * pg_catalog.current_setting('block_size')::bigint
         < pg_catalog.pg_relation_size('link_sessions'::regclass)
     THEN
@@ -126,7 +137,11 @@ BEGIN
     GET DIAGNOSTICS events = ROW_COUNT;
     DELETE FROM sign_ins USING unnest(hashes) AS hash WHERE token_hash = hash;
     -- After the sessions: a completion that was under way has made its row by now.
-    DELETE FROM nox_users WHERE manufacturer_id = manufacturer_number AND user_id = erased_user_id;
+    -- A session that was made meanwhile keeps its user.
+    DELETE FROM nox_users u
+    WHERE u.manufacturer_id = manufacturer_number AND u.user_id = erased_user_id
+      AND NOT EXISTS (
+          SELECT FROM link_sessions s WHERE s.manufacturer_id = u.manufacturer_id AND s.user_id = u.user_id);
     erased_at := date_trunc('second', clock_timestamp());
 END
 $$;
@@ -136,6 +151,6 @@ GRANT UPDATE (sign_ins, supplier, supplier_user_id, nox_user_id, completed_by, c
 GRANT SELECT, INSERT (manufacturer_id, user_id), UPDATE (user_id) ON nox_users TO link_session_service;
 GRANT SELECT,
     INSERT (state_hash, token_hash, supplier, browser_hash, language),
-    UPDATE (answered_at, outcome, supplier_user_id, account)
+    UPDATE (answered_at, answered_by, outcome, supplier_user_id, account)
     ON sign_ins TO link_session_service;
 GRANT SELECT ON nox_users, sign_ins TO link_session_operator;

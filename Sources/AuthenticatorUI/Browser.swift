@@ -5,20 +5,23 @@ internal import LinkSessions
 internal import NIOHTTP1
 internal import TokenGenerator
 
-/// The fields of a query or of a form (URL standard, section 5.1). A field that occurs twice is none.
+/// The fields of a query or of a form (URL standard, section 5.1). A field that occurs twice, or cannot be read, is none.
 struct FormFields {
     private var fields: [String: String] = [:]
+    /// The names of fields that are none, as far as they could be read.
+    private(set) var unusable: Set<String> = []
 
     init(_ text: some StringProtocol) {
-        var repeated: Set<String> = []
         for field in text.utf8.split(separator: UInt8(ascii: "&")) {
             let parts = field.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = Self.decoded(parts[0]), let value = parts.count > 1 ? Self.decoded(parts[1]) : "" else {
+            guard let name = Self.decoded(parts[0]) else { continue }
+            guard let value = parts.count > 1 ? Self.decoded(parts[1]) : "", fields[name] == nil else {
+                unusable.insert(name)
                 continue
             }
-            if fields.updateValue(value, forKey: name) != nil { repeated.insert(name) }
+            fields[name] = value
         }
-        for name in repeated { fields[name] = nil }
+        for name in unusable { fields[name] = nil }
     }
 
     subscript(name: String) -> String? { fields[name] }

@@ -28,6 +28,18 @@ private struct Audiences: Codable {
     }
 }
 
+/// A claim that is only shown: of another type it is as good as absent.
+private struct Lenient: Codable {
+    let text: String?
+
+    init(from decoder: any Decoder) throws { text = try? decoder.singleValueContainer().decode(String.self) }
+
+    func encode(to encoder: any Encoder) throws {
+        var container = encoder.singleValueContainer()
+        try container.encode(text)
+    }
+}
+
 /// The claims of an ID token (OpenID Connect Core 1.0, section 2).
 private struct IDTokenClaims: JWTPayload {
     let iss: String
@@ -38,9 +50,9 @@ private struct IDTokenClaims: JWTPayload {
     let nbf: Double?
     let nonce: String?
     let azp: String?
-    let email: String?
-    let preferred_username: String?
-    let name: String?
+    let email: Lenient?
+    let preferred_username: Lenient?
+    let name: Lenient?
 
     /// The signature is checked by then; the claims are judged by ``IDToken``, which knows what is expected.
     func verify(using _: some JWTAlgorithm) {}
@@ -72,8 +84,12 @@ struct ProviderKeys: Sendable, Decodable {
         let key: Key?
 
         init(from decoder: any Decoder) throws {
-            let use = try decoder.container(keyedBy: CodingKeys.self).decodeIfPresent(String.self, forKey: .use)
-            key = (try? JWK(from: decoder)).map { Key(jwk: $0, isForSignatures: use == nil || use == "sig") }
+            do {
+                let use = try decoder.container(keyedBy: CodingKeys.self).decodeIfPresent(String.self, forKey: .use)
+                key = Key(jwk: try JWK(from: decoder), isForSignatures: use == nil || use == "sig")
+            } catch {
+                key = nil
+            }
         }
     }
 
@@ -89,10 +105,11 @@ struct IDToken: Sendable {
     /// What the user knows the account by, masked.
     let account: String
 
-    /// Signature algorithms that count, and the kind of key of each. Neither `none` nor one with a shared secret is here.
-    private static let algorithms: [String: (JWK.Algorithm, JWK.KeyType)] = [
-        "RS256": (.rs256, .rsa), "PS256": (.ps256, .rsa), "ES256": (.es256, .ecdsa), "ES384": (.es384, .ecdsa),
-        "EdDSA": (.eddsa, .octetKeyPair),
+    /// Signature algorithms that count, and the kind and curve of each one's keys (RFC 7518, section 3.1; RFC 8037,
+    /// section 3.1). Neither `none` nor one with a shared secret is here.
+    private static let algorithms: [String: (JWK.Algorithm, JWK.KeyType, curve: String?)] = [
+        "RS256": (.rs256, .rsa, nil), "PS256": (.ps256, .rsa, nil), "ES256": (.es256, .ecdsa, "P-256"),
+        "ES384": (.es384, .ecdsa, "P-384"), "EdDSA": (.eddsa, .octetKeyPair, "Ed25519"),
     ]
     private static let clockSkew = 60.0
 
@@ -107,11 +124,11 @@ struct IDToken: Sendable {
     ) async throws(InvalidIDToken) {
         let header = try Self.header(of: token)
         guard header.crit == nil else { throw InvalidIDToken(what: "it has critical extensions") }
-        guard let (algorithm, keyType) = Self.algorithms[header.alg] else {
+        guard let (algorithm, keyType, curve) = Self.algorithms[header.alg] else {
             throw InvalidIDToken(what: "its algorithm is not allowed")
         }
         let candidates = keys.keys.filter { key in
-            key.isForSignatures && key.jwk.keyType == keyType
+            key.isForSignatures && key.jwk.keyType == keyType && (curve == nil || key.jwk.curve?.rawValue == curve)
                 && (key.jwk.algorithm == nil || key.jwk.algorithm == algorithm)
                 && (header.kid == nil || key.id == header.kid)
         }
@@ -128,18 +145,21 @@ struct IDToken: Sendable {
         } catch {
             throw InvalidIDToken(what: "its signature or its form is wrong")
         }
-        guard claims.iss == issuer else { throw InvalidIDToken(what: "it is of another issuer") }
-        guard claims.aud.values.contains(clientID) else { throw InvalidIDToken(what: "it is for another audience") }
-        guard claims.azp == nil ? claims.aud.values.count == 1 : claims.azp == clientID else {
+        guard claims.iss.isSame(as: issuer) else { throw InvalidIDToken(what: "it is of another issuer") }
+        guard claims.aud.values.contains(where: { $0.isSame(as: clientID) }) else {
+            throw InvalidIDToken(what: "it is for another audience")
+        }
+        guard claims.azp.map({ $0.isSame(as: clientID) }) ?? (claims.aud.values.count == 1) else {
             throw InvalidIDToken(what: "it was issued to another party")
         }
-        guard claims.nonce == nonce else { throw InvalidIDToken(what: "it is of another sign-in") }
+        guard claims.nonce?.isSame(as: nonce) == true else { throw InvalidIDToken(what: "it is of another sign-in") }
         guard claims.exp > now - Self.clockSkew else { throw InvalidIDToken(what: "it is expired") }
         guard claims.iat < now + Self.clockSkew, (claims.nbf ?? 0) < now + Self.clockSkew else {
             throw InvalidIDToken(what: "it is not valid yet")
         }
         subject = claims.sub
-        account = Self.masked(email: claims.email, name: claims.preferred_username ?? claims.name, subject: claims.sub)
+        account = Self.masked(
+            email: claims.email?.text, name: claims.preferred_username?.text ?? claims.name?.text, subject: claims.sub)
     }
 
     private static func header(of token: String) throws(InvalidIDToken) -> IDTokenHeader {
@@ -150,14 +170,26 @@ struct IDToken: Sendable {
         return header
     }
 
-    /// Enough for its owner to know the account again, too little for anybody else.
+    /// Enough for its owner to know the account again, too little for anybody else. At most 200 Unicode scalars.
     static func masked(email: String?, name: String?, subject: String) -> String {
         let dots = "•••"
-        func first(_ text: some StringProtocol) -> String { DisplayText.escaped(String(text.prefix(1))) }
-        if let email, let at = email.lastIndex(of: "@"), at > email.startIndex {
-            return first(email) + dots + DisplayText.escaped(String(email[at...].prefix(60)))
-        }
-        if let name, !name.isEmpty { return first(name) + dots }
-        return dots + (subject.count >= 12 ? DisplayText.escaped(String(subject.suffix(4))) : "")
+        let shown =
+            if let email = email?.unicodeScalars, let at = email.lastIndex(of: "@"), at > email.startIndex {
+                escaped(email.prefix(1)) + dots + escaped(email[at...])
+            } else if let name, !name.isEmpty {
+                escaped(name.unicodeScalars.prefix(1)) + dots
+            } else {
+                dots + (subject.unicodeScalars.count >= 12 ? escaped(subject.unicodeScalars.suffix(4)) : "")
+            }
+        return String(String.UnicodeScalarView(shown.unicodeScalars.prefix(200)))
     }
+
+    private static func escaped(_ scalars: some Sequence<Unicode.Scalar>) -> String {
+        DisplayText.escaped(String(String.UnicodeScalarView(scalars)))
+    }
+}
+
+extension String {
+    /// Byte for byte: `==` takes texts for equal that only look so.
+    func isSame(as other: String) -> Bool { utf8.elementsEqual(other.utf8) }
 }

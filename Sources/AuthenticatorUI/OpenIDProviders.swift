@@ -43,11 +43,11 @@ struct ConfidentialClient: Sendable {
     let secret: String
 }
 
-/// All providers that are in use. Metadata is kept for ten minutes; keys until one is asked for that is not there, and
-/// then for a minute at least.
+/// All providers that are in use. Metadata and keys are kept for ten minutes; keys that lack one that is asked for, for a
+/// minute.
 actor OpenIDProviders {
     private static let metadataLifetime = Duration.seconds(600)
-    private static let keysLifetime = Duration.seconds(3600)
+    private static let keysLifetime = Duration.seconds(600)
     private static let keysShortestLifetime = Duration.seconds(60)
     private static let deadline = Duration.seconds(4)
     private static let maximumSize = 256 * 1024
@@ -107,8 +107,9 @@ actor OpenIDProviders {
             }
         }
         let fetched: Fetched<ProviderKeys>
-        if let known = keys[url], known.isYounger(than: .seconds(1)) {
-            fetched = known
+        let before = keys[url]
+        if let before, before.isYounger(than: .seconds(1)) {
+            fetched = before
         } else {
             fetched = Fetched(since: .now, value: Task { try await Self.get(url, as: ProviderKeys.self) })
             keys[url] = fetched
@@ -116,6 +117,8 @@ actor OpenIDProviders {
         do {
             return try await fetched.value.value
         } catch {
+            // Those that were good stay so until others are there, or their time is over.
+            if keys[url]?.since == fetched.since { keys[url] = before?.since == fetched.since ? nil : before }
             throw InvalidIDToken(what: "the supplier's keys could not be had")
         }
     }
@@ -129,7 +132,7 @@ extension OpenIDProviders {
         configuration.timeout = .init(connect: .seconds(2), read: .seconds(3), write: .seconds(3))
         configuration.decompression = .disabled
         configuration.connectionPool = .init(
-            idleTimeout: .seconds(30), concurrentHTTP1ConnectionsPerHostSoftLimit: 16)
+            idleTimeout: .seconds(30), concurrentHTTP1ConnectionsPerHostSoftLimit: 256)
         return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
     }()
 
@@ -137,7 +140,7 @@ extension OpenIDProviders {
         // Discovery 1.0, section 4.1: a slash at the end of the issuer goes.
         let base = issuer.text.hasSuffix("/") ? String(issuer.text.dropLast()) : issuer.text
         let metadata = try await get("\(base)/.well-known/openid-configuration", as: ProviderMetadata.self)
-        guard metadata.issuer == issuer.text else {
+        guard metadata.issuer.isSame(as: issuer.text) else {
             throw ProviderFailure.unavailable("its metadata names another issuer")
         }
         for endpoint in [metadata.authorization_endpoint, metadata.token_endpoint, metadata.jwks_uri] {

@@ -14,6 +14,8 @@ struct Page {
     var values: [String: any Sendable] = [:]
     /// Where the browser goes on to by itself: only right after its user's own click.
     var goTo: String?
+    /// Where the user looks again.
+    var reload: String?
     /// Where the user chooses a supplier again.
     var again: String?
     /// The way back to the manufacturer's app.
@@ -89,6 +91,7 @@ struct Pages: Sendable {
         values["language"] = language.rawValue
         values["stylesheet"] = stylesheetURL
         values["goTo"] = page.goTo
+        values["reload"] = page.reload
         values["again"] = page.again
         values["back"] = page.back
         values["hasLanguages"] = page.url != nil

@@ -126,12 +126,10 @@ extension AuthenticatorUI {
             await record(.signInRefused(.otherBrowser), visit.tokenDigest, request)
             return try refused("other-browser", .badRequest, visit, signIn.language, nil)
         }
-        let isFirst =
-            signIn.isAnswered
-            ? false
-            : try await translating { () throws(RepositoryError) in
-                try await signIns.answer(id, until: .requestDeadline)
-            }
+        guard let taker = try? tokenGenerator.makeSecret() else { throw .bug(cause: "no secret could be made") }
+        let isFirst = try await translating { () throws(RepositoryError) in
+            try await signIns.answer(id, taker: taker, until: .requestDeadline)
+        }
         guard isFirst else {
             await record(.signInRefused(.stateUsed), visit.tokenDigest, request)
             return pages.seeOther(Self.signInURL(id, signIn.language))
@@ -173,7 +171,9 @@ extension AuthenticatorUI {
     private func judge(
         _ fields: FormFields, of signIn: SignIn, _ secret: SignInSecret, for slug: Supplier.Slug?, _ request: Request
     ) async throws(PageFailure) -> Judgement {
-        guard slug == signIn.supplier else { return .failed(.mixUp) }
+        guard slug == signIn.supplier, fields.unusable.isDisjoint(with: ["code", "error", "iss"]) else {
+            return .failed(.mixUp)
+        }
         guard let supplier = try await enabledSupplier(slug) else { return .failed(.supplierUnknown) }
         let error = fields["error"].map { error in
             ["access_denied", "login_required", "consent_required", "interaction_required"].contains(error)
@@ -191,11 +191,11 @@ extension AuthenticatorUI {
         case .openIDConnect(let client):
             do throws(ProviderFailure) {
                 let metadata = try await providers.metadata(of: client)
-                let issuer = fields["iss"]
-                guard
-                    issuer == client.issuer.text
-                        || (issuer == nil && metadata.authorization_response_iss_parameter_supported != true)
-                else { return .failed(.mixUp) }
+                if let issuer = fields["iss"] {
+                    guard issuer.isSame(as: client.issuer.text) else { return .failed(.mixUp) }
+                } else if metadata.authorization_response_iss_parameter_supported == true {
+                    return .failed(.mixUp)
+                }
                 if let error { return error }
                 guard let code = fields["code"], !code.isEmpty,
                     let clientSecret = clientSecret(client.clientSecretName)
@@ -276,6 +276,15 @@ extension AuthenticatorUI {
         case nil:
             // The user is still at the supplier, or came back from there without an answer.
             guard signIn.isAnswered else { return try await page(of: visit, token, visitor, language: language) }
+            if signIn.isBeingJudged {
+                var page = Page(notice: "pending", status: .ok)
+                page.reload = url(language)
+                page.back = visit.session.redirectURL.text
+                page.values["brand"] = visit.session.displayName
+                page.values["supplier"] = supplier.name
+                page.url = url
+                return pages.response(page, in: language)
+            }
             return try failed("failed", supplier, visit, token, language, url: url)
         }
     }
@@ -308,8 +317,10 @@ extension AuthenticatorUI {
                 until: .requestDeadline)
         }
         guard let session, let after = try await find(id)?.visit else { return unknown(visitor) }
-        guard session.status == .completed else {
-            return try ended(after, visitor, language) { Self.signInURL(id, $0) }
+        switch session.status {
+        case .completed: break
+        case .expired: return try ended(after, visitor, language) { Self.signInURL(id, $0) }
+        case .open: return unknown(visitor)
         }
         guard session.link?.identity == identity else {
             var page = Page(notice: "taken", name: "completed", status: .conflict)

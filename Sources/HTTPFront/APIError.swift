@@ -17,6 +17,7 @@ package enum APIError: Error {
     case linkSessionCompleted
     case linkSessionExpired
     case completedByAnother
+    case linkSessionBlocked
     case linkSessionNotCompleted
     case confirmationRefused
     case codeExpired
@@ -47,6 +48,7 @@ package enum APIError: Error {
         case .linkSessionCompleted: .linkSessionCompleted
         case .linkSessionExpired: .linkSessionExpired
         case .completedByAnother: .completedByAnother
+        case .linkSessionBlocked: .linkSessionBlocked
         case .linkSessionNotCompleted: .linkSessionNotCompleted
         case .confirmationRefused: .confirmationRefused
         case .codeExpired: .codeExpired
@@ -62,7 +64,7 @@ package enum APIError: Error {
         case .unavailable(let cause), .bug(let cause): cause
         case .unauthorized, .notFound, .linkSessionNotFound, .methodNotAllowed, .bodyTooLarge, .unsupportedMediaType,
             .invalidJSON, .refused, .linkSessionCompleted, .linkSessionExpired, .completedByAnother,
-            .linkSessionNotCompleted, .confirmationRefused, .codeExpired, .overloaded:
+            .linkSessionBlocked, .linkSessionNotCompleted, .confirmationRefused, .codeExpired, .overloaded:
             nil
         }
     }
@@ -112,6 +114,10 @@ struct ErrorAnswer {
         .gone, "link_session_expired", "the link session is expired and cannot be completed")
     static let completedByAnother = ErrorAnswer(
         .conflict, "completed_by_another", "the link session was completed with another supplier account")
+    static let linkSessionBlocked = ErrorAnswer(
+        .conflict, "link_session_blocked",
+        "the manufacturer is disabled or may not redirect to this redirect_url any more, so the link session cannot be completed"
+    )
     static let linkSessionNotCompleted = ErrorAnswer(
         .conflict, "link_session_not_completed", "the link session is not completed, so there is nothing to confirm")
     static let confirmationRefused = ErrorAnswer(

@@ -8,6 +8,7 @@ internal import NIOHTTP1
 struct AuthenticatorLinkSessions {
     let keyRing: KeyRing
     let repository: LinkSessionRepository
+    let signIns: SignInRepository
     let suppliers: SupplierRepository
     let returnLinks: ReturnLinks
 
@@ -30,7 +31,23 @@ struct AuthenticatorLinkSessions {
     @Sendable private func complete(_ request: Request) async throws(APIError) -> Response {
         try keyRing.checkAuthenticator(request)
         let (_, digest) = try request.linkToken()
-        let identity = request.hasBody ? try await identity(in: try await request.jsonBody()) : nil
+        let identity = request.hasBody ? try Self.identity(in: try await request.jsonBody()) : nil
+        let visit = try await translatingErrors { () throws(RepositoryError) in
+            try await signIns.visit(tokenDigest: digest, until: .requestDeadline)
+        }
+        guard let visit else { throw APIError.linkSessionNotFound }
+        // What is completed already is answered the same whatever changed meanwhile.
+        if visit.session.status == .open {
+            guard visit.isServed else {
+                try await translatingErrors { () throws(RepositoryError) in
+                    try await repository.record(
+                        .completionRefused(.blocked), tokenDigest: digest, requestID: request.id,
+                        until: .requestDeadline)
+                }
+                throw APIError.linkSessionBlocked
+            }
+            if let identity { try await check(identity.supplier) }
+        }
         let session = try await translatingErrors { () throws(RepositoryError) in
             try await repository.complete(
                 tokenDigest: digest, Completion(identity: identity), requestID: request.id, until: .requestDeadline)
@@ -46,13 +63,17 @@ struct AuthenticatorLinkSessions {
         case .expired:
             throw APIError.linkSessionExpired
         case .open:
-            throw APIError.unavailable(cause: "the session is still open after it was completed: a clock stepped back")
+            throw APIError.unavailable(
+                cause:
+                    "the session is still open after it was completed: its manufacturer was disabled meanwhile, or a clock stepped back"
+            )
         }
     }
 
-    private func identity(in body: JSONObject) async throws(APIError) -> SupplierIdentity {
-        let noSupplier = APIError.refused(
-            Refusal(.supplier, "supplier is required and must be the slug of an enabled supplier"))
+    private static let noSupplier = APIError.refused(
+        Refusal(.supplier, "supplier is required and must be the slug of an enabled supplier"))
+
+    private static func identity(in body: JSONObject) throws(APIError) -> SupplierIdentity {
         guard case .string(let text) = body["supplier"], let slug = Supplier.Slug(text) else { throw noSupplier }
         guard case .string(let userID) = body["supplier_user_id"],
             let identity = SupplierIdentity(supplier: slug, userID: userID)
@@ -63,11 +84,14 @@ struct AuthenticatorLinkSessions {
                     "supplier_user_id is required and must be a string of 1 to 255 characters, none of them a control character"
                 ))
         }
+        return identity
+    }
+
+    private func check(_ slug: Supplier.Slug) async throws(APIError) {
         let supplier = try await translatingErrors { () throws(RepositoryError) in
             try await suppliers.enabled(slug, until: .requestDeadline)
         }
-        guard supplier != nil else { throw noSupplier }
-        return identity
+        guard supplier != nil else { throw Self.noSupplier }
     }
 }
 

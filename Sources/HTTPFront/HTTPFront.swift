@@ -34,7 +34,8 @@ package struct HTTPFront: Service {
     ///   - onListening: called with the port once the server accepts connections.
     package init(
         configuration: Configuration, keyRing: KeyRing, repository: LinkSessionRepository,
-        suppliers: SupplierRepository, returnLinks: ReturnLinks, tokenGenerator: TokenGenerator,
+        signIns: SignInRepository, suppliers: SupplierRepository, returnLinks: ReturnLinks,
+        tokenGenerator: TokenGenerator,
         readiness: Readiness, logger: Logger, accessLog: @escaping AccessLog, addPages: (inout Routes) -> Void,
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
@@ -44,7 +45,7 @@ package struct HTTPFront: Service {
             publicBaseURL: configuration.publicBaseURL, returnLinks: returnLinks
         ).add(to: &routes)
         AuthenticatorLinkSessions(
-            keyRing: keyRing, repository: repository, suppliers: suppliers, returnLinks: returnLinks
+            keyRing: keyRing, repository: repository, signIns: signIns, suppliers: suppliers, returnLinks: returnLinks
         ).add(to: &routes)
         KeySet(returnLinks: returnLinks).add(to: &routes)
         Health(readiness: readiness).add(to: &routes)

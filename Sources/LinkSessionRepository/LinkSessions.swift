@@ -52,7 +52,7 @@ package struct LinkSessionRepository: Sendable {
     /// Completes an open session now, and links the manufacturer's user with the account that `completion` names; a
     /// completed session stays as it is, and so does an expired one, which is recorded as an event. Of any number of
     /// racing calls one sets `completed_at`, and all get the same answer: whoever named another account finds the
-    /// winner's in it.
+    /// winner's in it. While its manufacturer is disabled a session stays open.
     ///
     /// - Returns: the session as it is afterwards; `nil` where there is none of that digest.
     package func complete(
@@ -148,11 +148,13 @@ package enum SignInRefusal: String, Sendable {
     case idTokenInvalid = "id_token_invalid"
 }
 
-/// Why a completion in the browser was refused before it was tried.
+/// Why a completion was refused before it was tried.
 package enum CompletionRefusal: String, Sendable {
     case crossOrigin = "cross_origin"
     case otherBrowser = "other_browser"
     case supplierDisabled = "supplier_disabled"
+    /// Its manufacturer is disabled, or may redirect there no more.
+    case blocked
 }
 
 extension LinkSessionRepository {
@@ -262,7 +264,7 @@ extension LinkSessionRepository {
             ), event AS (
                 INSERT INTO link_session_events (token_hash, event, request_id)
                 SELECT s.token_hash, 'expired_early', $2::text FROM s
-                WHERE EXISTS (SELECT FROM changed) AND \(hasRoomForEvents)
+                WHERE EXISTS (SELECT FROM changed)
                 ON CONFLICT DO NOTHING
             )
             SELECT \(columnsWithManufacturer(changed: "expires_at"))
@@ -281,11 +283,12 @@ extension LinkSessionRepository {
             "complete_link_session",
             """
             WITH s AS MATERIALIZED (
-                SELECT * FROM link_sessions s WHERE s.token_hash = $1::bytea FOR NO KEY UPDATE
+                SELECT s.*, m.enabled FROM link_sessions s JOIN manufacturers m ON m.id = s.manufacturer_id
+                WHERE s.token_hash = $1::bytea FOR NO KEY UPDATE OF s
             ), nox_user AS (
                 INSERT INTO nox_users (manufacturer_id, user_id)
                 SELECT s.manufacturer_id, s.user_id FROM s
-                WHERE s.completed_at IS NULL AND s.expires_at > clock_timestamp()
+                WHERE s.enabled AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
                 -- DO NOTHING would not return the row that is there.
                 ON CONFLICT (manufacturer_id, user_id) DO UPDATE SET user_id = excluded.user_id
                 RETURNING id
@@ -302,14 +305,14 @@ extension LinkSessionRepository {
                 FROM s, LATERAL (
                     SELECT 'completed', NULL WHERE EXISTS (SELECT FROM changed)
                     UNION ALL
-                    SELECT 'completion_refused', 'expired'
+                    SELECT 'completion_refused', CASE WHEN s.enabled THEN 'expired' ELSE 'manufacturer_disabled' END
                     WHERE s.completed_at IS NULL AND NOT EXISTS (SELECT FROM changed)
                     UNION ALL
                     SELECT 'completion_refused', 'completed_by_another'
                     WHERE s.completed_at IS NOT NULL
                       AND (s.supplier, s.supplier_user_id) IS DISTINCT FROM ($3::text, $4::text)
                 ) AS e (event, reason)
-                WHERE \(hasRoomForEvents)
+                WHERE \(hasRoom(for: "e.event", "e.reason"))
                 ON CONFLICT DO NOTHING
             )
             SELECT \(columnsWithManufacturer(changed: "completed_at", "nox_user_id", "supplier", "supplier_user_id"))
@@ -336,7 +339,7 @@ extension LinkSessionRepository {
                 UPDATE link_sessions t
                 SET confirmed_at = greatest(s.completed_at, date_trunc('second', clock_timestamp()))
                 FROM s
-                WHERE t.token_hash = s.token_hash AND s.user_id = $4::text AND s.confirmed_at IS NULL
+                WHERE t.token_hash = s.token_hash AND s.user_id = $4::text AND s.confirmed_at IS NULL AND s.nox_user_id IS NOT NULL
                   AND s.completed_at + interval '\(LinkSession.resultLifetimeInSeconds) seconds' > clock_timestamp()
                 RETURNING t.confirmed_at
             ), event AS (
@@ -352,7 +355,7 @@ extension LinkSessionRepository {
                     WHERE NOT EXISTS (SELECT FROM changed)
                       AND (s.confirmed_at IS NULL OR s.user_id IS DISTINCT FROM $4::text)
                 ) AS e (event, reason)
-                WHERE \(hasRoomForEvents)
+                WHERE \(hasRoom(for: "e.event", "e.reason"))
                 ON CONFLICT DO NOTHING
             )
             SELECT \(columnsWithManufacturer(changed: "confirmed_at"))
@@ -374,7 +377,7 @@ extension LinkSessionRepository {
             INSERT INTO link_session_events (token_hash, event, reason, request_id)
             SELECT s.token_hash, $3::text, $4::text, $2::text
             FROM (SELECT token_hash FROM link_sessions WHERE token_hash = $1::bytea FOR KEY SHARE) AS s
-            WHERE \(hasRoomForEvents)
+            WHERE \(hasRoom(for: "$3::text", "$4::text"))
             ON CONFLICT DO NOTHING
             """),
         encode: { inputs, parameters in
@@ -386,9 +389,14 @@ extension LinkSessionRepository {
         },
         decode: { _, inputs in inputs.map { _ in } })
 
-    /// At most 100 a session, so that a caller who tries again for ever fills no disk.
-    static let hasRoomForEvents =
-        "(SELECT count(*) FROM link_session_events e WHERE e.token_hash = s.token_hash) < 100"
+    /// At most 100 of a kind and reason a session, so that a caller who tries again for ever fills no disk and hides
+    /// nothing else.
+    static func hasRoom(for event: String, _ reason: String = "NULL") -> String {
+        """
+        (SELECT count(*) FROM link_session_events o
+         WHERE o.token_hash = s.token_hash AND o.event = \(event) AND o.reason IS NOT DISTINCT FROM \(reason)) < 100
+        """
+    }
 
     /// `$1` and `$2` of the three above.
     @Sendable private static func encode(_ inputs: [(SHA256Digest, String)], _ parameters: inout Parameters) {

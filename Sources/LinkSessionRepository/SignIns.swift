@@ -34,6 +34,8 @@ package struct SignIn: Sendable {
     package let browser: SHA256Digest
     package let language: Language
     package let isAnswered: Bool
+    /// Answered a moment ago, so that what comes of it may still be under way.
+    package let isBeingJudged: Bool
     package let outcome: Outcome?
 }
 
@@ -90,11 +92,12 @@ package struct SignInRepository: Sendable {
 
     /// Takes a supplier's answer to a sign-in.
     ///
+    /// - Parameter taker: a random text: who takes it, so that it may be taken again after a lost reply.
     /// - Returns: whether this is the first one: it counts, and no other ever does.
     package func answer(
-        _ id: SHA256Digest, until deadline: ContinuousClock.Instant
+        _ id: SHA256Digest, taker: String, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> Bool {
-        try await run(Self.answer, id, until: deadline)
+        try await run(Self.answer, (id, taker), until: deadline)
     }
 
     /// Records what came of an answered sign-in.
@@ -146,7 +149,7 @@ extension SignInRepository {
             "find_sign_in",
             """
             SELECT \(visitColumns), a.state_hash, a.supplier, a.browser_hash, a.language, a.answered_at IS NOT NULL,
-                   a.outcome, a.supplier_user_id, a.account
+                   coalesce(a.answered_at > clock_timestamp() - interval '20 seconds', false), a.outcome, a.supplier_user_id, a.account
             FROM \(visitTables) JOIN sign_ins a ON a.token_hash = s.token_hash
             WHERE a.state_hash = $1::bytea
             """),
@@ -167,6 +170,8 @@ extension SignInRepository {
                 UPDATE link_sessions SET sign_ins = sign_ins + 1
                 WHERE token_hash = $2::bytea AND completed_at IS NULL AND expires_at > clock_timestamp()
                   AND sign_ins < \(limit)
+                  -- Sent again after a lost reply, it is begun already.
+                  AND NOT EXISTS (SELECT FROM sign_ins WHERE state_hash = $1::bytea)
                 RETURNING token_hash
             ), sign_in AS (
                 INSERT INTO sign_ins (state_hash, token_hash, supplier, browser_hash, language)
@@ -175,10 +180,9 @@ extension SignInRepository {
             ), event AS (
                 INSERT INTO link_session_events (token_hash, event, request_id)
                 SELECT s.token_hash, 'sign_in_started', $6::text FROM s
-                WHERE \(LinkSessionRepository.hasRoomForEvents)
                 ON CONFLICT DO NOTHING
             )
-            SELECT EXISTS (SELECT FROM s)
+            SELECT EXISTS (SELECT FROM s) OR EXISTS (SELECT FROM sign_ins WHERE state_hash = $1::bytea)
             """),
         encode: { inputs, parameters in
             for (signIn, requestID) in inputs {
@@ -192,18 +196,24 @@ extension SignInRepository {
         },
         decode: decodeTruth)
 
-    private static let answer = Query<SHA256Digest, Bool>(
+    private static let answer = Query<(SHA256Digest, String), Bool>(
         Statement(
             "answer_sign_in",
             """
             WITH answered AS (
-                UPDATE sign_ins SET answered_at = clock_timestamp()
-                WHERE state_hash = $1::bytea AND answered_at IS NULL
+                UPDATE sign_ins SET answered_at = coalesce(answered_at, clock_timestamp()), answered_by = $2::text
+                WHERE state_hash = $1::bytea AND (answered_at IS NULL OR answered_by = $2::text) AND outcome IS NULL
                 RETURNING state_hash
             )
             SELECT EXISTS (SELECT FROM answered)
             """),
-        encode: encode, decode: decodeTruth)
+        encode: { inputs, parameters in
+            for (id, taker) in inputs {
+                parameters.append(id.bytes)
+                parameters.append(taker)
+            }
+        },
+        decode: decodeTruth)
 
     private static let conclude = Query<(SHA256Digest, SignIn.Outcome, SignInRefusal?, String), Void>(
         Statement(
@@ -219,7 +229,7 @@ extension SignInRepository {
             INSERT INTO link_session_events (token_hash, event, reason, request_id)
             SELECT s.token_hash, CASE WHEN $5::text IS NULL THEN 'signed_in' ELSE 'sign_in_refused' END, $5::text,
                    $6::text
-            FROM s WHERE \(LinkSessionRepository.hasRoomForEvents)
+            FROM s
             ON CONFLICT DO NOTHING
             """),
         encode: { inputs, parameters in
@@ -273,19 +283,20 @@ extension Row {
     fileprivate func signIn(at column: Int) throws(DatabaseError) -> SignIn {
         guard let supplier = Supplier.Slug(try text(column + 1)) else { throw mismatch(column + 1) }
         var outcome: SignIn.Outcome?
-        switch try optionalText(column + 5) {
+        switch try optionalText(column + 6) {
         case nil: break
         case "signed_in":
-            guard let identity = SupplierIdentity(supplier: supplier, userID: try text(column + 6)) else {
-                throw mismatch(column + 6)
+            guard let identity = SupplierIdentity(supplier: supplier, userID: try text(column + 7)) else {
+                throw mismatch(column + 7)
             }
-            outcome = .signedIn(identity, account: try text(column + 7))
+            outcome = .signedIn(identity, account: try text(column + 8))
         case "declined": outcome = .declined
         case "failed": outcome = .failed
-        default: throw mismatch(column + 5)
+        default: throw mismatch(column + 6)
         }
         return SignIn(
             id: try digest(column), supplier: supplier, browser: try digest(column + 2),
-            language: try parse(column + 3, Language.init), isAnswered: try bool(column + 4), outcome: outcome)
+            language: try parse(column + 3, Language.init), isAnswered: try bool(column + 4),
+            isBeingJudged: try bool(column + 5), outcome: outcome)
     }
 }

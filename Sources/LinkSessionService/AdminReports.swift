@@ -228,17 +228,22 @@ extension KeyReport {
 
 extension SessionReport {
     fileprivate var text: String {
-        let end = session.completedAt ?? session.expiresAt
-        let endName = session.status == .open ? "expires" : session.status.rawValue
+        var entries = [(session.createdAt, 0, ["created", "", ""])]
+        if !events.contains(where: { $0.event == "completed" }) {
+            let name = session.status == .open ? "expires" : session.status.rawValue
+            entries.append((session.completedAt ?? session.expiresAt, events.count + 1, [name, "", ""]))
+        }
         // Within a second, what ended the session comes before its end, and a refusal after it.
-        var entries = [(session.createdAt, 0, ["created", "", ""]), (end, 2, [endName, "", ""])]
-        entries += events.map { ($0.occurredAt, $0.event == "completion_refused" ? 3 : 1, $0.entry) }
+        entries += events.enumerated().map { index, event in
+            (event.occurredAt, event.event == "completion_refused" ? events.count + 2 + index : 1 + index, event.entry)
+        }
         entries.sort { ($0.0, $0.1) < ($1.0, $1.1) }
         return """
             \(timestamp(unixSeconds: Int(session.createdAt)))  \(session.status.rawValue)
               token digest  \(tokenDigest.hex.prefix(12))
               redirect URL  \(session.redirectURL.text)
               language      \(session.language.rawValue)
+              supplier      \(session.link?.identity?.supplier.text ?? "none")
             \(table(entries.map { [timestamp(unixSeconds: Int($0.0))] + $0.2 }, indent: "  "))
             """
     }
@@ -250,6 +255,8 @@ extension SessionReport {
             "language": .string(session.language.rawValue), "created_at": .number(session.createdAt),
             "expires_at": .number(session.expiresAt),
             "completed_at": session.completedAt.map(JSON.number) ?? .null,
+            "confirmed_at": session.confirmedAt.map(JSON.number) ?? .null,
+            "supplier": (session.link?.identity?.supplier.text).map(JSON.string) ?? .null,
             "events": .array(events.map(\.json)),
         ])
     }

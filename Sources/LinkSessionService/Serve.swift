@@ -95,16 +95,17 @@ struct Serve: AsyncParsableCommand {
         let returnLinks = try ReturnLinks(
             issuer: publicBaseURL, signingKeys: signingKeys, sandboxKey: sandboxKey, secrets: codeSecrets)
         let sessions = LinkSessionRepository(database: database)
+        let signIns = SignInRepository(database: database)
         let suppliers = SupplierRepository(database: database, hasSandbox: sandboxKey != nil)
         let pages = try AuthenticatorUI(
-            publicBaseURL: publicBaseURL, sessions: sessions, signIns: SignInRepository(database: database),
+            publicBaseURL: publicBaseURL, sessions: sessions, signIns: signIns,
             suppliers: suppliers, returnLinks: returnLinks, tokenGenerator: TokenGenerator(),
             clientSecret: environmentVariable)
         let front = HTTPFront(
             configuration: .init(
                 host: host, port: port, publicBaseURL: publicBaseURL,
                 maximumConnections: max(64, min(10_000, descriptors - 1024))),
-            keyRing: keyRing, repository: sessions, suppliers: suppliers, returnLinks: returnLinks,
+            keyRing: keyRing, repository: sessions, signIns: signIns, suppliers: suppliers, returnLinks: returnLinks,
             tokenGenerator: TokenGenerator(), readiness: readiness, logger: logger,
             accessLog: { entry in output.write(entry, level: level, format: format) },
             addPages: { routes in pages.add(to: &routes) },

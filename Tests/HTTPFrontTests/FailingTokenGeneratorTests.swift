@@ -71,6 +71,7 @@ import TokenGenerator
             configuration: .init(
                 host: "127.0.0.1", port: 0, publicBaseURL: "https://auth.example", maximumConnections: 64),
             keyRing: keyRing, repository: LinkSessionRepository(database: client),
+            signIns: SignInRepository(database: client),
             suppliers: SupplierRepository(database: client, hasSandbox: false),
             returnLinks: try ReturnLinks(
                 issuer: "https://auth.example", signingKeys: [try #require(SigningKey(seed: Array(0..<32)))],

@@ -14,6 +14,7 @@ struct Storage {
     let beta: Manufacturer
 
     var sessions: LinkSessionRepository { LinkSessionRepository(database: client) }
+    var signIns: SignInRepository { SignInRepository(database: client) }
     var keys: APIKeyRepository { APIKeyRepository(database: client) }
 
     static func with(connections: Int = 4, _ body: (Storage) async throws -> Void) async throws {

@@ -116,12 +116,12 @@ import Testing
         Breach(
             "link_sessions_link_of_completed", session() + "; UPDATE link_sessions SET nox_user_id = gen_random_uuid()"),
         Breach("link_sessions_link_of_completed", session() + "; UPDATE link_sessions SET confirmed_at = now()"),
-        Breach(
-            "link_sessions_link_of_completed", session(completed: "now()") + "; UPDATE link_sessions SET supplier = 'x'"
-        ),
-        Breach(
-            "link_sessions_link_of_completed",
-            session(completed: "now()") + "; UPDATE link_sessions SET confirmed_at = now() - interval '1 second'"),
+        Breach("link_sessions_link_of_completed", link("supplier = 'x'")),
+        Breach("link_sessions_link_of_completed", link("supplier = 'x', supplier_user_id = ''")),
+        Breach("link_sessions_link_of_completed", link("supplier = 'x', supplier_user_id = repeat('x', 256)")),
+        Breach("link_sessions_link_of_completed", link("supplier = 'x', supplier_user_id = 'y', nox_user_id = NULL")),
+        Breach("link_sessions_link_of_completed", link("completed_by = '\\x00'")),
+        Breach("link_sessions_link_of_completed", link("confirmed_at = now() - interval '1 second'")),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "''")),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "'a b'")),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "repeat('x', 65)")),
@@ -187,8 +187,9 @@ import Testing
                 noxUser(user: "repeat('\u{1F600}', 256)"), signIn(), signIn(answered: "NULL"),
                 signIn(outcome: "'declined'"),
                 signIn(outcome: "'signed_in'", user: "repeat('é', 255)", account: "repeat('é', 255)"),
-                session(completed: "now()")
-                    + "; UPDATE link_sessions SET supplier = 'x', supplier_user_id = 'y', confirmed_at = now()",
+                link("supplier = NULL"),
+                link("supplier = 'x', supplier_user_id = repeat('é', 255), confirmed_at = now()"),
+                link("completed_by = sha256('x')"),
                 session(completed: "now()"), session(completed: "now() + interval '600 seconds'"),
             ] {
                 await #expect(throws: Never.self, "\(sql)") { try await database.execute("BEGIN; \(sql); ROLLBACK") }
@@ -278,4 +279,10 @@ private func signIn(
         state_hash, token_hash, supplier, browser_hash, language, answered_at, outcome, supplier_user_id, account)
     VALUES (\(state), sha256('x'), 'green-grid', \(browser), \(language), \(answered), \(outcome), \(user), \(account))
     """
+}
+
+/// A session that is completed with these columns, one of which may be `nox_user_id`.
+private func link(_ assignments: String) -> String {
+    let user = assignments.contains("nox_user_id") ? "" : ", nox_user_id = gen_random_uuid()"
+    return session() + "; UPDATE link_sessions SET completed_at = now(), \(assignments)\(user)"
 }

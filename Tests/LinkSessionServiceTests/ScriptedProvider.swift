@@ -29,6 +29,9 @@ final class ScriptedProvider: Sendable {
         var nonce: String?
         var azp: String?
         var email: String? = "jan.jansen@example.com"
+        var preferred_username: String?
+        /// A claim of a type that it does not have.
+        var name: Int?
 
         func verify(using _: some JWTAlgorithm) {}
     }
@@ -52,6 +55,9 @@ final class ScriptedProvider: Sendable {
         /// In place of the token that was signed.
         var changeToken: @Sendable (String) -> String = { $0 }
         var keyID = "key-1"
+        var curve = "P-256"
+        /// Further elements of the key set.
+        var oddKeys = #"{"kty":"unheard-of","kid":"other"}"#
         /// The ids of the keys at `jwks_uri`.
         var published = ["key-1"]
     }
@@ -121,10 +127,10 @@ final class ScriptedProvider: Sendable {
         case "/keys":
             let keys = script.published.compactMap { id in
                 self.keys[id]?.publicKey.parameters.map { parameters in
-                    #"{"kty":"EC","crv":"P-256","use":"sig","kid":"\#(id)","x":"\#(Self.url(parameters.x))","y":"\#(Self.url(parameters.y))"}"#
+                    #"{"kty":"EC","crv":"\#(script.curve)","use":"sig","kid":"\#(id)","x":"\#(Self.url(parameters.x))","y":"\#(Self.url(parameters.y))"}"#
                 }
             }
-            return (200, [], #"{"keys":[{"kty":"unheard-of","kid":"other"},\#(keys.joined(separator: ","))]}"#)
+            return (200, [], #"{"keys":[\#(script.oddKeys),\#(keys.joined(separator: ","))]}"#)
         case "/token":
             guard let token = await token(for: form, script) else { return (400, [], #"{"error":"invalid_grant"}"#) }
             return (200, [], #"{"access_token":"a","token_type":"Bearer","id_token":"\#(token)"}"#)

@@ -164,6 +164,9 @@ extension ProgramTests {
                         ("no supplier's URI", false, { $0.replacing("mock-energy", with: "none") }),
                         ("another issuer", false, { $0 + "&iss=https%3A%2F%2Fevil.example" }),
                         ("an empty issuer", false, { $0 + "&iss=" }),
+                        ("two issuers, none of them offered", false, { "\($0)&iss=x&iss=\(provider.issuer)" }),
+                        ("an issuer that cannot be read", false, { $0 + "&iss=%zz" }),
+                        ("two codes", false, { $0 + "&code=other" }),
                         ("two issuers", true, { "\($0)&iss=\(provider.issuer)&iss=\(provider.issuer)" }),
                         ("no issuer where one is offered", true, { $0 }),
                     ] as [(String, Bool, (String) -> String)] {
@@ -594,6 +597,8 @@ extension ProgramTests {
                             try await service.database.count(
                                 "SELECT count(*) FROM link_sessions WHERE completed_at IS NOT NULL") == 0, "\(what)")
                         try await service.database.execute(back)
+                        // Every replica follows within a second.
+                        try await Task.sleep(for: .seconds(1))
                     }
                 }
             }

@@ -1,0 +1,100 @@
+// Sign-ins in the database: what a lost reply may repeat, and what nobody may.
+
+import LinkSessionRepository
+import LinkSessions
+import TestSupport
+import Testing
+import TokenGenerator
+
+@Suite(.timeLimit(.minutes(1))) struct SignInTests {
+    private func newSignIn(_ name: String, of token: SHA256Digest) throws -> NewSignIn {
+        NewSignIn(
+            id: try SHA256.digest(of: name), tokenDigest: token, supplier: try #require(Supplier.Slug("green-grid")),
+            browser: try SHA256.digest(of: "browser"), language: .en)
+    }
+
+    @Test func `a start that is sent again counts once, the tenth too`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            for number in 1...10 {
+                let new = try newSignIn("s-\(number)", of: digest)
+                for _ in 0..<2 {
+                    let started = try await storage.signIns.start(new, requestID: "r-\(number)", until: soon)
+                    #expect(started, "\(number)")
+                }
+            }
+            #expect(
+                try await storage.signIns.start(try newSignIn("s-11", of: digest), requestID: "r", until: soon) == false
+            )
+            #expect(try await storage.database.count("SELECT sign_ins FROM link_sessions") == 10)
+            #expect(try await storage.database.count("SELECT count(*) FROM sign_ins") == 10)
+        }
+    }
+
+    @Test func `an answer may be taken again by its taker until it is concluded, and by nobody else`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            let new = try newSignIn("s", of: digest)
+            _ = try await storage.signIns.start(new, requestID: "r", until: soon)
+            for (taker, isFirst) in [("a", true), ("b", false), ("a", true), ("b", false)] {
+                let taken = try await storage.signIns.answer(new.id, taker: taker, until: soon)
+                #expect(taken == isFirst, "\(taker)")
+            }
+            let found = try await storage.signIns.find(new.id, until: soon)
+            #expect(found?.signIn.isAnswered == true && found?.signIn.isBeingJudged == true)
+            try await storage.signIns.conclude(new.id, .declined, because: .declined, requestID: "r", until: soon)
+            let identity = try #require(SupplierIdentity(supplier: new.supplier, userID: "u"))
+            // What is concluded stays so.
+            try await storage.signIns.conclude(
+                new.id, .signedIn(identity, account: "a"), requestID: "other", until: soon)
+            #expect(try await storage.signIns.answer(new.id, taker: "a", until: soon) == false)
+            guard case .declined = try await storage.signIns.find(new.id, until: soon)?.signIn.outcome else {
+                Issue.record("the outcome was changed")
+                return
+            }
+        }
+    }
+
+    @Test func `what is decided cannot be rewritten, not even by statement`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            let supplier = try #require(Supplier.Slug("green-grid"))
+            let identity = try #require(SupplierIdentity(supplier: supplier, userID: "u"))
+            _ = try await storage.sessions.complete(
+                tokenDigest: digest, Completion(identity: identity), requestID: "r", until: soon)
+            let new = try newSignIn("s", of: try await storage.created())
+            _ = try await storage.signIns.start(new, requestID: "r", until: soon)
+            _ = try await storage.signIns.answer(new.id, taker: "a", until: soon)
+            try await storage.signIns.conclude(new.id, .failed, because: .mixUp, requestID: "r", until: soon)
+            for sql in [
+                "UPDATE link_sessions SET supplier_user_id = 'other' WHERE completed_at IS NOT NULL",
+                "UPDATE link_sessions SET nox_user_id = gen_random_uuid() WHERE completed_at IS NOT NULL",
+                "UPDATE link_sessions SET completed_by = sha256('x') WHERE completed_at IS NOT NULL",
+                "UPDATE nox_users SET user_id = 'other'", "UPDATE nox_users SET id = gen_random_uuid()",
+                "UPDATE sign_ins SET outcome = 'signed_in', supplier_user_id = 'victim', account = 'v'",
+            ] {
+                await #expect("\(sql)") {
+                    try await storage.database.execute(sql)
+                } throws: {
+                    "\($0)".contains("what is decided in ")
+                }
+            }
+        }
+    }
+
+    @Test func `sign-ins are forgotten two hours after they began, and a purge begins with them`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            for name in ["old", "new"] {
+                _ = try await storage.signIns.start(try newSignIn(name, of: digest), requestID: name, until: soon)
+            }
+            let old = try newSignIn("old", of: digest).id
+            try await storage.database.execute(
+                "UPDATE sign_ins SET started_at = now() - interval '121 minutes' WHERE state_hash = '\\x\(old.hex)'")
+            _ = try await storage.database.rows("SELECT deleted::text FROM purge_link_sessions(30, 0)")
+            #expect(try await storage.database.count("SELECT count(*) FROM sign_ins") == 1)
+            #expect(try await storage.signIns.find(old, until: soon) == nil)
+            #expect(try await storage.signIns.visit(tokenDigest: digest, until: soon) != nil)
+        }
+    }
+}
