@@ -84,6 +84,19 @@ import Testing
         }
     }
 
+    @Test func `ids are equal byte for byte: texts that only look equal are two users`() throws {
+        for (one, other) in [
+            ("e\u{301}", "\u{E9}"), ("\u{212B}", "\u{C5}"), ("\u{1100}\u{1161}", "\u{AC00}"),
+        ] {
+            #expect(one == other, "Swift calls these texts equal")
+            #expect(try ManufacturerUserID(one) != ManufacturerUserID(other))
+            #expect(try ManufacturerUserID(one) == ManufacturerUserID(one))
+        }
+        for (one, other) in [("a", "A"), ("a", "a "), ("a", "\u{430}"), ("\u{FB01}", "fi"), ("a", "aa")] {
+            #expect(try ManufacturerUserID(one) != ManufacturerUserID(other))
+        }
+    }
+
     private func expectRefused(_ text: String, _ reason: String, sourceLocation: SourceLocation = #_sourceLocation) {
         let refusal = #expect(throws: Refusal.self, sourceLocation: sourceLocation) { try ManufacturerUserID(text) }
         guard let refusal else { return }
