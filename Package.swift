@@ -119,6 +119,10 @@ let package = Package(
                 "TokenGenerator", logging, nioCore,
             ], swiftSettings: settings),
         .testTarget(
+            name: "AuthenticatorUITests",
+            dependencies: ["AuthenticatorUI", "HTTPFront", "LinkSessions", "TokenGenerator", nioHTTP1],
+            swiftSettings: settings),
+        .testTarget(
             name: "LinkSessionServiceTests",
             dependencies: [
                 "AuthenticatorUI", "LinkSessionService", "LinkSessions", "PostgresClient", "TestSupport",

@@ -1,0 +1,59 @@
+// An account as its user is shown it: enough to know it again, too little for anybody else.
+
+@testable import AuthenticatorUI
+import Testing
+
+@Suite struct MaskedAccountTests {
+    private func masked(email: String? = nil, name: String? = nil, subject: String = "1") -> String {
+        IDToken.masked(email: email, name: name, subject: subject)
+    }
+
+    @Test(
+        arguments: [
+            ("jan.jansen@example.com", "j•••@example.com"), ("j@example.com", "j•••@example.com"),
+            ("Élise@example.fr", "É•••@example.fr"), ("\"a@b\"@example.com", "\"•••@example.com"),
+            ("用户@例え.jp", "用•••@例え.jp"), ("a@", "a•••@"), ("a@@b", "a•••@b"),
+        ])
+    func `of an address its first letter and its domain are shown`(email: String, expected: String) {
+        #expect(masked(email: email, name: "Jan Jansen", subject: "subject-of-many-letters") == expected)
+    }
+
+    @Test(arguments: ["@example.com", "jan.jansen", "", "@"])
+    func `what is no address is not shown, and the name's first letter is`(email: String) {
+        #expect(masked(email: email, name: "Jan Jansen") == "J•••")
+    }
+
+    @Test func `a name shows its first letter alone`() {
+        #expect(masked(name: "Jan Jansen") == "J•••")
+        #expect(masked(name: "J") == "J•••")
+        #expect(masked(name: "éa") == "é•••")
+    }
+
+    @Test func `without address and name the end of a long subject is shown, and nothing of a short one`() {
+        #expect(masked(subject: "abcdefghijkl") == "•••ijkl")
+        #expect(masked(name: "", subject: "248289761001") == "•••1001")
+        for subject in ["1", "abcdefghijk", "12345678901"] { #expect(masked(subject: subject) == "•••") }
+        #expect(masked(subject: "sandbox-user") == "•••user")
+    }
+
+    @Test(arguments: ["\u{202E}", "\u{200F}", "\u{2066}", "\u{202A}", "\u{061C}", "\0", "\n", "\u{1B}", "\u{200B}"])
+    func `what would turn the direction of writing, or hide, is shown as what it is`(mark: String) throws {
+        let scalar = try #require(mark.unicodeScalars.first)
+        let shown = "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
+        // A mark may be one character with the letter before it.
+        for text in [
+            masked(email: "\(mark)jan@example.com"), masked(email: "jan@\(mark)moc.elpmaxe"),
+            masked(name: "\(mark)Jan"),
+            masked(subject: "abcdefghij\(mark)xy"),
+        ] {
+            #expect(!text.unicodeScalars.contains(scalar), "\(text.debugDescription)")
+            #expect(text.contains(shown), "\(text.debugDescription)")
+        }
+    }
+
+    @Test func `of a long domain no more is shown than the database takes`() {
+        let text = masked(email: "jan@" + String(repeating: "x", count: 300) + ".example")
+        #expect(text.hasPrefix("j•••@" + String(repeating: "x", count: 50)))
+        #expect(text.unicodeScalars.count <= 255)
+    }
+}

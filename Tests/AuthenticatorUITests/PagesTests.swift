@@ -1,0 +1,139 @@
+// Pages as they are rendered, in every language.
+
+@testable import AuthenticatorUI
+import Foundation
+@testable import HTTPFront
+import LinkSessions
+import NIOHTTP1
+import Testing
+
+@Suite struct PagesTests {
+    private static let values: [String: any Sendable] = [
+        "brand": "Acme Manufacturing", "supplier": "Green Grid", "account": "j•••@example.com", "minutes": 10,
+        "token": "T", "state": "S", "action": "/ui/sign-ins/x?language=nl",
+        "suppliers": [["slug": "green-grid", "name": "Green Grid"], ["slug": "sandbox", "name": "Sandbox Energy"]],
+    ]
+
+    /// Every page, and the keys of its texts.
+    private static func pages() throws -> [(page: Page, texts: Set<String>)] {
+        func own(_ name: String, _ more: [String: any Sendable] = [:], without: String = "") -> (Page, Set<String>) {
+            let template = Resource.templates.first { $0.0 == name }.map { Resource.text($0.1) } ?? ""
+            var texts = Texts.named(in: template)
+            texts.remove(without)
+            return (Page(name, values.merging(more) { $1 }), texts)
+        }
+        var pages = [
+            own("link", ["hasSuppliers": true], without: "link.nobody"),
+            own("link", ["hasSuppliers": false], without: "link.choose"),
+            own("continue"), own("sandbox"), own("confirm"), own("returning"),
+        ]
+        for text in try Texts.notices().sorted() {
+            var page = Page(notice: text, status: .ok)
+            page.values.merge(values) { own, _ in own }
+            pages.append((page, ["\(text).title", "\(text).what"]))
+        }
+        return pages.map { page, texts in
+            var page = page
+            (page.again, page.back, page.goTo) = (
+                "/ui?token=T", "https://your-app.com/callback?x", "https://go.example/"
+            )
+            page.url = { "/ui?token=T&language=\($0.rawValue)" }
+            return (page, texts.union(["again", "back", "languages"]))
+        }
+    }
+
+    private static func text(_ response: Response) -> String { String(decoding: response.body, as: UTF8.self) }
+
+    @Test func `every page is rendered in every language, with each of its texts and values`() throws {
+        let pages = try Pages(isSecure: true)
+        let all = try Self.pages()
+        #expect(all.count > 14)
+        for language in Language.allCases {
+            let catalogue = try Pages.catalogue(language)
+            for (page, keys) in all {
+                let what = "\(language) \(page.template) \(page.name)"
+                let text = Self.text(pages.response(page, in: language))
+                #expect(!text.contains("{{") && !text.contains("}}"), "\(what)")
+                #expect(text.hasPrefix("<!doctype html>\n<html lang=\"\(language.rawValue)\">"), "\(what)")
+                #expect(text.contains("<main data-page=\"\(page.name)\">"), "\(what)")
+                for key in keys {
+                    let expected = (catalogue[key] ?? "{{\(key)}}").replacing(/\{\{([a-z]+)\}\}/) { match in
+                        Self.values[String(match.1)].map { "\($0)" } ?? ""
+                    }
+                    #expect(text.contains(expected), "\(what): \(expected)")
+                }
+                #expect(text.matches(of: /<h1>[^<]+<\/h1>/).count == 1, "\(what)")
+                #expect(text.matches(of: /<title>[^<]+ · NOX<\/title>/).count == 1, "\(what)")
+            }
+        }
+    }
+
+    @Test func `a page names itself in the four languages, the present one marked`() throws {
+        let pages = try Pages(isSecure: true)
+        for language in Language.allCases {
+            var page = Page(notice: "unknown", status: .notFound)
+            page.url = { "/ui?token=T&language=\($0.rawValue)" }
+            let text = Self.text(pages.response(page, in: language))
+            for other in Language.allCases {
+                let current = other == language ? " aria-current=\"true\"" : ""
+                let name = try Pages.catalogue(other)["language"] ?? ""
+                let link =
+                    "<a href=\"/ui?token=T&amp;language=\(other.rawValue)\" lang=\"\(other.rawValue)\" hreflang=\"\(other.rawValue)\"\(current)>\(name)</a>"
+                #expect(text.contains(link), "\(language): \(link)")
+            }
+        }
+    }
+
+    @Test func `what a page does not have leaves nothing behind`() throws {
+        let text = Self.text(try Pages(isSecure: true).response(Page(notice: "unknown", status: .notFound), in: .en))
+        for word in [
+            "http-equiv", "id=\"again\"", "id=\"back\"", "<footer>", "<nav", "<form", "<script", "<style", "style=",
+        ] {
+            #expect(!text.contains(word), "\(word)")
+        }
+    }
+
+    @Test func `no page has a script, a style of its own, or anything from elsewhere`() throws {
+        let pages = try Pages(isSecure: false)
+        for (page, _) in try Self.pages() {
+            let text = Self.text(pages.response(page, in: .fr))
+            for word in ["<script", "<style", "style=", "onclick", "javascript:", "<iframe", "<object"] {
+                #expect(!text.contains(word), "\(page.name): \(word)")
+            }
+            for match in text.matches(of: /(?:src|rel="stylesheet" href|rel="icon" href)="([^"]*)"/) {
+                #expect(match.1.hasPrefix("/ui/"), "\(page.name): \(match.1)")
+            }
+        }
+    }
+
+    @Test func `a value stands escaped wherever it stands`() throws {
+        let hostile = #"<script>alert('x')</script>"&amp;{{token}}"#
+        let escaped = "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&quot;&amp;amp;{{token}}"
+        let pages = try Pages(isSecure: true)
+        for (page, keys) in try Self.pages() {
+            var page = page
+            for name in ["brand", "supplier", "account", "token", "state", "action"] { page.values[name] = hostile }
+            page.values["suppliers"] = [["slug": hostile, "name": hostile]]
+            (page.again, page.back, page.goTo) = (hostile, hostile, hostile)
+            page.url = { _ in hostile }
+            let text = Self.text(pages.response(page, in: .en))
+            #expect(!text.contains("<script"), "\(page.name)")
+            #expect(!text.contains("alert('"), "\(page.name)")
+            #expect(text.contains("href=\"\(escaped)\""), "\(page.name)")
+            // Nothing that stands in a value is a tag of the template, and no value is left out.
+            #expect(text.matches(of: /\{\{token\}\}/).count > keys.count / 2, "\(page.name)")
+        }
+    }
+
+    @Test func `the stylesheet's URL changes with its bytes`() throws {
+        let version = Resource.version(Resource.stylesheet)
+        let text = Self.text(try Pages(isSecure: true).response(Page(notice: "unknown", status: .notFound), in: .en))
+        #expect(text.contains("href=\"/ui/style.css?v=\(version)\""))
+        #expect(Resource.version(Resource.stylesheet) == version)
+        #expect(Resource.version(Resource.stylesheet + [0x20]) != version)
+        #expect(Resource.version([]) != Resource.version([0]))
+        // FNV-1a of 64 bits: "a" and "foobar" of its authors' test vectors.
+        #expect(Resource.version(Array("a".utf8)) == "af63dc4c8601ec8c")
+        #expect(Resource.version(Array("foobar".utf8)) == "85944171f73967e8")
+    }
+}
