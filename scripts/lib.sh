@@ -25,8 +25,8 @@ as_root() {
 }
 
 # Installs what is missing on Debian and Ubuntu. With `no-server`, PostgreSQL's server is not needed; with `bench`, what
-# measures the service and what its peers are built from is needed too.
-install_missing() { # [no-server|bench]
+# measures the service and what its peers are built from is needed too; with `browser`, a browser and what drives it.
+install_missing() { # [no-server|bench|browser]
     local packages=() reasons=()
     missing() {
         packages+=("$1")
@@ -48,6 +48,11 @@ install_missing() { # [no-server|bench]
         dpkg -L golang-github-jackc-pgx-v4-dev >/dev/null 2>&1 ||
             missing golang-github-jackc-pgx-v4-dev "the peers' PostgreSQL driver"
     fi
+    if [[ ${1-} == browser ]]; then
+        command -v chromium >/dev/null || missing chromium "the browser of the browser tests"
+        [[ -x /usr/bin/python3 ]] || missing python3 "drives the browser"
+        /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing python3-venv "keeps the browser tests' packages apart"
+    fi
     ((${#packages[@]})) || return 0
 
     local reason
@@ -68,6 +73,17 @@ install_missing() { # [no-server|bench]
                 apt-get install -y -qq --no-install-recommends "${packages[@]}" </dev/null >&2
     ) || die "apt-get could not install ${packages[*]}"
     [[ ${1-} == no-server ]] || find_postgres || die "PostgreSQL's server programs (initdb, pg_ctl) were not found"
+}
+
+# Makes DIRECTORY the Python environment that a file of requirements describes, unless it is that already.
+make_environment() { # DIRECTORY REQUIREMENTS
+    if cmp --silent "$1/requirements.txt" "$2" && "$1/bin/python" -c '' 2>/dev/null; then return 0; fi
+    say "installing the Python packages of $2"
+    rm -rf "$1"
+    /usr/bin/python3 -m venv "$1" &&
+        "$1/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore \
+            --requirement "$2" >&2 </dev/null || die "the packages of $2 could not be installed"
+    cp "$2" "$1/requirements.txt"
 }
 
 # PostgreSQL refuses to run as root: as root, its programs run as the system user that its package makes.
