@@ -77,11 +77,16 @@ struct Visitor {
     let fields: FormFields
     /// What the visitor asks for, and the session's language does not matter then.
     let chosenLanguage: Language?
+    /// For pages of no session.
+    let fallbackLanguage: Language
 
     init(_ request: Request) {
         self.request = request
         fields = FormFields(request.query)
         chosenLanguage = fields["language"].flatMap(Language.init(rawValue:))
+        fallbackLanguage =
+            chosenLanguage
+            ?? Language(acceptLanguage: request.headers["accept-language"].joined(separator: ",")) ?? .default
     }
 }
 
@@ -98,8 +103,11 @@ extension AuthenticatorUI {
             case .unavailable(let cause): (status, request.record.cause) = (.serviceUnavailable, cause)
             case .bug(let cause): (status, request.record.cause) = (.internalServerError, cause)
             }
-            var response = pages.response(
-                Page(notice: "unavailable", status: status), in: visitor.chosenLanguage ?? .default)
+            var page = Page(notice: "unavailable", status: status)
+            if let token = visitor.fields["token"].flatMap({ LinkToken($0) }) {
+                page.url = { Self.linkURL(token, $0) }
+            }
+            var response = pages.response(page, in: visitor.fallbackLanguage)
             response.headers.add(name: "retry-after", value: "1")
             return response
         }
@@ -166,7 +174,14 @@ extension AuthenticatorUI {
     }
 
     func unknown(_ visitor: Visitor) -> Response {
-        pages.response(Page(notice: "unknown", status: .notFound), in: visitor.chosenLanguage ?? .default)
+        var page = Page(notice: "unknown", status: .notFound)
+        page.url = { language in
+            guard let token = visitor.fields["token"].flatMap({ LinkToken($0) }) else {
+                return "/ui?language=\(language.rawValue)"
+            }
+            return Self.linkURL(token, language)
+        }
+        return pages.response(page, in: visitor.fallbackLanguage)
     }
 
     /// The page that the session's state asks for.

@@ -67,6 +67,22 @@ struct FormFields {
     }
 }
 
+extension Language {
+    /// The one of ours that a browser's user likes best (RFC 9110, section 12.5.4); `nil` where there is none.
+    init?(acceptLanguage: String) {
+        var best: (language: Language, weight: Double)?
+        for range in acceptLanguage.split(separator: ",") {
+            let parts = range.split(separator: ";").map { $0.filter { $0 != " " && $0 != "\t" }.lowercased() }
+            guard let tag = parts.first?.prefix(while: { $0 != "-" }), let language = Language(rawValue: String(tag))
+            else { continue }
+            let weight = parts.dropFirst().first { $0.hasPrefix("q=") }.map { Double($0.dropFirst(2)) ?? 0 } ?? 1
+            if weight > 0, weight > best?.weight ?? 0 { best = (language, weight) }
+        }
+        guard let best else { return nil }
+        self = best.language
+    }
+}
+
 /// What binds a sign-in to the browser that began it. The secret is in the browser's cookie alone; all that the
 /// supplier gets to see is derived from it, and all that the database keeps is a digest.
 ///

@@ -41,6 +41,25 @@ struct Page {
     }
 }
 
+/// Escapes each Unicode scalar for itself. The library's own escape works on characters: `<` that is one character with a
+/// prepended mark such as U+0600 passes it.
+private struct EscapedByScalar: MustacheContentType {
+    func escapeText(_ text: String) -> String {
+        var escaped = ""
+        for scalar in text.unicodeScalars {
+            switch scalar {
+            case "<": escaped += "&lt;"
+            case ">": escaped += "&gt;"
+            case "&": escaped += "&amp;"
+            case "\"": escaped += "&quot;"
+            case "'": escaped += "&#39;"
+            default: escaped.unicodeScalars.append(scalar)
+            }
+        }
+        return escaped
+    }
+}
+
 /// Renders pages in every language.
 struct Pages: Sendable {
     struct BadResource: Error {}
@@ -52,14 +71,18 @@ struct Pages: Sendable {
 
     /// - Parameter isSecure: whether browsers reach us by https.
     init(isSecure: Bool) throws {
+        MustacheContentTypes.register(EscapedByScalar(), named: "PAGE")
+        let escaped = "{{% CONTENT_TYPE:PAGE}}"
         var libraries: [Language: MustacheLibrary] = [:]
         var languageNames: [Language: String] = [:]
         for language in Language.allCases {
             var library = MustacheLibrary()
-            for (name, resource) in Resource.templates { try library.register(Resource.text(resource), named: name) }
+            for (name, resource) in Resource.templates {
+                try library.register(escaped + Resource.text(resource), named: name)
+            }
             let catalogue = try Self.catalogue(language)
             // A text is a partial: what it names is escaped as in any template.
-            for (key, text) in catalogue { try library.register(text, named: "text/\(key)") }
+            for (key, text) in catalogue { try library.register(escaped + text, named: "text/\(key)") }
             libraries[language] = library
             languageNames[language] = catalogue["language"]
         }

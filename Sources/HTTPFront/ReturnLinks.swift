@@ -58,9 +58,11 @@ package struct ReturnLinks: Sendable {
 
     /// For the browser that completed the session: the same, byte for byte, however often it is made.
     ///
-    /// The plain redirect URL where the session has no link.
+    /// The plain redirect URL where the session has no link, or came of a sandbox supplier that is there no more.
     package func completed(_ session: LinkSession, tokenDigest: SHA256Digest) throws(Failure) -> String {
-        guard let link = session.link, let completedAt = session.completedAt else { return session.redirectURL.text }
+        guard let link = session.link, let completedAt = session.completedAt,
+            link.identity?.supplier != .sandbox || sandboxKey != nil
+        else { return session.redirectURL.text }
         let code = try code(for: tokenDigest)
         let data = try data("completed", session, tokenDigest, issuedAt: completedAt) { object in
             object.add("nox_user_id", link.noxUserID)

@@ -54,6 +54,23 @@ extension ProgramTests {
             }
         }
 
+        @Test func `the sandbox's result leads back plainly once there is no sandbox`() async throws {
+            try await Service.run { first in
+                let token = try await first.createdToken()
+                let browser = Browser(first)
+                let sandbox = try await browser.get(try await browser.start(token, at: "sandbox").goTo)
+                let answer = try await browser.get("/ui/callback/sandbox?code=approve&state=\(sandbox.field("state"))")
+                #expect(try await browser.post(answer.location).name == "returning")
+                try await Service.serving(first.database, environment: ["SANDBOX_SIGNING_KEY": ""]) { second in
+                    let other = Browser(second)
+                    other.cookies.withLock { $0 = browser.cookies.withLock { $0 } }
+                    let page = try await other.get("/ui?token=\(token)")
+                    #expect((page.status, page.link("back")) == (200, "https://your-app.com/callback"))
+                    #expect(try await other.get("/ui/sandbox?state=\(sandbox.field("state"))").status == 404)
+                }
+            }
+        }
+
         @Test func `noise of strangers hides nothing of what happened to a session`() async throws {
             try await ScriptedProvider.with { provider in
                 try await Service.run(with: provider) { service in
