@@ -62,8 +62,6 @@ private struct EscapedByScalar: MustacheContentType {
 
 /// Renders pages in every language.
 struct Pages: Sendable {
-    struct BadResource: Error {}
-
     private let libraries: [Language: MustacheLibrary]
     private let languageNames: [Language: String]
     private let stylesheetURL: String
@@ -71,6 +69,7 @@ struct Pages: Sendable {
 
     /// - Parameter isSecure: whether browsers reach us by https.
     init(isSecure: Bool) throws {
+        // By name, because a template chooses by name.
         MustacheContentTypes.register(EscapedByScalar(), named: "PAGE")
         let escaped = "{{% CONTENT_TYPE:PAGE}}"
         var libraries: [Language: MustacheLibrary] = [:]

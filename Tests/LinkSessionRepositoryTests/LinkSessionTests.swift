@@ -560,7 +560,7 @@ import TokenGenerator
         try await Storage.with { storage in
             let digest = try await storage.created()
             _ = try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)
-            try await storage.database.execute("ALTER TABLE link_sessions DROP COLUMN \(column)")
+            try await storage.database.execute("ALTER TABLE link_sessions DROP COLUMN \(column) CASCADE")
             let sessions = storage.sessions
             let find = await error { _ = try await sessions.find(tokenDigest: digest, of: storage.acme, until: soon) }
             let complete = await error {

@@ -99,26 +99,38 @@ package final class PostgresServer: @unchecked Sendable {  // Used by one test a
         }
     }
 
-    private struct Failed: Error { let program: String }
+    private struct Failed: Error {
+        let command: String
+        let status: Int32
+        let output: String
+    }
 
     /// Not by Foundation's Process: it waits until every descendant has closed a socket, and a server is one.
     private static func run(_ program: String, _ arguments: [String]) throws {
         var actions = posix_spawn_file_actions_t()
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
-        for descriptor in 0...2 as ClosedRange<Int32> {
-            posix_spawn_file_actions_addopen(&actions, descriptor, "/dev/null", O_RDWR, 0)
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0)
+        // A file: a pipe would stay open for as long as a server does.
+        let output = FileManager.default.temporaryDirectory.appending(path: "output-\(UUID().uuidString.prefix(8))")
+        defer { try? FileManager.default.removeItem(at: output) }
+        for descriptor in 1...2 as ClosedRange<Int32> {
+            posix_spawn_file_actions_addopen(&actions, descriptor, output.path, O_WRONLY | O_CREAT | O_APPEND, 0o644)
         }
         // A server outlives the test that froze it: it must hold nothing of ours open.
         for descriptor in 3..<256 as Range<Int32> { posix_spawn_file_actions_addclose(&actions, descriptor) }
         var pointers = ([program] + arguments).map { strdup($0) } + [nil]
         defer { for pointer in pointers { free(pointer) } }
         var process = pid_t()
-        guard posix_spawn(&process, program, &actions, nil, &pointers, environ) == 0 else {
-            throw Failed(program: program)
+        func failure(_ status: Int32) -> Failed {
+            Failed(
+                command: ([program] + arguments).joined(separator: " "), status: status,
+                output: String((try? String(contentsOf: output, encoding: .utf8))?.suffix(2000) ?? ""))
         }
+        let spawned = posix_spawn(&process, program, &actions, nil, &pointers, environ)
+        guard spawned == 0 else { throw failure(spawned) }
         var status: Int32 = 0
         while waitpid(process, &status, 0) == -1, errno == EINTR {}
-        guard status == 0 else { throw Failed(program: program) }
+        guard status == 0 else { throw failure(status) }
     }
 }
