@@ -31,11 +31,16 @@ struct Command: Sendable {
             process.currentDirectoryURL = directory
             let (output, errors) = (files.appending(path: "output"), files.appending(path: "errors"))
             for file in [output, errors] { try Data().write(to: file) }
-            process.standardOutput = try FileHandle(forWritingTo: output)
-            process.standardError = try FileHandle(forWritingTo: errors)
             try files.write(input, to: "input")
-            process.standardInput = try FileHandle(forReadingFrom: files.appending(path: "input"))
+            let handles = [
+                try FileHandle(forReadingFrom: files.appending(path: "input")), try FileHandle(forWritingTo: output),
+                try FileHandle(forWritingTo: errors),
+            ]
+            (process.standardInput, process.standardOutput, process.standardError) = (
+                handles[0], handles[1], handles[2]
+            )
             try process.run()
+            for handle in handles { try handle.close() }
             let deadline = Date().addingTimeInterval(seconds)
             while process.isRunning, Date() < deadline { try await Task.sleep(for: .milliseconds(5)) }
             let hasEnded = !process.isRunning

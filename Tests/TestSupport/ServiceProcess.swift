@@ -90,6 +90,7 @@ package final class ServiceProcess: @unchecked Sendable {  // Foundation's Proce
                 }
                 for waiter in waiters { waiter.resume() }
             }
+            try? pipe.fileHandleForReading.close()
         }
     }
 
