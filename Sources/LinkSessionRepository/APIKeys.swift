@@ -31,14 +31,14 @@ package struct APIKeyRepository: Sendable {
     /// Reads one row of one column.
     package func version(until deadline: ContinuousClock.Instant) async throws(RepositoryError) -> AuthenticationVersion
     {
-        try await run(Self.version, (), until: deadline)
+        try await database.answer(Self.version, (), until: deadline)
     }
 
     /// All keys that are neither revoked nor expired, of enabled manufacturers, and the version that this list has.
     package func usableKeys(
         until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> (version: AuthenticationVersion, keys: [UsableAPIKey]) {
-        try await run(Self.usableKeys, (), until: deadline)
+        try await database.answer(Self.usableKeys, (), until: deadline)
     }
 
     /// Records that the keys were used now, except where that was recorded in the last five minutes, or the row is
@@ -46,17 +46,7 @@ package struct APIKeyRepository: Sendable {
     package func recordUse(
         of digests: [SHA256Digest], until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) {
-        try await run(Self.recordUse, digests, until: deadline)
-    }
-
-    private func run<Input, Output>(
-        _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
-    ) async throws(RepositoryError) -> Output {
-        do throws(DatabaseError) {
-            return try await database.run(query, input, until: Deadline(deadline))
-        } catch {
-            throw RepositoryError(error)
-        }
+        try await database.answer(Self.recordUse, digests, until: deadline)
     }
 }
 

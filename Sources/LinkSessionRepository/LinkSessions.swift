@@ -18,7 +18,7 @@ package struct LinkSessionRepository: Sendable {
     package func create(
         _ session: NewLinkSession, tokenDigest: SHA256Digest, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession {
-        try await run(Self.create, (tokenDigest, session), until: deadline)
+        try await database.answer(Self.create, (tokenDigest, session), until: deadline)
     }
 
     /// One of a manufacturer's own sessions. Concurrent calls share one SELECT.
@@ -36,7 +36,7 @@ package struct LinkSessionRepository: Sendable {
     package func lookUp(
         tokenDigest: SHA256Digest, requestID: String, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
-        try await run(Self.lookUp, (tokenDigest, requestID), until: deadline)
+        try await database.answer(Self.lookUp, (tokenDigest, requestID), until: deadline)
     }
 
     /// Expires an open session now, which is recorded as an event; a completed or expired one stays as it is.
@@ -46,7 +46,7 @@ package struct LinkSessionRepository: Sendable {
         tokenDigest: SHA256Digest, of manufacturer: Manufacturer.ID, requestID: String,
         until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
-        try await run(Self.expire, (tokenDigest, manufacturer, requestID), until: deadline)
+        try await database.answer(Self.expire, (tokenDigest, manufacturer, requestID), until: deadline)
     }
 
     /// Completes an open session now, and links the manufacturer's user with the account that `completion` names; a
@@ -59,7 +59,7 @@ package struct LinkSessionRepository: Sendable {
         tokenDigest: SHA256Digest, _ completion: Completion, requestID: String,
         until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
-        try await run(Self.complete, (tokenDigest, completion, requestID), until: deadline)
+        try await database.answer(Self.complete, (tokenDigest, completion, requestID), until: deadline)
     }
 
     /// Records that the manufacturer's backend named the user whose session it is, within ten minutes of the
@@ -71,7 +71,7 @@ package struct LinkSessionRepository: Sendable {
         tokenDigest: SHA256Digest, of manufacturer: Manufacturer.ID, userID: ManufacturerUserID?, requestID: String,
         until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
-        try await run(Self.confirm, (tokenDigest, manufacturer, userID, requestID), until: deadline)
+        try await database.answer(Self.confirm, (tokenDigest, manufacturer, userID, requestID), until: deadline)
     }
 
     /// Records an event of a session that exists.
@@ -79,17 +79,7 @@ package struct LinkSessionRepository: Sendable {
         _ event: LinkSessionEvent, tokenDigest: SHA256Digest, requestID: String,
         until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) {
-        try await run(Self.record, (tokenDigest, event, requestID), until: deadline)
-    }
-
-    private func run<Input, Output>(
-        _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
-    ) async throws(RepositoryError) -> Output {
-        do throws(DatabaseError) {
-            return try await database.run(query, input, until: Deadline(deadline))
-        } catch {
-            throw RepositoryError(error)
-        }
+        try await database.answer(Self.record, (tokenDigest, event, requestID), until: deadline)
     }
 }
 

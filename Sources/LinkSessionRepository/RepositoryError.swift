@@ -18,3 +18,16 @@ package enum RepositoryError: Error, Sendable, Equatable {
         }
     }
 }
+
+extension DatabaseClient {
+    /// The border between the client's errors and ours.
+    func answer<Input, Output>(
+        _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
+    ) async throws(RepositoryError) -> Output {
+        do throws(DatabaseError) {
+            return try await run(query, input, until: Deadline(deadline))
+        } catch {
+            throw RepositoryError(error)
+        }
+    }
+}

@@ -23,11 +23,7 @@ package struct RetentionRepository: Sendable {
     package func purge(
         olderThan days: Int, from block: Int64, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> Purged? {
-        do throws(DatabaseError) {
-            return try await database.run(Self.purge, (Int64(days), block), until: Deadline(deadline))
-        } catch {
-            throw RepositoryError(error)
-        }
+        try await database.answer(Self.purge, (Int64(days), block), until: deadline)
     }
 
     private static let purge = Query<(Int64, Int64), Purged?>(

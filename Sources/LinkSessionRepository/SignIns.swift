@@ -71,14 +71,14 @@ package struct SignInRepository: Sendable {
     package func visit(
         tokenDigest: SHA256Digest, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSessionVisit? {
-        try await run(Self.visit, tokenDigest, until: deadline)
+        try await database.answer(Self.visit, tokenDigest, until: deadline)
     }
 
     /// A sign-in and its session.
     package func find(
         _ id: SHA256Digest, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> (signIn: SignIn, visit: LinkSessionVisit)? {
-        try await run(Self.find, id, until: deadline)
+        try await database.answer(Self.find, id, until: deadline)
     }
 
     /// Begins a sign-in of an open session.
@@ -87,7 +87,7 @@ package struct SignInRepository: Sendable {
     package func start(
         _ signIn: NewSignIn, requestID: String, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> Bool {
-        try await run(Self.start, (signIn, requestID), until: deadline)
+        try await database.answer(Self.start, (signIn, requestID), until: deadline)
     }
 
     /// Takes a supplier's answer to a sign-in.
@@ -97,7 +97,7 @@ package struct SignInRepository: Sendable {
     package func answer(
         _ id: SHA256Digest, taker: String, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> Bool {
-        try await run(Self.answer, (id, taker), until: deadline)
+        try await database.answer(Self.answer, (id, taker), until: deadline)
     }
 
     /// Records what came of an answered sign-in.
@@ -107,17 +107,7 @@ package struct SignInRepository: Sendable {
         _ id: SHA256Digest, _ outcome: SignIn.Outcome, because refusal: SignInRefusal? = nil, requestID: String,
         until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) {
-        try await run(Self.conclude, (id, outcome, refusal, requestID), until: deadline)
-    }
-
-    private func run<Input, Output>(
-        _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
-    ) async throws(RepositoryError) -> Output {
-        do throws(DatabaseError) {
-            return try await database.run(query, input, until: Deadline(deadline))
-        } catch {
-            throw RepositoryError(error)
-        }
+        try await database.answer(Self.conclude, (id, outcome, refusal, requestID), until: deadline)
     }
 }
 

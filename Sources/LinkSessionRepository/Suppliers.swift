@@ -16,12 +16,8 @@ package struct SupplierRepository: Sendable {
     /// Those that are enabled, by name; one that was written by hand and breaks a rule is left out. Concurrent calls
     /// share one SELECT.
     package func enabled(until deadline: ContinuousClock.Instant) async throws(RepositoryError) -> [Supplier] {
-        do throws(DatabaseError) {
-            let suppliers = try await database.run(Self.enabled, (), until: Deadline(deadline))
-            return suppliers + (hasSandbox ? [.sandbox] : [])
-        } catch {
-            throw RepositoryError(error)
-        }
+        let suppliers = try await database.answer(Self.enabled, (), until: deadline)
+        return suppliers + (hasSandbox ? [.sandbox] : [])
     }
 
     package func enabled(
