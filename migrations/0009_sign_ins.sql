@@ -35,7 +35,6 @@ CREATE TABLE sign_ins (
     state_hash       bytea NOT NULL,
     token_hash       bytea NOT NULL,
     supplier         text NOT NULL,
-    browser_hash     bytea NOT NULL,
     language         text NOT NULL,
     started_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     answered_at      timestamptz,
@@ -44,7 +43,7 @@ CREATE TABLE sign_ins (
     supplier_user_id text,
     account          text,
     CONSTRAINT sign_ins_pkey PRIMARY KEY (state_hash),
-    CONSTRAINT sign_ins_hashes_are_sha256 CHECK (octet_length(state_hash) = 32 AND octet_length(token_hash) = 32 AND octet_length(browser_hash) = 32),
+    CONSTRAINT sign_ins_hashes_are_sha256 CHECK (octet_length(state_hash) = 32 AND octet_length(token_hash) = 32),
     CONSTRAINT sign_ins_language_known CHECK (language IN ('nl', 'en', 'fr', 'es')),
     CONSTRAINT sign_ins_outcome_known CHECK (outcome IN ('signed_in', 'declined', 'failed')),
     CONSTRAINT sign_ins_outcome_after_answer CHECK (outcome IS NULL OR answered_at IS NOT NULL),
@@ -53,8 +52,8 @@ CREATE TABLE sign_ins (
     CONSTRAINT sign_ins_account_length CHECK (char_length(account) BETWEEN 1 AND 255)
 );
 
-COMMENT ON COLUMN sign_ins.state_hash IS 'SHA-256 of the state (RFC 6749, section 4.1.1); public: it names the sign-in.';
-COMMENT ON COLUMN sign_ins.browser_hash IS 'SHA-256 of the secret in the cookie of the browser that began.';
+COMMENT ON COLUMN sign_ins.state_hash IS
+    'SHA-256 of the state (RFC 6749, section 4.1.1), which is made from the secret in the browser''s cookie. Public: it names the sign-in.';
 COMMENT ON COLUMN sign_ins.answered_at IS 'When the supplier''s answer came; it counts once.';
 COMMENT ON COLUMN sign_ins.answered_by IS 'Which request took the answer, so that it may take it again after a lost reply.';
 COMMENT ON COLUMN sign_ins.account IS 'The account as the user is shown it, masked.';
@@ -150,7 +149,7 @@ GRANT UPDATE (sign_ins, supplier, supplier_user_id, nox_user_id, completed_by, c
 -- UPDATE (user_id): to itself alone, so that a user that exists is returned as a new one is.
 GRANT SELECT, INSERT (manufacturer_id, user_id), UPDATE (user_id) ON nox_users TO link_session_service;
 GRANT SELECT,
-    INSERT (state_hash, token_hash, supplier, browser_hash, language),
+    INSERT (state_hash, token_hash, supplier, language),
     UPDATE (answered_at, answered_by, outcome, supplier_user_id, account)
     ON sign_ins TO link_session_service;
 GRANT SELECT ON nox_users, sign_ins TO link_session_operator;

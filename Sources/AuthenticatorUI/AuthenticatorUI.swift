@@ -245,10 +245,8 @@ extension AuthenticatorUI {
 
     /// Whether the request comes from the browser that completed the session, and its result may still be fetched.
     func isCompleter(_ request: Request, of visit: LinkSessionVisit) -> Bool {
-        guard visit.resultIsFresh, let completer = visit.completedBy,
-            let secret = cookies.secret(of: completer.signIn, in: request)
-        else { return false }
-        return secret.browser == completer.browser
+        guard visit.resultIsFresh, let completer = visit.completedBy else { return false }
+        return cookies.secret(of: completer, in: request) != nil
     }
 
     /// A supplier whose client secret is not configured cannot sign anybody in.

@@ -84,7 +84,8 @@ extension Language {
 }
 
 /// What binds a sign-in to the browser that began it. The secret is in the browser's cookie alone; all that the
-/// supplier gets to see is derived from it, and all that the database keeps is a digest.
+/// supplier gets to see is derived from it, and all that the database keeps is a digest of that: whoever has the secret
+/// of a sign-in's id is the browser that began.
 ///
 /// The token is in the cookie because no URL has it after the supplier, and the database never.
 struct SignInSecret {
@@ -98,15 +99,12 @@ struct SignInSecret {
     let codeVerifier: String
     /// The digest of the state: names the sign-in.
     let id: SHA256Digest
-    /// What tells this browser from others.
-    let browser: SHA256Digest
 
     /// `nil` where the secret is none of 256 bits, or OpenSSL refuses.
     init?(_ secret: some StringProtocol, token: LinkToken) {
         guard let bytes = Base64URL.decode(secret), bytes.count == 32, let hmac = HMACSHA256(secret: bytes),
             let state = try? hmac.code(of: Array("state".utf8)), let nonce = try? hmac.code(of: Array("nonce".utf8)),
-            let verifier = try? hmac.code(of: Array("code_verifier".utf8)),
-            let browser = try? SHA256.digest(of: bytes)
+            let verifier = try? hmac.code(of: Array("code_verifier".utf8))
         else { return nil }
         self.state = Base64URL.encode(state.bytes)
         guard let id = try? SHA256.digest(of: self.state) else { return nil }
@@ -115,8 +113,10 @@ struct SignInSecret {
         self.nonce = Base64URL.encode(nonce.bytes)
         codeVerifier = Base64URL.encode(verifier.bytes)
         self.id = id
-        self.browser = browser
     }
+
+    /// A secret: for the browser alone.
+    var cookieValue: String { "\(secret).\(token.characters)" }
 
     /// `S256` of RFC 7636, section 4.2; `nil` where OpenSSL refuses.
     var codeChallenge: String? {
@@ -152,14 +152,12 @@ struct SignInCookies: Sendable {
     }
 
     /// `Set-Cookie` fields that add a sign-in's cookie to those that the request brought.
-    func added(_ secret: SignInSecret, value: String, to request: Request) -> [String] {
+    func added(_ secret: SignInSecret, to request: Request) -> [String] {
         let old = cookies(in: request).filter { $0.name.hasPrefix(prefix) }
         let attributes = "Path=/; HttpOnly; SameSite=Lax" + (isSecure ? "; Secure" : "")
         let removed = old.dropLast(Self.limit - 1).map { "\($0.name)=; Max-Age=0; \(attributes)" }
-        return removed + ["\(prefix)\(secret.id.hex)=\(value); Max-Age=\(Self.maximumAge); \(attributes)"]
+        return removed + ["\(prefix)\(secret.id.hex)=\(secret.cookieValue); Max-Age=\(Self.maximumAge); \(attributes)"]
     }
-
-    static func value(secret: String, token: LinkToken) -> String { "\(secret).\(token.characters)" }
 
     private func parse(_ value: Substring) -> SignInSecret? {
         let parts = value.split(separator: ".", omittingEmptySubsequences: false)

@@ -47,7 +47,7 @@ extension AuthenticatorUI {
             return try failed("failed", supplier, visit, token, language, status: .badGateway)
         }
         let new = NewSignIn(
-            id: secret.id, tokenDigest: visit.tokenDigest, supplier: supplier.slug, browser: secret.browser,
+            id: secret.id, tokenDigest: visit.tokenDigest, supplier: supplier.slug,
             language: language)
         let isStarted = try await translating { () throws(RepositoryError) in
             try await signIns.start(new, requestID: request.id, until: .requestDeadline)
@@ -64,8 +64,7 @@ extension AuthenticatorUI {
         var page = Page("continue", ["supplier": supplier.name])
         page.goTo = goTo
         var response = pages.response(page, in: language)
-        let cookie = SignInCookies.value(secret: value, token: token)
-        for field in cookies.added(secret, value: cookie, to: request) {
+        for field in cookies.added(secret, to: request) {
             response.headers.add(name: "set-cookie", value: field)
         }
         return response
@@ -122,7 +121,7 @@ extension AuthenticatorUI {
             await record(.signInRefused(.stateUnknown), visit.tokenDigest, request)
             return try refused("state", .badRequest, visit, visit.session.language, token)
         }
-        guard let secret = cookies.secret(of: id, in: request), secret.browser == signIn.browser else {
+        guard let secret = cookies.secret(of: id, in: request) else {
             await record(.signInRefused(.otherBrowser), visit.tokenDigest, request)
             return try refused("other-browser", .badRequest, visit, signIn.language, nil)
         }
@@ -240,7 +239,7 @@ extension AuthenticatorUI {
             visit.isServed
         else { return unknown(visitor) }
         let language = visitor.chosenLanguage ?? signIn.language
-        guard let secret = cookies.secret(of: id, in: visitor.request), secret.browser == signIn.browser else {
+        guard let secret = cookies.secret(of: id, in: visitor.request) else {
             return try refused("other-browser", .forbidden, visit, language, nil)
         }
         return try await page(of: signIn, visit, secret.token, visitor, language)
@@ -300,7 +299,7 @@ extension AuthenticatorUI {
             await record(.completionRefused(.crossOrigin), visit.tokenDigest, request)
             return try refused("cross-origin", .forbidden, visit, language, secret?.token)
         }
-        guard let secret, secret.browser == signIn.browser else {
+        guard let secret else {
             await record(.completionRefused(.otherBrowser), visit.tokenDigest, request)
             return try refused("other-browser", .forbidden, visit, language, nil)
         }

@@ -14,8 +14,8 @@ package struct LinkSessionVisit: Sendable {
     package let isServed: Bool
     /// Whether the result of a completion may still be fetched.
     package let resultIsFresh: Bool
-    /// The sign-in that completed the session, and the browser that did it.
-    package let completedBy: (signIn: SHA256Digest, browser: SHA256Digest)?
+    /// The sign-in that completed the session.
+    package let completedBy: SHA256Digest?
 }
 
 /// A browser's attempt to sign in at a supplier.
@@ -30,8 +30,6 @@ package struct SignIn: Sendable {
     /// The digest of its `state`: public.
     package let id: SHA256Digest
     package let supplier: Supplier.Slug
-    /// The digest of the secret in its browser's cookie.
-    package let browser: SHA256Digest
     package let language: Language
     package let isAnswered: Bool
     /// Answered a moment ago, so that what comes of it may still be under way.
@@ -43,16 +41,14 @@ package struct NewSignIn: Sendable {
     package let id: SHA256Digest
     package let tokenDigest: SHA256Digest
     package let supplier: Supplier.Slug
-    package let browser: SHA256Digest
     package let language: Language
 
     package init(
-        id: SHA256Digest, tokenDigest: SHA256Digest, supplier: Supplier.Slug, browser: SHA256Digest, language: Language
+        id: SHA256Digest, tokenDigest: SHA256Digest, supplier: Supplier.Slug, language: Language
     ) {
         self.id = id
         self.tokenDigest = tokenDigest
         self.supplier = supplier
-        self.browser = browser
         self.language = language
     }
 }
@@ -118,13 +114,10 @@ extension SignInRepository {
         m.enabled AND coalesce(s.completed_at, s.expires_at) + interval '1 hour' > clock_timestamp(), \
         m.redirect_policy, m.redirect_urls, \
         s.completed_at + interval '\(LinkSession.resultLifetimeInSeconds) seconds' > clock_timestamp(), \
-        c.state_hash, c.browser_hash
+        s.completed_by
         """
 
-    private static let visitTables = """
-        link_sessions s JOIN manufacturers m ON m.id = s.manufacturer_id
-        LEFT JOIN sign_ins c ON c.state_hash = s.completed_by
-        """
+    private static let visitTables = "link_sessions s JOIN manufacturers m ON m.id = s.manufacturer_id"
 
     private static let visit = Query<SHA256Digest, LinkSessionVisit?>(
         Statement(
@@ -138,7 +131,7 @@ extension SignInRepository {
         Statement(
             "find_sign_in",
             """
-            SELECT \(visitColumns), a.state_hash, a.supplier, a.browser_hash, a.language, a.answered_at IS NOT NULL,
+            SELECT \(visitColumns), a.state_hash, a.supplier, a.language, a.answered_at IS NOT NULL,
                    coalesce(a.answered_at > clock_timestamp() - interval '20 seconds', false), a.outcome, a.supplier_user_id, a.account
             FROM \(visitTables) JOIN sign_ins a ON a.token_hash = s.token_hash
             WHERE a.state_hash = $1::bytea
@@ -146,7 +139,7 @@ extension SignInRepository {
         encode: encode,
         decode: { result, _ throws(DatabaseError) in
             let found = try result.map { (row) throws(DatabaseError) in
-                (signIn: try row.signIn(at: 23), visit: try row.visit())
+                (signIn: try row.signIn(at: 22), visit: try row.visit())
             }
             return [found.first]
         })
@@ -164,12 +157,12 @@ extension SignInRepository {
                   AND NOT EXISTS (SELECT FROM sign_ins WHERE state_hash = $1::bytea)
                 RETURNING token_hash
             ), sign_in AS (
-                INSERT INTO sign_ins (state_hash, token_hash, supplier, browser_hash, language)
-                SELECT $1::bytea, s.token_hash, $3::text, $4::bytea, $5::text FROM s
+                INSERT INTO sign_ins (state_hash, token_hash, supplier, language)
+                SELECT $1::bytea, s.token_hash, $3::text, $4::text FROM s
                 ON CONFLICT (state_hash) DO NOTHING
             ), event AS (
                 INSERT INTO link_session_events (token_hash, event, request_id)
-                SELECT s.token_hash, 'sign_in_started', $6::text FROM s
+                SELECT s.token_hash, 'sign_in_started', $5::text FROM s
                 ON CONFLICT DO NOTHING
             )
             SELECT EXISTS (SELECT FROM s) OR EXISTS (SELECT FROM sign_ins WHERE state_hash = $1::bytea)
@@ -179,7 +172,6 @@ extension SignInRepository {
                 parameters.append(signIn.id.bytes)
                 parameters.append(signIn.tokenDigest.bytes)
                 parameters.append(signIn.supplier.text)
-                parameters.append(signIn.browser.bytes)
                 parameters.append(signIn.language.rawValue)
                 parameters.append(requestID)
             }
@@ -263,30 +255,28 @@ extension Row {
         } catch {
             isServed = false
         }
-        var completedBy: (signIn: SHA256Digest, browser: SHA256Digest)?
-        if let signIn = try optionalDigest(21) { completedBy = (signIn, try digest(22)) }
         return LinkSessionVisit(
             session: session, tokenDigest: try digest(15), now: try unixSeconds(16), isServed: isServed,
-            resultIsFresh: session.completedAt == nil ? false : try bool(20), completedBy: completedBy)
+            resultIsFresh: session.completedAt == nil ? false : try bool(20), completedBy: try optionalDigest(21))
     }
 
     fileprivate func signIn(at column: Int) throws(DatabaseError) -> SignIn {
         guard let supplier = Supplier.Slug(try text(column + 1)) else { throw mismatch(column + 1) }
         var outcome: SignIn.Outcome?
-        switch try optionalText(column + 6) {
+        switch try optionalText(column + 5) {
         case nil: break
         case "signed_in":
-            guard let identity = SupplierIdentity(supplier: supplier, userID: try text(column + 7)) else {
-                throw mismatch(column + 7)
+            guard let identity = SupplierIdentity(supplier: supplier, userID: try text(column + 6)) else {
+                throw mismatch(column + 6)
             }
-            outcome = .signedIn(identity, account: try text(column + 8))
+            outcome = .signedIn(identity, account: try text(column + 7))
         case "declined": outcome = .declined
         case "failed": outcome = .failed
-        default: throw mismatch(column + 6)
+        default: throw mismatch(column + 5)
         }
         return SignIn(
-            id: try digest(column), supplier: supplier, browser: try digest(column + 2),
-            language: try parse(column + 3, Language.init), isAnswered: try bool(column + 4),
-            isBeingJudged: try bool(column + 5), outcome: outcome)
+            id: try digest(column), supplier: supplier,
+            language: try parse(column + 2, Language.init), isAnswered: try bool(column + 3),
+            isBeingJudged: try bool(column + 4), outcome: outcome)
     }
 }

@@ -23,18 +23,14 @@ import TokenGenerator
             #expect(value.utf8.count == 43)
             #expect(Base64URL.decode(value)?.count == 32)
         }
-        let digests = [secret.id, secret.browser].map { Base64URL.encode($0.bytes) }
-        #expect(Set(derived + digests + [text, token.characters]).count == 8)
+        #expect(Set(derived + [Base64URL.encode(secret.id.bytes), text, token.characters]).count == 7)
     }
 
-    @Test func `the challenge is S256 of the verifier, the id is the digest of the state, the browser of the secret`()
-        throws
-    {
+    @Test func `the challenge is S256 of the verifier, and the id is the digest of the state`() throws {
         let secret = try #require(SignInSecret(text, token: token))
         #expect(secret.id == (try SHA256.digest(of: secret.state)))
         #expect(secret.codeChallenge == Base64URL.encode(try SHA256.digest(of: secret.codeVerifier).bytes))
         let bytes = try #require(Base64URL.decode(text))
-        #expect(secret.browser == (try SHA256.digest(of: bytes)))
         let hmac = try #require(HMACSHA256(secret: bytes))
         for (purpose, value) in [
             ("state", secret.state), ("nonce", secret.nonce), ("code_verifier", secret.codeVerifier),
@@ -49,13 +45,13 @@ import TokenGenerator
             try #require(SignInSecret(text, token: token)), try #require(SignInSecret(text[...], token: token))
         )
         #expect([one.state, one.nonce, one.codeVerifier] == [same.state, same.nonce, same.codeVerifier])
-        #expect(one.id == same.id && one.browser == same.browser)
+        #expect(one.id == same.id && one.cookieValue == same.cookieValue)
         let other = try #require(SignInSecret(try TokenGenerator().makeSecret(), token: token))
         #expect(
             Set([one.state, one.nonce, one.codeVerifier]).isDisjoint(with: [
                 other.state, other.nonce, other.codeVerifier,
             ]))
-        #expect(one.id != other.id && one.browser != other.browser)
+        #expect(one.id != other.id && one.cookieValue != other.cookieValue)
     }
 
     @Test func `a secret that is none of 256 bits is refused`() throws {
@@ -128,10 +124,11 @@ import TokenGenerator
     @Test func `a sign-in's cookie is found among others, and says whose it is`() throws {
         let (token, text) = (try TokenGenerator().makeToken(), try TokenGenerator().makeSecret())
         let secret = try #require(SignInSecret(text, token: token))
+        let another = try SHA256.digest(of: text)
         for isSecure in [true, false] {
             let cookies = SignInCookies(isSecure: isSecure)
             let name = "\(isSecure ? "__Host-" : "")sign-in-\(secret.id.hex)"
-            let pair = "\(name)=\(SignInCookies.value(secret: text, token: token))"
+            let pair = "\(name)=\(text).\(token.characters)"
             for sent in [[pair], ["a=b; \(pair); c"], ["a=b;\(pair)"], ["a=b", pair], ["\(name)=x; \(pair)"]] {
                 let request = Request(
                     id: "1", method: .GET, headers: HTTPHeaders(sent.map { ("Cookie", $0) }), query: "",
@@ -142,7 +139,7 @@ import TokenGenerator
             }
             let other = SignInCookies(isSecure: !isSecure)
             #expect(other.secret(of: secret.id, in: request(pair)) == nil, "the prefix is part of the name")
-            #expect(cookies.secret(of: secret.browser, in: request(pair)) == nil)
+            #expect(cookies.secret(of: another, in: request(pair)) == nil)
             #expect(cookies.secret(of: secret.id, in: request()) == nil)
             #expect(cookies.latestToken(in: request("a=b")) == nil)
         }
@@ -155,7 +152,7 @@ import TokenGenerator
         let name = "__Host-sign-in-\(secret.id.hex)"
         let cookies = SignInCookies(isSecure: true)
         for value in [
-            SignInCookies.value(secret: other, token: token), mine, "\(mine).", ".\(token.characters)", "",
+            "\(other).\(token.characters)", mine, "\(mine).", ".\(token.characters)", "",
             "\(mine).\(token.characters).", "\(mine).\(token.characters.dropLast())", "\"\(mine).\(token.characters)\"",
         ] {
             #expect(cookies.secret(of: secret.id, in: request("\(name)=\(value)")) == nil)
@@ -168,15 +165,15 @@ import TokenGenerator
         let names = (0..<14).map { "__Host-sign-in-\($0)" }
         let text = try TokenGenerator().makeSecret()
         let secret = try #require(SignInSecret(text, token: token))
-        let value = SignInCookies.value(secret: text, token: token)
+        let value = "\(text).\(token.characters)"
         let sent = names.map { "\($0)=x" }.joined(separator: "; ") + "; other=1"
         let attributes = "Path=/; HttpOnly; SameSite=Lax; Secure"
         #expect(
-            cookies.added(secret, value: value, to: request(sent))
+            cookies.added(secret, to: request(sent))
                 == names.prefix(3).map { "\($0)=; Max-Age=0; \(attributes)" }
                 + ["__Host-sign-in-\(secret.id.hex)=\(value); Max-Age=1500; \(attributes)"])
         #expect(
-            SignInCookies(isSecure: false).added(secret, value: value, to: request("other=1"))
+            SignInCookies(isSecure: false).added(secret, to: request("other=1"))
                 == ["sign-in-\(secret.id.hex)=\(value); Max-Age=1500; Path=/; HttpOnly; SameSite=Lax"])
     }
 }

@@ -100,7 +100,6 @@ import Testing
         Breach("nox_users_user_id_length", noxUser(user: "repeat('x', 257)")),
         Breach("sign_ins_pkey", signIn() + ";" + signIn()),
         Breach("sign_ins_hashes_are_sha256", signIn(state: "'\\x00'")),
-        Breach("sign_ins_hashes_are_sha256", signIn(browser: "'\\x00'")),
         Breach("sign_ins_language_known", signIn(language: "'de'")),
         Breach("sign_ins_outcome_known", signIn(outcome: "'won'")),
         Breach("sign_ins_outcome_after_answer", signIn(answered: "NULL", outcome: "'declined'")),
@@ -271,13 +270,13 @@ private func noxUser(manufacturer: String = "(SELECT min(id) FROM manufacturers)
 }
 
 private func signIn(
-    state: String = "sha256('s')", browser: String = "sha256('b')", language: String = "'nl'",
+    state: String = "sha256('s')", language: String = "'nl'",
     answered: String = "now()", outcome: String = "NULL", user: String = "NULL", account: String = "NULL"
 ) -> String {
     """
     INSERT INTO sign_ins (
-        state_hash, token_hash, supplier, browser_hash, language, answered_at, outcome, supplier_user_id, account)
-    VALUES (\(state), sha256('x'), 'green-grid', \(browser), \(language), \(answered), \(outcome), \(user), \(account))
+        state_hash, token_hash, supplier, language, answered_at, outcome, supplier_user_id, account)
+    VALUES (\(state), sha256('x'), 'green-grid', \(language), \(answered), \(outcome), \(user), \(account))
     """
 }
 

@@ -10,7 +10,7 @@ import TokenGenerator
     private func newSignIn(_ name: String, of token: SHA256Digest) throws -> NewSignIn {
         NewSignIn(
             id: try SHA256.digest(of: name), tokenDigest: token, supplier: try #require(Supplier.Slug("green-grid")),
-            browser: try SHA256.digest(of: "browser"), language: .en)
+            language: .en)
     }
 
     @Test func `a start that is sent again counts once, the tenth too`() async throws {

@@ -36,7 +36,7 @@ extension ProgramTests {
                         "SELECT * FROM erase_user('x', 'x')", "DELETE FROM sign_ins", "DELETE FROM nox_users",
                         "INSERT INTO suppliers (slug) VALUES ('x')",
                         "UPDATE suppliers SET issuer = 'https://evil.example'",
-                        "UPDATE sign_ins SET browser_hash = sha256('x')", "UPDATE nox_users SET id = gen_random_uuid()",
+                        "UPDATE sign_ins SET token_hash = sha256('x')", "UPDATE nox_users SET id = gen_random_uuid()",
                         "INSERT INTO nox_users (id, manufacturer_id, user_id) VALUES (gen_random_uuid(), 1, 'x')",
                     ])
             }
