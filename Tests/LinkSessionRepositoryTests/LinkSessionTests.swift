@@ -674,7 +674,7 @@ import TokenGenerator
                 _ = try await sessions.find(tokenDigest: try makeDigest(), of: nobody, until: .now + .milliseconds(200))
             }
             #expect(find == .unavailable(cause: "no answer from the database in time"))
-            #expect(ContinuousClock.now - start < .milliseconds(400))
+            #expect(ContinuousClock.now - start < .milliseconds(1500))
         }
     }
 }

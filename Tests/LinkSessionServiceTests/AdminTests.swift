@@ -652,7 +652,7 @@ extension ProgramTests {
                     try await wait(until: "serve has deleted the rest", within: .seconds(20)) {
                         try await deployment.database.count("SELECT count(*) FROM link_sessions") == 500
                     }
-                    try await service.process.waitForLog("old link sessions deleted sessions=1000", within: 5)
+                    try await service.process.waitForLog("old link sessions deleted sessions=1000", within: 10)
                 }
                 for days in ["0", "-1", "x", ""] {
                     let run = try await Command.run(

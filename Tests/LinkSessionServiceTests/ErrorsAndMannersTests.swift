@@ -244,7 +244,7 @@ extension ProgramTests {
                 _ = try await service.request(
                     "GET", "/\(token)", headers: [("X-Request-Id", "unknown"), ("User-Agent", token)])
                 _ = try await service.request("DELETE", "/health/live", headers: [("X-Request-Id", "wrong")])
-                try await service.process.waitForLog("request_id=wrong", within: 2)
+                try await service.process.waitForLog("request_id=wrong", within: 10)
                 let expected = [
                     ("created", "manufacturer=1 method=POST", "route=/v2/manufacturer/link-sessions status=201"),
                     (
@@ -277,7 +277,7 @@ extension ProgramTests {
                 _ = try await service.request(
                     "GET", "\(Service.sessions)/\(token)",
                     headers: [("x-api-key", TestKeys.acme), ("X-Request-Id", "found")])
-                try await service.process.waitForLog("found", within: 2)
+                try await service.process.waitForLog("found", within: 10)
                 var found: [[String: Any]] = []
                 for line in service.process.log.split(separator: "\n") {
                     let object = try? JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any]
@@ -319,7 +319,7 @@ extension ProgramTests {
                     service.expect(response, 500, "internal_error", "internal error", id)
                     #expect(Set(response.json.keys) == ["error", "code", "request_id"], "\(id)")
                     #expect(!response.text.contains("42703"), "\(id)")
-                    try await service.process.waitForLog("request_id=\(id)", within: 2)
+                    try await service.process.waitForLog("request_id=\(id)", within: 10)
                     let line = service.process.log.split(separator: "\n").last { $0.contains("request_id=\(id)") } ?? ""
                     #expect(line.contains(" error request ") && line.contains("42703"), "\(line)")
                 }
@@ -348,7 +348,7 @@ extension ProgramTests {
                     return try await group.reduce(into: []) { $0.append($1) }
                 }
                 for (isBad, status) in answers { #expect(status == (isBad ? 500 : 201)) }
-                try await service.process.waitForLog("link_sessions_test", within: 2)
+                try await service.process.waitForLog("link_sessions_test", within: 10)
                 let line = service.process.log.split(separator: "\n").first { $0.contains("link_sessions_test") } ?? ""
                 #expect(line.contains("23514"), "SQLSTATE and constraint are the cause: \(line)")
             }

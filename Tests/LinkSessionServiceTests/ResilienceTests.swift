@@ -138,7 +138,7 @@ import Testing
                 try await Task.sleep(for: .milliseconds(500))
                 #expect(service.isRunning)
                 service.send(SIGTERM)
-                #expect(try await service.waitForExit(within: 1) == 128 + SIGTERM)
+                #expect(try await service.waitForExit(within: 5) == 128 + SIGTERM)
             }
         }
     }

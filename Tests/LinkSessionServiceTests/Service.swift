@@ -125,7 +125,7 @@ final class Service: Sendable {
         }
         let last = "last-\(UUID().uuidString.prefix(8))"
         _ = try await request("GET", "/health/live", headers: [("X-Request-Id", last)])
-        try await process.waitForLog(last, within: 5)
+        try await process.waitForLog(last, within: 10)
         Secrets.expectNone(in: process.log, and: tokens.withLock { Array($0) }, sourceLocation)
     }
 }

@@ -37,6 +37,7 @@ package final class PostgresServer: @unchecked Sendable {  // Used by one test a
             listen_addresses = ''
             unix_socket_directories = '\(directory.path)'
             max_connections = 100
+            fsync = off
             """
         let file = directory.appending(path: "settings.conf")
         try settings.write(to: file, atomically: true, encoding: .utf8)
