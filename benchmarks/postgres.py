@@ -1,4 +1,6 @@
 """The throwaway PostgreSQL: its databases, its CPU time, its write-ahead log."""
+import contextlib
+import os
 import re
 import subprocess
 
@@ -31,9 +33,33 @@ class Postgres:
     def __init__(self, sockets, data, programs, executable, commands):
         self.sockets, self.programs = sockets, programs
         self._data, self._executable, self._commands = data, executable, commands
-        with open(f"{data}/postmaster.pid") as file:
-            self._postmaster = int(file.readline())
+        self._read_postmaster()
         self.version = self.sql("SHOW server_version", "postgres").split()[0]
+
+    def _read_postmaster(self):
+        with open(f"{self._data}/postmaster.pid") as file:
+            self._postmaster = int(file.readline())
+
+    @contextlib.contextmanager
+    def having(self, settings):
+        """The server, started anew with other settings; ends with its `with` block."""
+        self._restart("".join(f"ALTER SYSTEM SET {name} = '{value}';\n" for name, value in settings.items()))
+        try:
+            yield
+        finally:
+            self._restart("ALTER SYSTEM RESET ALL;")
+
+    def _restart(self, change):
+        self.sql(change, "postgres")
+        owner = os.stat(self._data)
+        as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+        done = subprocess.run(
+            [f"{self.programs}/pg_ctl", "--silent", "--wait", "--timeout=120", "--mode=fast",
+             f"--pgdata={os.path.basename(self._data)}", "--log=log", "restart"],
+            cwd=os.path.dirname(self._data), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **as_owner)
+        if done.returncode:
+            raise machine.Failure("PostgreSQL did not start again")
+        self._read_postmaster()
 
     def url(self, database):
         """In the form that libpq, pgx and asyncpg all read."""
@@ -73,6 +99,9 @@ class Postgres:
         total = re.search(r"^Total\s+\d+\s+\d+ \[.*?\]\s+(\d+) \[", said.stdout, re.MULTILINE)
         return int(total.group(1)) if total and not said.returncode else None
 
+    def checkpoints(self):
+        return self.number("SELECT checkpoints_timed + checkpoints_req FROM pg_stat_bgwriter", "postgres")
+
     # Databases.
 
     def make_blank(self):
@@ -99,6 +128,14 @@ class Postgres:
 
     def drop(self, name):
         self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", "postgres")
+
+    def load_into_memory(self, database):
+        """The rows and their key, as a server has them that has run for some time."""
+        self.sql(
+            """
+            CREATE EXTENSION IF NOT EXISTS pg_prewarm;
+            SELECT pg_prewarm('link_sessions'), pg_prewarm('link_sessions_pkey');
+            """, database)
 
     # Rows.
 

@@ -113,15 +113,17 @@ def lookups(part):
 
 def scale(part):
     rows = []
-    for purge in (False, True):
+    empty = Runs(part["runs"], kind="create", purge=False, rows_before=0)
+    for when, kind, purge in (
+            ("", "create", False), (", just after a checkpoint", "create_after_checkpoint", False), (", purging", "create", True)):
         for size in part["sizes"]:
-            create, get = (Runs(part["runs"], kind=kind, purge=purge, rows_before=size) for kind in ("create", "get"))
+            create = Runs(part["runs"], kind=kind, purge=purge, rows_before=size)
+            get = Runs(part["runs"] if kind == "create" else [], kind="get", purge=purge, rows_before=size)
             if not create:
                 continue
-            empty = Runs(part["runs"], kind="create", purge=False, rows_before=0)
             live = Runs(part["runs"], kind="live", purge=False, rows_before=size)
             rows.append([
-                f"{size:,}" + (", purging" if purge else ""), number(create.median("rate")), number(create.ratio(empty), 2),
+                f"{size:,}{when}", number(create.median("rate")), number(create.ratio(empty), 2),
                 milliseconds(create.median("p50_us")), milliseconds(create.median("p99_us")),
                 number(create.median("database_us")), number(create.median("wal_bytes")), number(create.median("wal_image_bytes")),
                 number(get.median("rate")), number(get.ratio(create), 2), number(get.ratio(live), 2),
@@ -133,7 +135,8 @@ def scale(part):
         [f"{fill['rows']:,}", *(number(fill[key] / 2**20, 1) for key in ("table", "primary_key", "other_indexes")),
          number(sum(fill[key] for key in ("table", "primary_key", "other_indexes")) / fill["rows"])]
         for fill in part["fills"]]
-    notes = (f"64 connections. WAL bytes are those of one create, just after a checkpoint, with those in images of whole pages named apart. The rows lie over the past "
+    settings = ", ".join(f"`{name} = {value}`" for name, value in part["settings"].items())
+    notes = (f"64 connections; PostgreSQL with {settings}. WAL bytes are those of one create, with those in images of whole pages named apart. The rows lie over the past "
              f"{part['filled_days']} days, so that a purge that keeps {part['kept_days']} has work to do; GET on 0 rows is "
              f"GET on 10,000. ")
     notes += "" if part["purge_measured"] else "This build has no `purge`, so none was measured."
