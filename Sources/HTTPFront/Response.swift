@@ -41,7 +41,11 @@ package struct Response: Sendable {
             message += value.utf8
             message += "\r\n".utf8
         }
-        message += "HTTP/1.1 \(status.code) \(status.reasonPhrase)\r\n".utf8
+        message += "HTTP/1.1 ".utf8
+        message += String(status.code).utf8
+        message += " ".utf8
+        message += status.reasonPhrase.utf8
+        message += "\r\n".utf8
         for (name, value) in headers { add(name, value) }
         add("x-request-id", requestID)
         add("date", DateHeader.now)

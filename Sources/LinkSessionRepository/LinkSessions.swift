@@ -158,13 +158,19 @@ extension LinkSessionRepository {
         """
 
     private static let create = Query<(SHA256Digest, NewLinkSession), LinkSession>(
-        Statement("create_link_sessions", "\(insert) RETURNING token_hash, created_at, expires_at"),
+        // In no order, and that does not matter: those that are made together have the same times.
+        Statement("create_link_sessions", "\(insert) RETURNING created_at, expires_at"),
         // The first attempt may be committed, or still be under way: DO NOTHING would return no row for either.
         statementForResend: Statement(
             "create_link_sessions_again",
             """
-            \(insert) ON CONFLICT (token_hash) DO UPDATE SET completed_at = link_sessions.completed_at
-            RETURNING token_hash, created_at, expires_at
+            WITH stored AS (
+                \(insert) ON CONFLICT (token_hash) DO UPDATE SET completed_at = link_sessions.completed_at
+                RETURNING token_hash, created_at, expires_at
+            )
+            SELECT created_at, expires_at
+            FROM unnest($1::bytea[]) WITH ORDINALITY AS asked (token_hash, number) JOIN stored USING (token_hash)
+            ORDER BY number
             """),
         group: .init(callers: 256, executions: 1),
         encode: { inputs, parameters in
@@ -175,22 +181,15 @@ extension LinkSessionRepository {
             parameters.append(texts: inputs.map { $0.1.language.rawValue })
         },
         decode: { result, inputs throws(DatabaseError) in
-            var times: [SHA256Digest: (created: UnixSeconds, expires: UnixSeconds)] = [:]
-            try result.forEachRow { (row) throws(DatabaseError) in
-                times[try row.digest(0)] = (try row.unixSeconds(1), try row.unixSeconds(2))
+            let times = try result.map { (row) throws(DatabaseError) in
+                (created: try row.unixSeconds(0), expires: try row.unixSeconds(1))
             }
-            var sessions: [LinkSession] = []
-            for (digest, new) in inputs {
-                guard let (created, expires) = times[digest] else {
-                    throw .undecodable(statement: "create_link_sessions", column: "token_hash")
-                }
-                sessions.append(
-                    LinkSession(
-                        manufacturer: new.manufacturer, userID: new.userID, redirectURL: new.redirectURL,
-                        language: new.language, createdAt: created, expiresAt: expires,
-                        isPastExpiry: false))
+            return zip(inputs, times).map { input, times in
+                let new = input.1
+                return LinkSession(
+                    manufacturer: new.manufacturer, userID: new.userID, redirectURL: new.redirectURL,
+                    language: new.language, createdAt: times.created, expiresAt: times.expires, isPastExpiry: false)
             }
-            return sessions
         })
 
     /// Each caller has a result of its own: a row that cannot be read fails those who asked for it and nobody else.

@@ -32,21 +32,9 @@ package struct LinkToken: Sendable {
 
     /// Encodes 256 random bits.
     package init(words: (UInt64, UInt64, UInt64, UInt64)) {
-        let words = [words.0, words.1, words.2, words.3]
-        characters = String(unsafeUninitializedCapacity: 43) { buffer in
-            for index in 0..<43 {
-                var value = 0
-                for bit in index * 6..<index * 6 + 6 {
-                    let set = bit < 256 ? words[bit / 64] >> UInt64(63 - bit % 64) & 1 : 0
-                    value = value << 1 | Int(set)
-                }
-                buffer[index] = Self.alphabet[value]
-            }
-            return 43
-        }
+        let bytes = (words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian)
+        characters = unsafe withUnsafeBytes(of: bytes) { unsafe Base64URL.encode($0) }
     }
-
-    private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 }
 
 extension LinkToken: CustomStringConvertible, CustomReflectable {

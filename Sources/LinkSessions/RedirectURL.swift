@@ -37,6 +37,7 @@ package struct RedirectURL: Sendable {
 
         let pathStart: Int
         var key = scheme + ":"
+        key.reserveCapacity(utf8.count + ":65535".utf8.count)
         if hasAuthority {
             let start = hierarchy.startIndex + 2
             pathStart = hierarchy[start...].firstIndex(of: UInt8(ascii: "/")) ?? hierarchy.endIndex
@@ -154,7 +155,9 @@ extension RedirectURL {
         guard !path.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) else {
             throw refusal("must have [ and ] percent-encoded outside the host")
         }
-        let segments = percentDecoded(path).split(
+        let decoded = percentDecoded(path)
+        guard decoded.contains(UInt8(ascii: ".")) else { return }
+        let segments = decoded.split(
             omittingEmptySubsequences: true,
             whereSeparator: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") })
         for segment in segments where segment.count <= 2 && segment.allSatisfy({ $0 == UInt8(ascii: ".") }) {
@@ -236,17 +239,20 @@ private struct Authority {
     private static func checkName(_ host: ArraySlice<UInt8>) throws(Refusal) {
         guard !host.isEmpty else { throw RedirectURL.refusal("must have a host after //") }
         guard host.count <= 253 else { throw RedirectURL.refusal("must have a host of at most 253 characters") }
-        let labels = host.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
-        for label in labels {
+        var rest = host
+        var label: ArraySlice<UInt8>
+        repeat {
+            label = rest.prefix { $0 != UInt8(ascii: ".") }
+            rest = rest[label.endIndex...]
             guard (1...63).contains(label.count), label.first != UInt8(ascii: "-"), label.last != UInt8(ascii: "-"),
                 label.allSatisfy({ RedirectURL.isLetter($0) || RedirectURL.isDigit($0) || $0 == UInt8(ascii: "-") })
             else {
                 throw RedirectURL.refusal(
                     "must have a host of labels of letters, digits and inner hyphens, parted by single dots")
             }
-        }
+        } while rest.popFirst() != nil
         // Browsers read such a host as an IPv4 address, also when it is written 0x7f.1 (WHATWG URL, section 3.5).
-        guard let last = labels.last, looksLikeNumber(last) else { return }
+        guard looksLikeNumber(label) else { return }
         var parsed = in_addr()
         guard inet_pton(AF_INET, String(decoding: host, as: UTF8.self), &parsed) == 1 else {
             throw RedirectURL.refusal("must have an IPv4 address written as four decimal numbers from 0 to 255")
