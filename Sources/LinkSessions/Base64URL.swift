@@ -4,12 +4,16 @@
 package enum Base64URL {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 
-    package static func encode(_ bytes: some Collection<UInt8>) -> String {
+    package static func encode(_ bytes: [UInt8]) -> String {
+        bytes.withUnsafeBytes { unsafe encode($0) }
+    }
+
+    static func encode(_ bytes: UnsafeRawBufferPointer) -> String {
         var characters: [UInt8] = []
         characters.reserveCapacity((bytes.count * 4 + 2) / 3)
         var bits = 0
         var count = 0
-        for byte in bytes {
+        for byte in unsafe bytes {
             bits = bits << 8 | Int(byte)
             count += 8
             while count >= 6 {

@@ -9,7 +9,7 @@ package struct SigningKey: Sendable {
     /// OpenSSL refused: a broken installation.
     package struct Failure: Error {}
 
-    private let seed: [UInt8]
+    private let pair: KeyPair
     /// 32 bytes.
     package let publicKey: [UInt8]
 
@@ -18,28 +18,41 @@ package struct SigningKey: Sendable {
         guard seed.count == 32 else { return nil }
         var publicKey = [UInt8](repeating: 0, count: 32)
         var length = 32
-        guard let key = unsafe EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nil, seed, seed.count) else { return nil }
-        defer { unsafe EVP_PKEY_free(key) }
-        guard unsafe EVP_PKEY_get_raw_public_key(key, &publicKey, &length) == 1, length == 32 else { return nil }
-        self.seed = seed
+        guard let pair = KeyPair(seed: seed) else { return nil }
+        guard unsafe EVP_PKEY_get_raw_public_key(pair.pointer, &publicKey, &length) == 1, length == 32 else {
+            return nil
+        }
+        self.pair = pair
         self.publicKey = publicKey
     }
 
     /// 64 bytes.
     package func signature(of message: [UInt8]) throws(Failure) -> [UInt8] {
-        guard let key = unsafe EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nil, seed, seed.count) else {
-            throw Failure()
-        }
-        defer { unsafe EVP_PKEY_free(key) }
         guard let context = unsafe EVP_MD_CTX_new() else { throw Failure() }
         defer { unsafe EVP_MD_CTX_free(context) }
         var signature = [UInt8](repeating: 0, count: 64)
         var length = 64
-        guard unsafe EVP_DigestSignInit(context, nil, nil, nil, key) == 1,
+        guard unsafe EVP_DigestSignInit(context, nil, nil, nil, pair.pointer) == 1,
             unsafe EVP_DigestSign(context, &signature, &length, message, message.count) == 1, length == 64
         else { throw Failure() }
         return signature
     }
+}
+
+/// Owns an `EVP_PKEY`: making it from the seed takes as long as a signature.
+///
+/// Unchecked because an `EVP_PKEY` does not change any more and is made to be shared between threads.
+@safe private final class KeyPair: @unchecked Sendable {
+    let pointer: OpaquePointer
+
+    init?(seed: [UInt8]) {
+        guard let pointer = unsafe EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nil, seed, seed.count) else {
+            return nil
+        }
+        unsafe self.pointer = pointer
+    }
+
+    deinit { unsafe EVP_PKEY_free(pointer) }
 }
 
 extension SigningKey: CustomStringConvertible, CustomReflectable {

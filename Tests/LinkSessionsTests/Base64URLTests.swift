@@ -38,8 +38,7 @@ import Testing
         }
     }
 
-    @Test func `a slice is encoded and decoded as if it stood alone`() {
-        #expect(Base64URL.encode(Array("xfoobarx".utf8)[1...6]) == "Zm9vYmFy")
+    @Test func `a part of a text is decoded as if it stood alone`() {
         #expect(Base64URL.decode("xZm9vYmFyx".dropFirst().dropLast()) == Array("foobar".utf8))
     }
 
