@@ -477,9 +477,11 @@ def describe(tab):
     """What a tab shows, for a failure's message; without the query, which can hold a token."""
     try:
         text = tab.locator("body").inner_text(timeout=1000)
-        return f"{tab.url.split('?')[0]} shows {tab.locator('main').get_attribute('data-page', timeout=1000)}: {text[:300]}"
+        main = tab.locator("main[data-page]")
+        page = main.get_attribute("data-page", timeout=1000) if main.count() else "no page of the service"
+        return f"{tab.url.split('?')[0]} shows {page}: {text[:300]}"
     except Exception:
-        return f"{tab.url.split('?')[0]} shows no page of the service"
+        return f"{tab.url.split('?')[0]} shows nothing"
 
 
 def choose(tab, supplier):

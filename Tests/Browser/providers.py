@@ -30,6 +30,8 @@ class Provider:
     add_user: callable = None
     # Whether its ID tokens say for whom they are.
     name_audience: callable = None
+    # Held by whatever touches its data: its database, SQLite, refuses one of two that write at once.
+    turn: threading.Lock = field(default_factory=threading.Lock)
 
 
 @contextmanager
@@ -37,7 +39,8 @@ def serve(provider, app, port):
     def recorded(environ, start_response):
         path = environ["PATH_INFO"] + "?" + environ.get("QUERY_STRING", "")
         provider.requests.append((path, environ.get("HTTP_REFERER", "")))
-        return app(environ, start_response)
+        with provider.turn:
+            return app(environ, start_response)
 
     server = werkzeug.serving.make_server("127.0.0.1", port, recorded, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
@@ -108,7 +111,7 @@ def canaille(port, directory):
         Backend.instance.save(client)
 
     def change_client(change):
-        with app.app_context(), Backend.instance.session():
+        with provider.turn, app.app_context(), Backend.instance.session():
             client = Backend.instance.get(models.Client, client_id=provider.client_id)
             change(client)
             Backend.instance.save(client)
@@ -121,7 +124,7 @@ def canaille(port, directory):
 
     def add_user(name):
         password = secrets.token_urlsafe(16)
-        with app.app_context(), Backend.instance.session():
+        with provider.turn, app.app_context(), Backend.instance.session():
             Backend.instance.save(models.User(
                 user_name=name, formatted_name="Maria Jansen", given_name="Maria", family_name="Jansen",
                 emails=[f"{name}@canaille.example"], password=password))
