@@ -211,6 +211,36 @@ import TokenGenerator
         }
     }
 
+    @Test func `of creates that are sent again together each gets its own times`() async throws {
+        try await Storage.with { storage in
+            let digests = try (0..<9).map { _ in try makeDigest() }
+            let first = try OpenTransaction(
+                in: storage.database,
+                """
+                INSERT INTO link_sessions
+                SELECT \(digests[4].sql), \(storage.acme.id.number), 'user', 'https://your-app.com/callback', 'nl',
+                       t, t + interval '600 seconds'
+                FROM (SELECT date_trunc('second', now()) - interval '7 seconds') AS first (t)
+                """)
+            let new = try storage.new(userID: "user")
+            let creates = [digests[4]] + digests.filter { $0 != digests[4] }
+            let calls = creates.map { digest in
+                Task { try await storage.sessions.create(new, tokenDigest: digest, until: soon) }
+            }
+            try await storage.database.waitForBlocked()
+            try await Task.sleep(for: .milliseconds(100))
+            #expect(try await storage.database.cutConnections() >= 1)
+            try await storage.database.waitForBlocked()
+            try first.end("COMMIT")
+            for (digest, call) in zip(creates, calls) {
+                let (session, stored) = (try await call.value, try await storage.stored(digest))
+                #expect(session.createdAt == Int64(stored.created))
+                #expect(session.expiresAt == Int64(stored.expires))
+            }
+            #expect(try await storage.database.count("SELECT count(DISTINCT created_at) FROM link_sessions") > 1)
+        }
+    }
+
     // MARK: Complete
 
     @Test func `a session is completed once, at the database's time`() async throws {
