@@ -259,7 +259,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         let message = response.serialized(withBody: exchange.head.method != .HEAD, closes: isLast)
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenSuccess { self.written(isEarly: isEarly, isLast: isLast) }
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: message)), promise: written)
+        context.writeAndFlush(wrapOutboundOut(message), promise: written)
         if underWay != nil {
             writeDeadline = .now() + ConnectionLimits.unreadAnswer
             arm()
@@ -320,7 +320,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
         let message = response.serialized(withBody: true, closes: true)
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: message)), promise: written)
+        context.writeAndFlush(wrapOutboundOut(message), promise: written)
         incoming?.body.breakOff()
     }
 
@@ -375,7 +375,7 @@ extension HTTPRequestHead {
     /// As a head of HTTP/1.1 has to (RFC 9112, section 3.2).
     fileprivate var namesOneHost: Bool {
         let hosts = headers["host"]
-        return hosts.count == 1 && hosts[0].utf8.split(separator: UInt8(ascii: ",")).count == 1
+        return hosts.count == 1 && !hosts[0].isEmpty && !hosts[0].utf8.contains(UInt8(ascii: ","))
     }
 }
 

@@ -17,10 +17,10 @@ struct JSONObject {
         let message: String
     }
 
-    private let members: [[UInt8]: Value]
+    private let members: [ArraySlice<UInt8>: Value]
 
     /// `nil` where the object has no such member.
-    subscript(name: String) -> Value? { members[Array(name.utf8)] }
+    subscript(name: String) -> Value? { members[Array(name.utf8)[...]] }
 
     init(_ bytes: [UInt8]) throws(Malformed) {
         var reader = Reader(bytes: bytes)
@@ -36,11 +36,10 @@ private struct Reader {
 
     init(bytes: [UInt8]) { self.bytes = bytes }
 
-    mutating func readDocument() throws(JSONObject.Malformed) -> [[UInt8]: JSONObject.Value] {
+    mutating func readDocument() throws(JSONObject.Malformed) -> [ArraySlice<UInt8>: JSONObject.Value] {
         skipWhitespace()
         guard peek == UInt8(ascii: "{") else { throw malformed("must be a JSON object") }
-        var members: [[UInt8]: JSONObject.Value] = [:]
-        members.reserveCapacity(8)
+        var members = [ArraySlice<UInt8>: JSONObject.Value](minimumCapacity: 8)
         try readMembers { (reader, name) throws(JSONObject.Malformed) in
             let value = try reader.readValue(depth: 1)
             guard members.updateValue(value, forKey: name) == nil else {
@@ -53,7 +52,7 @@ private struct Reader {
     }
 
     private mutating func readMembers(
-        _ readMember: (inout Reader, [UInt8]) throws(JSONObject.Malformed) -> Void
+        _ readMember: (inout Reader, ArraySlice<UInt8>) throws(JSONObject.Malformed) -> Void
     ) throws(JSONObject.Malformed) {
         position += 1
         skipWhitespace()
@@ -103,11 +102,11 @@ private struct Reader {
     }
 
     /// A string's text, in valid UTF-8.
-    private mutating func readText() throws(JSONObject.Malformed) -> [UInt8] {
+    private mutating func readText() throws(JSONObject.Malformed) -> ArraySlice<UInt8> {
         position += 1
         let start = position
         while let byte = peek, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
-        var text = Array(bytes[start..<position])
+        var text = bytes[start..<position]
         while let byte = peek {
             position += 1
             switch byte {

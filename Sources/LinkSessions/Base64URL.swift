@@ -9,21 +9,26 @@ package enum Base64URL {
     }
 
     static func encode(_ bytes: UnsafeRawBufferPointer) -> String {
-        var characters: [UInt8] = []
-        characters.reserveCapacity((bytes.count * 4 + 2) / 3)
-        var bits = 0
-        var count = 0
-        for byte in unsafe bytes {
-            bits = bits << 8 | Int(byte)
-            count += 8
-            while count >= 6 {
-                count -= 6
-                characters.append(alphabet[bits >> count & 0x3F])
+        String(unsafeUninitializedCapacity: (bytes.count * 4 + 2) / 3) { characters in
+            var length = 0
+            func append(_ value: Int) {
+                characters[length] = alphabet[value & 0x3F]
+                length += 1
             }
-            bits &= 0x3F
+            var bits = 0
+            var count = 0
+            for byte in unsafe bytes {
+                bits = bits << 8 | Int(byte)
+                count += 8
+                while count >= 6 {
+                    count -= 6
+                    append(bits >> count)
+                }
+                bits &= 0x3F
+            }
+            if count > 0 { append(bits << (6 - count)) }
+            return length
         }
-        if count > 0 { characters.append(alphabet[bits << (6 - count) & 0x3F]) }
-        return String(decoding: characters, as: UTF8.self)
     }
 
     /// `nil` unless the text is the canonical encoding of some bytes: unused last bits are zero (RFC 4648, section 3.5).

@@ -31,17 +31,17 @@ package struct Parameters {
     }
 
     /// `text[]`
-    package mutating func append(texts: some Collection<String>) {
+    package mutating func append(texts: [String]) {
         appendArray(ofType: 25, texts) { text, buffer in buffer.append(contentsOf: text.utf8) }
     }
 
     /// `bytea[]`
-    package mutating func append(blobs: some Collection<[UInt8]>) {
+    package mutating func append(blobs: [[UInt8]]) {
         appendArray(ofType: 17, blobs) { blob, buffer in buffer.append(contentsOf: blob) }
     }
 
     /// `bigint[]`
-    package mutating func append(numbers: some Collection<Int64>) {
+    package mutating func append(numbers: [Int64]) {
         appendArray(ofType: 20, numbers) { number, buffer in Self.append(number, to: &buffer) }
     }
 
@@ -53,7 +53,7 @@ package struct Parameters {
 
     /// One dimension with lower bound 1 and no NULLs: the layout that `array_send` writes.
     private mutating func appendArray<Element>(
-        ofType type: Int32, _ elements: some Collection<Element>, write: (Element, inout [UInt8]) -> Void
+        ofType type: Int32, _ elements: [Element], write: (Element, inout [UInt8]) -> Void
     ) {
         appendValue { buffer in
             let dimensions: Int32 = elements.isEmpty ? 0 : 1

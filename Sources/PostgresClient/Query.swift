@@ -89,6 +89,7 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
 
     func carryOut(_ batch: [any Waiter], on connection: inout Connection) -> Outcome {
         var calls: [Call] = []
+        calls.reserveCapacity(batch.count)
         for waiter in batch {
             // `Self` is at hand; spelled out, the type would be looked up for every caller.
             if let call = waiter as? Self {
@@ -110,31 +111,40 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
         _ query: Query<Input, Output>, for batch: [Call], on connection: inout Connection
     ) -> Outcome {
         var calls = batch
-        func failExpired() {
-            calls.removeAll { call in
-                guard call.deadline.hasPassed else { return false }
-                call.fail(.unavailable(.timedOut))
-                return true
+        /// The earliest deadline of those who wait; whoever's time is up is told so and waits no more.
+        func earliestDeadline() -> Deadline? {
+            while var earliest = calls.first?.deadline {
+                for call in calls { earliest = min(earliest, call.deadline) }
+                guard earliest.hasPassed else { return earliest }
+                calls.removeAll { call in
+                    guard call.deadline.hasPassed else { return false }
+                    call.fail(.unavailable(.timedOut))
+                    return true
+                }
             }
+            return nil
         }
         func failAll(_ error: DatabaseError) -> Outcome {
             for call in calls { call.fail(error) }
             return .answered
         }
 
-        failExpired()
-        while let deadline = calls.earliestDeadline {
-            let statement = calls.contains { $0.mayHaveBeenSent } ? query.statementForResend : query.statement
-            let inputs = calls.map { $0.input }
+        while let deadline = earliestDeadline() {
             let asked = calls
+            var inputs: [Input] = []
+            inputs.reserveCapacity(asked.count)
+            var statement = query.statement
+            // A loop, since closures over a generic type's values would put each of these on the heap.
+            for call in asked {
+                inputs.append(call.input)
+                if call.mayHaveBeenSent { statement = query.statementForResend }
+            }
             var parameters = Parameters()
             query.encode(inputs, &parameters)
             let result: QueryResult
             do throws(AttemptFailure) {
-                result = try connection.execute(statement, parameters, until: deadline) {
-                    failExpired()
-                    return calls.earliestDeadline
-                }
+                result = try connection.execute(
+                    statement, parameters, until: deadline, whenPast: earliestDeadline)
             } catch {
                 switch error {
                 case .notSent:
@@ -146,7 +156,6 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
                 case .refused(let state, let constraint, _, _):
                     switch state.consequence {
                     case .tryAgain:
-                        failExpired()
                         continue
                     case .dataError where calls.count > 1:
                         return executeHalves(query, of: calls, on: &connection)
@@ -186,11 +195,5 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
         case .connectionUseless: return .again(rest)
         case .again(let unanswered): return .again(unanswered + rest)
         }
-    }
-}
-
-extension Array where Element: Waiter {
-    fileprivate var earliestDeadline: Deadline? {
-        reduce(nil) { earliest, waiter in earliest.map { Swift.min($0, waiter.deadline) } ?? waiter.deadline }
     }
 }
