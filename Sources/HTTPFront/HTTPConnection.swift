@@ -259,7 +259,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         let message = response.serialized(withBody: exchange.head.method != .HEAD, closes: isLast)
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenSuccess { self.written(isEarly: isEarly, isLast: isLast) }
-        context.writeAndFlush(wrapOutboundOut(message), promise: written)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: message)), promise: written)
         if underWay != nil {
             writeDeadline = .now() + ConnectionLimits.unreadAnswer
             arm()
@@ -320,7 +320,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenComplete { _ in context.close(promise: nil) }
         let message = response.serialized(withBody: true, closes: true)
-        context.writeAndFlush(wrapOutboundOut(message), promise: written)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: message)), promise: written)
         incoming?.body.breakOff()
     }
 

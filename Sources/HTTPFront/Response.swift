@@ -1,6 +1,5 @@
 // An answer, and how it is written to the connection.
 
-internal import NIOCore
 package import NIOHTTP1
 internal import Synchronization
 #if canImport(Glibc)
@@ -33,27 +32,27 @@ package struct Response: Sendable {
     /// The message of RFC 9112, in one piece.
     ///
     /// - Parameter withBody: false for the answer to HEAD (RFC 9110, section 9.3.2).
-    func serialized(withBody: Bool, closes: Bool) -> ByteBuffer {
-        var message = ByteBuffer()
+    func serialized(withBody: Bool, closes: Bool) -> [UInt8] {
+        var message: [UInt8] = []
         message.reserveCapacity(320 + (withBody ? body.count : 0))
         func add(_ name: String, _ value: String) {
-            message.writeString(name)
-            message.writeStaticString(": ")
-            message.writeString(value)
-            message.writeStaticString("\r\n")
+            message += name.utf8
+            message += ": ".utf8
+            message += value.utf8
+            message += "\r\n".utf8
         }
-        message.writeStaticString("HTTP/1.1 ")
-        message.writeString(String(status.code))
-        message.writeStaticString(" ")
-        message.writeString(status.reasonPhrase)
-        message.writeStaticString("\r\n")
+        message += "HTTP/1.1 ".utf8
+        message += String(status.code).utf8
+        message += " ".utf8
+        message += status.reasonPhrase.utf8
+        message += "\r\n".utf8
         for (name, value) in headers { add(name, value) }
         add("x-request-id", requestID)
         add("date", DateHeader.now)
         add("content-length", String(body.count))
         if closes { add("connection", "close") }
-        message.writeStaticString("\r\n")
-        if withBody { message.writeBytes(body) }
+        message += "\r\n".utf8
+        if withBody { message += body }
         return message
     }
 }
