@@ -18,7 +18,7 @@ package struct Request: Sendable {
     package let query: Substring
     let body: RequestBody
     /// What stands in the path where its template has a name in braces.
-    package let parameter: Substring
+    package let parameter: String
     package let record = RequestRecord()
 }
 
@@ -58,7 +58,7 @@ package struct Routes: Sendable {
 
     struct Resource: Sendable {
         let path: String
-        fileprivate let template: [Substring.UTF8View]
+        fileprivate let template: [ArraySlice<UInt8>]
         fileprivate let endpoints: [Endpoint]
 
         func handler(of method: HTTPMethod) -> Handler? {
@@ -75,22 +75,25 @@ package struct Routes: Sendable {
     private var resources: [Resource] = []
 
     package mutating func add(_ path: String, _ endpoints: Endpoint...) {
-        resources.append(Resource(path: path, template: Self.components(path[...]), endpoints: endpoints))
+        resources.append(Resource(path: path, template: Self.components(Array(path.utf8)[...]), endpoints: endpoints))
     }
 
     /// The resource that a request's target (RFC 9112, section 3.2) names, and what stands in the place of a name in
     /// braces.
-    func match(_ target: String) -> (resource: Resource, parameter: Substring)? {
-        if let resource = resources.first(where: { $0.path == target }) { return (resource, "") }
-        let components = Self.components(Self.path(of: target))
+    func match(_ target: String) -> (resource: Resource, parameter: String)? {
+        let length = target.utf8.count
+        if let fixed = resources.first(where: { $0.path.utf8.count == length && $0.path == target }) {
+            return (fixed, "")
+        }
+        let components = Self.components(Self.path(of: Array(target.utf8)))
         for resource in resources where resource.template.count == components.count {
-            var parameter: Substring = ""
+            var parameter: ArraySlice<UInt8> = []
             let matches = zip(resource.template, components).allSatisfy { expected, component in
-                guard expected.first == UInt8(ascii: "{") else { return expected.elementsEqual(component) }
-                parameter = Substring(component)
+                guard expected.first == UInt8(ascii: "{") else { return expected == component }
+                parameter = component
                 return true
             }
-            if matches { return (resource, parameter) }
+            if matches { return (resource, String(decoding: parameter, as: UTF8.self)) }
         }
         return nil
     }
@@ -100,16 +103,22 @@ package struct Routes: Sendable {
         return target[target.utf8.index(after: mark)...]
     }
 
-    private static func components(_ path: Substring) -> [Substring.UTF8View] {
-        path.utf8.split(separator: UInt8(ascii: "/"))
+    private static func components(_ path: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
+        var components: [ArraySlice<UInt8>] = []
+        var rest = path
+        while let start = rest.firstIndex(where: { $0 != UInt8(ascii: "/") }) {
+            let component = rest[start...].prefix { $0 != UInt8(ascii: "/") }
+            components.append(component)
+            rest = rest[component.endIndex...]
+        }
+        return components
     }
 
-    private static func path(of target: String) -> Substring {
-        let path = target.utf8.prefix { $0 != UInt8(ascii: "?") }
-        guard path.first != UInt8(ascii: "/"), let authority = Substring(path).firstRange(of: "://")?.upperBound else {
-            return Substring(path)
-        }
-        return Substring(path[authority...].drop { $0 != UInt8(ascii: "/") })
+    private static func path(of target: [UInt8]) -> ArraySlice<UInt8> {
+        let path = target.prefix { $0 != UInt8(ascii: "?") }
+        guard path.first != UInt8(ascii: "/"), let authority = path.firstRange(of: Array("://".utf8))?.upperBound
+        else { return path }
+        return path[authority...].drop { $0 != UInt8(ascii: "/") }
     }
 }
 

@@ -9,24 +9,16 @@ package enum Base64URL {
     }
 
     static func encode(_ bytes: UnsafeRawBufferPointer) -> String {
-        String(unsafeUninitializedCapacity: (bytes.count * 4 + 2) / 3) { characters in
-            var length = 0
-            func append(_ value: Int) {
-                characters[length] = alphabet[value & 0x3F]
-                length += 1
+        let alphabet = alphabet
+        let length = (bytes.count * 4 + 2) / 3
+        return String(unsafeUninitializedCapacity: length) { characters in
+            for index in 0..<length {
+                // The six bits of a character lie in one byte or in two.
+                let (byte, bit) = (index * 6).quotientAndRemainder(dividingBy: 8)
+                let next = byte + 1 < bytes.count ? unsafe bytes[byte + 1] : 0
+                let pair = unsafe Int(bytes[byte]) << 8 | Int(next)
+                characters[index] = alphabet[pair >> (10 - bit) & 0x3F]
             }
-            var bits = 0
-            var count = 0
-            for byte in unsafe bytes {
-                bits = bits << 8 | Int(byte)
-                count += 8
-                while count >= 6 {
-                    count -= 6
-                    append(bits >> count)
-                }
-                bits &= 0x3F
-            }
-            if count > 0 { append(bits << (6 - count)) }
             return length
         }
     }

@@ -16,11 +16,26 @@ package struct RedirectURL: Sendable {
     package static let maximumLength = 2048
 
     package let text: String
+    /// In lower case.
+    private let scheme: String
+    private let authority: Authority?
+    /// Where in the UTF-8 of the text.
+    private let path: Range<Int>
 
     /// What has to be equal for a URL to count as registered: scheme and host in lower case, the port (the scheme's
     /// own where none is given, none at all for loopback hosts, where an app listens on any: RFC 8252, section 7.3)
     /// and the path byte for byte. The query is the caller's own.
-    package let registrationKey: String
+    package var registrationKey: String {
+        var key = scheme + ":"
+        if let authority {
+            key += "//" + authority.host
+            if let port = authority.port ?? Self.defaultPort(of: scheme), !authority.isLoopback {
+                key += ":\(port)"
+            }
+        }
+        let start = text.utf8.index(text.startIndex, offsetBy: path.lowerBound)
+        return key + text[start..<text.utf8.index(start, offsetBy: path.count)]
+    }
 
     package init(_ text: String) throws(Refusal) {
         let utf8 = Array(text.utf8)
@@ -29,38 +44,32 @@ package struct RedirectURL: Sendable {
         guard let colon = utf8.firstIndex(of: UInt8(ascii: ":")), Self.isScheme(utf8[..<colon]) else {
             throw Self.refusal("must be an absolute URL, such as https://your-app.com/callback")
         }
-        let scheme = String(decoding: utf8[..<colon], as: UTF8.self).lowercased()
+        scheme = String(decoding: utf8[..<colon], as: UTF8.self).lowercased()
         let rest = utf8[(colon + 1)...]
         let queryStart = rest.firstIndex(of: UInt8(ascii: "?")) ?? rest.endIndex
         let hierarchy = rest[..<queryStart]
         let hasAuthority = hierarchy.starts(with: [UInt8(ascii: "/"), UInt8(ascii: "/")])
 
         let pathStart: Int
-        var key = scheme + ":"
-        key.reserveCapacity(utf8.count + ":65535".utf8.count)
         if hasAuthority {
             let start = hierarchy.startIndex + 2
             pathStart = hierarchy[start...].firstIndex(of: UInt8(ascii: "/")) ?? hierarchy.endIndex
-            let authority = try Authority(hierarchy[start..<pathStart])
+            authority = try Authority(hierarchy[start..<pathStart])
             try Self.checkScheme(scheme, authority: authority)
-            key += "//" + authority.host
-            if let port = authority.port ?? Self.defaultPort(of: scheme), !authority.isLoopback {
-                key += ":\(port)"
-            }
         } else {
+            authority = nil
             try Self.checkScheme(scheme, authority: nil)
             guard hierarchy.first == UInt8(ascii: "/") else {
                 throw Self.refusal("must have a / after the scheme, such as com.acme.app:/linked")
             }
             pathStart = hierarchy.startIndex
         }
-        let path = hierarchy[pathStart...]
-        try Self.checkPath(path)
+        path = pathStart..<queryStart
+        try Self.checkPath(utf8[path])
         if queryStart < rest.endIndex {
             try Self.checkQuery(rest[(queryStart + 1)...])
         }
         self.text = text
-        registrationKey = key + String(decoding: path, as: UTF8.self)
     }
 
     /// The one spelling of all URLs with the same registration key: scheme and host in lower case, no port that is free
@@ -77,7 +86,7 @@ package struct RedirectURL: Sendable {
     }
 
     /// Of the schemes that browsers speak themselves.
-    var isWeb: Bool { registrationKey.hasPrefix("https:") || registrationKey.hasPrefix("http:") }
+    var isWeb: Bool { scheme == "https" || scheme == "http" }
 
     /// The URL with the result added to its query. Both are of base64url's characters and dots.
     package func with(data: String, signature: String) -> String {
@@ -205,7 +214,7 @@ extension RedirectURL {
 }
 
 /// Host and port (RFC 3986, section 3.2), without user information.
-private struct Authority {
+private struct Authority: Sendable {
     /// In lower case; an IPv6 address in its brackets.
     let host: String
     let port: UInt16?
