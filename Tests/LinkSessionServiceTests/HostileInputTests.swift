@@ -146,6 +146,11 @@ extension ProgramTests {
                     ("a folded header", "GET / HTTP/1.1\r\nHost: a\r\nfoo: a\r\n b\r\n\r\n"),
                     ("a NUL in a header", "GET / HTTP/1.1\r\nHost: a\r\nfoo: a\0b\r\n\r\n"),
                     ("a blank in the path", "GET /a b HTTP/1.1\r\nHost: a\r\n\r\n"),
+                    ("no host", "GET /health/live HTTP/1.1\r\n\r\n"),
+                    ("an empty host", "GET /health/live HTTP/1.1\r\nHost:\r\n\r\n"),
+                    ("two hosts", "GET /health/live HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"),
+                    ("a list of hosts", "GET /health/live HTTP/1.1\r\nHost: a, b\r\n\r\n"),
+                    ("a host and a comma", "GET /health/live HTTP/1.1\r\nHost: a,\r\n\r\n"),
                     ("two lengths", head + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} "),
                     (
                         "a length and chunks",

@@ -93,7 +93,7 @@ package final class HTTPConnection: Sendable {
             var status = 0
             var answered: [(String, String)] = []
             var bytes: [UInt8] = []
-            while let part = try await inbound.next() {
+            while let part = try await inbound.next(isolation: #isolation) {
                 switch part {
                 case .head(let head):
                     status = Int(head.status.code)
