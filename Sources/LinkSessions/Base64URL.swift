@@ -9,6 +9,7 @@ package enum Base64URL {
     }
 
     static func encode(_ bytes: UnsafeRawBufferPointer) -> String {
+        // A global is looked up whenever it is named.
         let alphabet = alphabet
         let length = (bytes.count * 4 + 2) / 3
         return String(unsafeUninitializedCapacity: length) { characters in
