@@ -104,14 +104,7 @@ package struct Routes: Sendable {
     }
 
     private static func components(_ path: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
-        var components: [ArraySlice<UInt8>] = []
-        var rest = path
-        while let start = rest.firstIndex(where: { $0 != UInt8(ascii: "/") }) {
-            let component = rest[start...].prefix { $0 != UInt8(ascii: "/") }
-            components.append(component)
-            rest = rest[component.endIndex...]
-        }
-        return components
+        path.split(separator: UInt8(ascii: "/"))
     }
 
     private static func path(of target: [UInt8]) -> ArraySlice<UInt8> {
