@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures one part after the other, keeps the raw figures, and has the report written. scripts/bench starts it."""
+"""Measures one scenario after the other, keeps the raw figures, and has the report written. scripts/bench starts it."""
 import argparse
 import datetime
 import json
@@ -11,9 +11,10 @@ import sys
 import time
 
 import machine
-import parts
 import report
+from bench import Bench
 from postgres import Postgres
+from scenarios import SCENARIOS
 
 
 def main():
@@ -28,7 +29,7 @@ def main():
     options.add_argument("--settings", default="")
     options.add_argument("--quick", action="store_true")
     options.add_argument("--no-docs", action="store_true")
-    options.add_argument("--only", default=",".join(parts.PARTS))
+    options.add_argument("--only", default=",".join(SCENARIOS))
     options.add_argument("--seconds", type=int)
     options.add_argument("--rounds", type=int)
     options = options.parse_args()
@@ -47,20 +48,20 @@ def main():
     commands = {line.split()[0] for line in said.partition("SUBCOMMANDS:")[2].splitlines() if line.strip()}
     database = Postgres(options.sockets, options.data, options.postgres_bin, options.executable, commands)
     database.make_blank()
-    bench = parts.Bench(
+    bench = Bench(
         options.executable, database, [name for name in options.peers.split(",") if name], options.scratch,
         "purge" in commands, options.quick, options.seconds or (1 if options.quick else 10), options.rounds or (1 if options.quick else 3))
     figures = {
         "date": datetime.date.today().isoformat(), "quick": options.quick, "seconds": bench.seconds, "rounds": bench.rounds,
         "machine": {**machine.describe(), "postgresql": database.version}, "settings": options.settings.split(),
-        "versions": versions(bench), "parts": {}}
+        "versions": versions(bench), "scenarios": {}}
     file = next_file()
-    for name in parts.PARTS:
+    for name, scenario in SCENARIOS.items():
         if name in only:
             print(f"{name}:", flush=True)
-            part_began = time.monotonic()
-            figures["parts"][name] = {**parts.PARTS[name](bench), "took_s": None}
-            figures["parts"][name]["took_s"] = time.monotonic() - part_began
+            scenario_began = time.monotonic()
+            measured = scenario.measure(bench)
+            figures["scenarios"][name] = {**measured, "took_s": time.monotonic() - scenario_began}
             with open(file, "w") as output:
                 json.dump(figures, output, indent=1)
     print()

@@ -50,6 +50,10 @@ class Server:
     def peak_kib(self):
         return machine.status(self.pid, "VmHWM")["VmHWM"]
 
+    def held(self):
+        """What it holds now: memory in KiB, threads and descriptors."""
+        return {**machine.status(self.pid, "VmRSS", "Threads"), "descriptors": machine.descriptors(self.pid)}
+
 
 def _service(bench, url, port):
     """As in production, with every line of the access log, but on the loopback interface."""
