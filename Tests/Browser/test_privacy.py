@@ -1,7 +1,8 @@
 """Where tokens and results go: nowhere but to the service and, in the end, to the manufacturer's app."""
 from urllib.parse import urlsplit
 
-from conftest import APP, complete, confirm, link, shows, sign_in_at_canaille, sign_in_at_mock, sign_in_at_sandbox
+from service import APP
+from steps import complete, confirm, link, shows, sign_in_at_canaille, sign_in_at_mock, sign_in_at_sandbox
 
 # Every test of this directory checks as much for its own visitors, and for the log: see Visitor.judge. Here is one that
 # would fail if that check saw nothing.

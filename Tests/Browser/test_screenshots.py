@@ -2,9 +2,10 @@
 import io
 
 import pytest
-from conftest import REPOSITORY, shows
+from pages import PAGES
 from PIL import Image
-from test_pages import PAGES
+from service import REPOSITORY
+from steps import shows
 
 DIRECTORY = REPOSITORY / "docs/screenshots"
 
