@@ -52,9 +52,9 @@ install_missing() { # [no-server|bench|browser]
         command -v chromium >/dev/null || missing chromium "the browser of the browser tests"
         [[ -x /usr/bin/python3 ]] || missing python3 "drives the browser"
         /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing python3-venv "keeps the browser tests' packages apart"
-        command -v node >/dev/null || missing nodejs "runs the README's example for Node"
+        command -v node >/dev/null || missing nodejs "runs the example in docs for Node"
         [[ -d /usr/share/nodejs/jose ]] || missing node-jose "the library of that example"
-        command -v php >/dev/null || missing php-cli "runs the README's example for PHP"
+        command -v php >/dev/null || missing php-cli "runs the example in docs for PHP"
     fi
     ((${#packages[@]})) || return 0
 

@@ -1,11 +1,11 @@
-"""Runs the README's three examples as printed, against a signer and a key set server of its own."""
+"""Runs the three examples of docs/examples as they are, against a signer and a key set server of its own."""
 import base64
 import hashlib
 import hmac
 import json
 import os
-import re
 import secrets
+import shutil
 import subprocess
 import sys
 import threading
@@ -22,8 +22,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-README = Path(__file__).parents[2] / "README.md"
-FENCES = {"verify.mjs": "js", "verify.py": "python", "verify.php": "php"}
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 JOSE = Path("/usr/share/nodejs/jose")  # where Debian's node-jose puts the npm package jose
 COMMANDS = {"node": ["node", "verify.mjs"], "python": [sys.executable, "verify.py"], "php": ["php", "verify.php"]}
 AUDIENCE = "1"
@@ -81,10 +80,8 @@ def issuer():
 def folder(tmp_path_factory):
     """The three examples, byte for byte, beside a node_modules as npm would lay it."""
     folder = tmp_path_factory.mktemp("examples")
-    readme = README.read_text()
-    for name, fence in FENCES.items():
-        [example] = re.findall(rf"^```{fence}\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
-        (folder / name).write_text(example)
+    for _, name in COMMANDS.values():
+        shutil.copy(EXAMPLES / name, folder)
     (folder / "node_modules").mkdir()
     (folder / "node_modules" / "jose").symlink_to(JOSE, target_is_directory=True)
     return folder

@@ -86,14 +86,14 @@ extension ProgramTests {
             #expect(walk(document.root, "document") > 20)
         }
 
-        @Test func `codes and their statuses are the same in the document's list, its tables and the README`() throws {
+        @Test func `codes and their statuses are the same in the document's list, its tables and docs`() throws {
             let codes =
                 document.root["components"]?["schemas"]?["Error"]?["properties"]?["code"]?["enum"]?.elements ?? []
             #expect(Set(codes.compactMap(\.string)) == Set(document.statusOfCode.keys))
             #expect(codes.count == document.statusOfCode.count)
-            let readme = try String(
-                contentsOf: TestEnvironment.projectDirectory.appending(path: "README.md"), encoding: .utf8)
-            let rows = OpenAPIDocument.tableRows(readme).filter { $0.count == 4 && document.statusOfCode[$0[0]] != nil }
+            let page = try String(
+                contentsOf: TestEnvironment.projectDirectory.appending(path: "docs/errors.md"), encoding: .utf8)
+            let rows = OpenAPIDocument.tableRows(page).filter { $0.count == 4 && document.statusOfCode[$0[0]] != nil }
             #expect(
                 Dictionary(rows.map { ($0[0], Int($0[1])) }, uniquingKeysWith: { $1 })
                     == document.statusOfCode.mapValues { $0 })
