@@ -28,42 +28,13 @@ struct FormFields {
 
     /// `nil` for what is not percent-encoded UTF-8.
     private static func decoded(_ text: some Sequence<UInt8>) -> String? {
-        var bytes: [UInt8] = []
-        var rest = Array(text)[...]
-        while let byte = rest.popFirst() {
-            switch byte {
-            case UInt8(ascii: "+"): bytes.append(UInt8(ascii: " "))
-            case UInt8(ascii: "%"):
-                guard let digits = String(validating: rest.prefix(2), as: UTF8.self), digits.utf8.count == 2,
-                    !digits.hasPrefix("+"), !digits.hasPrefix("-"), let value = UInt8(digits, radix: 16)
-                else { return nil }
-                rest = rest.dropFirst(2)
-                bytes.append(value)
-            default: bytes.append(byte)
-            }
-        }
-        return String(validating: bytes, as: UTF8.self)
+        let withBlanks = text.map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 }
+        return PercentEncoding.decode(withBlanks[...]).flatMap { String(validating: $0, as: UTF8.self) }
     }
 
     /// Name and value pairs as a query or a form.
     static func encode(_ fields: [(String, String)]) -> String {
-        fields.map { "\($0)=\(encode($1))" }.joined(separator: "&")
-    }
-
-    /// Everything but the unreserved characters of RFC 3986, section 2.3.
-    static func encode(_ text: String) -> String {
-        var encoded = ""
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
-                UInt8(ascii: "~"):
-                encoded.unicodeScalars.append(Unicode.Scalar(byte))
-            default:
-                encoded += (byte < 0x10 ? "%0" : "%") + String(byte, radix: 16, uppercase: true)
-            }
-        }
-        return encoded
+        fields.map { "\($0)=\(PercentEncoding.encode($1))" }.joined(separator: "&")
     }
 }
 

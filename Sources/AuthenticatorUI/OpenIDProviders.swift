@@ -180,7 +180,8 @@ extension OpenIDProviders {
         // RFC 6749, section 2.3.1; basic is the method where none is named (Discovery 1.0, section 3).
         let methods = metadata.token_endpoint_auth_methods_supported ?? ["client_secret_basic"]
         if methods.contains("client_secret_basic") || !methods.contains("client_secret_post") {
-            let credentials = "\(FormFields.encode(client.client.clientID)):\(FormFields.encode(client.secret))"
+            let credentials =
+                "\(PercentEncoding.encode(client.client.clientID)):\(PercentEncoding.encode(client.secret))"
             request.headers.add(
                 name: "authorization", value: "Basic \(Data(credentials.utf8).base64EncodedString())")
         } else {

@@ -382,7 +382,7 @@ extension AuthenticatorUI {
         else { return unknown(visitor) }
         var page = Page("sandbox", ["state": state, "brand": visit.session.displayName])
         page.back = visit.session.redirectURL.text
-        page.url = { "/ui/sandbox?state=\(FormFields.encode(state))&language=\($0.rawValue)" }
+        page.url = { "/ui/sandbox?state=\(PercentEncoding.encode(state))&language=\($0.rawValue)" }
         return pages.response(page, in: visitor.chosenLanguage ?? signIn.language)
     }
 }

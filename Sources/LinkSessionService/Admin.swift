@@ -51,7 +51,7 @@ func reportingFailures(_ body: () async throws -> Void) async throws {
 
 extension DisplayText {
     init(_ text: String, for argument: String) throws(WrongArgument) {
-        do throws(Problem) {
+        do throws(DisplayTextError) {
             try self.init(text)
         } catch {
             throw WrongArgument(argument, expects: error.expectation)
@@ -59,7 +59,7 @@ extension DisplayText {
     }
 
     init(brand text: String, for argument: String) throws(WrongArgument) {
-        do throws(Problem) {
+        do throws(DisplayTextError) {
             try self.init(brand: text)
         } catch {
             throw WrongArgument(argument, expects: error.expectation)

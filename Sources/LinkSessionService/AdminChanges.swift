@@ -204,7 +204,7 @@ struct RevokeKey: AsyncParsableCommand {
                 selection = .label(try DisplayText(label, for: "--label"))
             case (nil, let digest?):
                 let digits = digest.lowercased()
-                guard (8...64).contains(digits.utf8.count), digits.allSatisfy({ "0123456789abcdef".contains($0) })
+                guard (8...64).contains(digits.utf8.count), digits.utf8.allSatisfy({ Hexadecimal.value(of: $0) != nil })
                 else {
                     throw WrongArgument("--digest", expects: "8 to 64 hexadecimal digits of the key's SHA-256")
                 }

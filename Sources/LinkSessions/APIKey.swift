@@ -31,7 +31,7 @@ package struct APIKey: Sendable {
     /// Keys that were made before the form was settled are any 1 to 256 visible ASCII characters.
     package static func isWellFormed(_ text: String, in environment: Environment) -> Bool {
         let bytes = text.utf8
-        guard (1...256).contains(bytes.count), bytes.allSatisfy({ (0x21...0x7E).contains($0) }) else { return false }
+        guard (1...256).contains(bytes.count), bytes.allSatisfy(\.isVisibleASCII) else { return false }
         guard let kind = Environment.allCases.first(where: { bytes.starts(with: $0.prefix.utf8) }) else { return true }
         let body = bytes.dropLast(6)
         return kind == environment && bytes.count == kind.prefix.utf8.count + 43 + 6

@@ -104,8 +104,8 @@ extension RedirectURL {
         for (index, byte) in bytes.enumerated() {
             switch byte {
             case UInt8(ascii: "%"):
-                guard index + 2 < bytes.count, hexadecimalValue(bytes[index + 1]) != nil,
-                    hexadecimalValue(bytes[index + 2]) != nil
+                guard index + 2 < bytes.count, Hexadecimal.value(of: bytes[index + 1]) != nil,
+                    Hexadecimal.value(of: bytes[index + 2]) != nil
                 else { throw refusal("must have two hexadecimal digits after every %") }
             case UInt8(ascii: "#"):
                 throw refusal("must not have a fragment")
@@ -126,9 +126,9 @@ extension RedirectURL {
 
     /// RFC 3986, section 3.1.
     private static func isScheme(_ bytes: ArraySlice<UInt8>) -> Bool {
-        guard let first = bytes.first, isLetter(first) else { return false }
+        guard bytes.first?.isASCIILetter == true else { return false }
         return bytes.allSatisfy { byte in
-            isLetter(byte) || isDigit(byte) || byte == UInt8(ascii: "+") || byte == UInt8(ascii: "-")
+            byte.isASCIILetterOrDigit || byte == UInt8(ascii: "+") || byte == UInt8(ascii: "-")
                 || byte == UInt8(ascii: ".")
         }
     }
@@ -189,27 +189,7 @@ extension RedirectURL {
 
     /// Every `%` is followed by two digits here: `checkCharacters` saw to it.
     private static func percentDecoded(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-        guard bytes.contains(UInt8(ascii: "%")) else { return bytes }
-        var decoded: [UInt8] = []
-        var rest = bytes
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), let high = rest.popFirst().flatMap(hexadecimalValue),
-                let low = rest.popFirst().flatMap(hexadecimalValue)
-            {
-                decoded.append(high << 4 | low)
-            } else {
-                decoded.append(byte)
-            }
-        }
-        return decoded[...]
-    }
-
-    fileprivate static func isLetter(_ byte: UInt8) -> Bool {
-        (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte | 0x20)
-    }
-
-    fileprivate static func isDigit(_ byte: UInt8) -> Bool {
-        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+        PercentEncoding.decode(bytes) ?? bytes
     }
 }
 
@@ -254,7 +234,7 @@ private struct Authority: Sendable {
             label = rest.prefix { $0 != UInt8(ascii: ".") }
             rest = rest[label.endIndex...]
             guard (1...63).contains(label.count), label.first != UInt8(ascii: "-"), label.last != UInt8(ascii: "-"),
-                label.allSatisfy({ RedirectURL.isLetter($0) || RedirectURL.isDigit($0) || $0 == UInt8(ascii: "-") })
+                label.allSatisfy({ $0.isASCIILetterOrDigit || $0 == UInt8(ascii: "-") })
             else {
                 throw RedirectURL.refusal(
                     "must have a host of labels of letters, digits and inner hyphens, parted by single dots")
@@ -269,17 +249,17 @@ private struct Authority: Sendable {
     }
 
     private static func looksLikeNumber(_ label: ArraySlice<UInt8>) -> Bool {
-        if label.allSatisfy(RedirectURL.isDigit) { return true }
+        if label.allSatisfy(\.isASCIIDigit) { return true }
         return label.count >= 2 && label.first == UInt8(ascii: "0")
             && label[label.startIndex + 1] | 0x20 == UInt8(ascii: "x")
-            && label.dropFirst(2).allSatisfy { hexadecimalValue($0) != nil }
+            && label.dropFirst(2).allSatisfy { Hexadecimal.value(of: $0) != nil }
     }
 
     private static func parsePort(_ bytes: ArraySlice<UInt8>) throws(Refusal) -> UInt16? {
         guard !bytes.isEmpty else { return nil }
         let digits = bytes.dropFirst()
         guard bytes.first == UInt8(ascii: ":"), let first = digits.first, first != UInt8(ascii: "0"),
-            digits.allSatisfy(RedirectURL.isDigit), let port = UInt16(String(decoding: digits, as: UTF8.self))
+            digits.allSatisfy(\.isASCIIDigit), let port = UInt16(String(decoding: digits, as: UTF8.self))
         else {
             throw RedirectURL.refusal(
                 "must have a port from 1 to 65535, without leading zeros, where there is a : after the host")

@@ -24,20 +24,7 @@ package struct SHA256Digest: Sendable, Hashable {
 
     /// Parses 64 hexadecimal digits of either case.
     package init?(hex: some StringProtocol) {
-        let digits = hex.utf8
-        guard digits.count == 64 else { return nil }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(32)
-        var high: UInt8?
-        for digit in digits {
-            guard let value = hexadecimalValue(digit) else { return nil }
-            if let first = high {
-                bytes.append(first << 4 | value)
-                high = nil
-            } else {
-                high = value
-            }
-        }
+        guard let bytes = Hexadecimal.decode(hex) else { return nil }
         self.init(bytes: bytes)
     }
 
@@ -47,9 +34,7 @@ package struct SHA256Digest: Sendable, Hashable {
     }
 
     /// 64 lower-case hexadecimal digits.
-    package var hex: String {
-        bytes.map { ($0 < 0x10 ? "0" : "") + String($0, radix: 16) }.joined()
-    }
+    package var hex: String { Hexadecimal.encode(bytes) }
 
     package static func == (left: Self, right: Self) -> Bool {
         (left.words.0 ^ right.words.0) | (left.words.1 ^ right.words.1) | (left.words.2 ^ right.words.2)
@@ -58,15 +43,5 @@ package struct SHA256Digest: Sendable, Hashable {
 
     package func hash(into hasher: inout Hasher) {
         hasher.combine(words.0)
-    }
-}
-
-/// The value of an ASCII hexadecimal digit of either case.
-func hexadecimalValue(_ byte: UInt8) -> UInt8? {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
-    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
-    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
-    default: nil
     }
 }

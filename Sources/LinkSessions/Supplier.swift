@@ -7,7 +7,10 @@ package struct Supplier: Sendable {
 
         package init?(_ text: some StringProtocol) {
             let words = text.utf8.split(separator: UInt8(ascii: "-"), omittingEmptySubsequences: false)
-            guard (1...40).contains(text.utf8.count), words.allSatisfy({ !$0.isEmpty && $0.allSatisfy(Self.isAllowed) })
+            guard (1...40).contains(text.utf8.count),
+                words.allSatisfy({ word in
+                    !word.isEmpty && word.allSatisfy { $0.isASCIILowercase || $0.isASCIIDigit }
+                })
             else { return nil }
             self.text = String(text)
         }
@@ -16,11 +19,6 @@ package struct Supplier: Sendable {
         package static let sandbox = Slug(unchecked: "sandbox")
 
         private init(unchecked text: String) { self.text = text }
-
-        private static func isAllowed(_ byte: UInt8) -> Bool {
-            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
-                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-        }
     }
 
     package enum SignIn: Sendable {
@@ -59,22 +57,22 @@ package struct OpenIDClient: Sendable, Hashable {
     }
 
     package static func isClientID(_ text: String) -> Bool {
-        (1...255).contains(text.utf8.count) && text.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+        (1...255).contains(text.utf8.count) && text.utf8.allSatisfy(\.isVisibleASCII)
     }
 
     /// Only what is meant for a supplier may be sent to one: no other secret's name begins so.
     package static func isSecretName(_ text: String) -> Bool {
         let prefix = "SUPPLIER_"
         return text.hasPrefix(prefix) && (1...100).contains(text.utf8.count - prefix.utf8.count)
-            && text.utf8.allSatisfy { byte in
-                (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) || byte == UInt8(ascii: "_")
-                    || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-            }
+            && text.utf8.allSatisfy { $0.isASCIIUppercase || $0.isASCIIDigit || $0 == UInt8(ascii: "_") }
     }
 
     /// RFC 6749, section 3.3.
     package static func isScope(_ text: String) -> Bool {
-        !text.isEmpty && text.utf8.allSatisfy { (0x21...0x7E).contains($0) && $0 != 0x22 && $0 != 0x5C }
+        !text.isEmpty
+            && text.utf8.allSatisfy {
+                $0.isVisibleASCII && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
+            }
     }
 }
 

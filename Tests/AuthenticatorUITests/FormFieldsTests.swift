@@ -68,15 +68,6 @@ import Testing
         #expect(FormFields("a=\u{E9}€")["a"] == "\u{E9}€")
     }
 
-    @Test func `only the unreserved characters of RFC 3986 are written as they are`() {
-        let unreserved = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"
-        #expect(FormFields.encode(unreserved) == unreserved)
-        #expect(FormFields.encode(" +&=%/?#:@\"'") == "%20%2B%26%3D%25%2F%3F%23%3A%40%22%27")
-        #expect(FormFields.encode("\0\t\u{7F}") == "%00%09%7F")
-        #expect(FormFields.encode("é€😀") == "%C3%A9%E2%82%AC%F0%9F%98%80")
-        #expect(FormFields.encode("") == "")
-    }
-
     @Test func `what was encoded is read as it was`() {
         let values = ["", " ", "a+b&c=d%41", "é e\u{301} 😀", "\0\r\n", "https://a.example/?x=1&y=%20#z", "\u{10FFFF}"]
         let text = FormFields.encode(values.enumerated().map { ("field\($0.offset)", $0.element) })

@@ -72,8 +72,6 @@ var soon: ContinuousClock.Instant { .now + .seconds(5) }
 func makeDigest() throws -> SHA256Digest { try SHA256.digest(of: try TokenGenerator().makeToken().characters) }
 
 extension SHA256Digest {
-    var hex: String { bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() }
-
     /// As an SQL expression.
     var sql: String { "decode('\(hex)', 'hex')" }
 }

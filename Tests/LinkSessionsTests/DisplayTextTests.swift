@@ -14,7 +14,7 @@ import Testing
 
     @Test func `what is empty, too long or blank at its ends is refused`() {
         for text in ["", String(repeating: "x", count: 201), " x", "x ", "x\u{A0}", "\u{3000}x", " "] {
-            #expect(throws: DisplayText.Problem.self, "\(text.debugDescription)") { try DisplayText(text) }
+            #expect(throws: DisplayTextError.self, "\(text.debugDescription)") { try DisplayText(text) }
         }
     }
 
@@ -29,7 +29,7 @@ import Testing
             #expect {
                 try DisplayText(text)
             } throws: {
-                ($0 as? DisplayText.Problem)?.expectation
+                ($0 as? DisplayTextError)?.expectation
                     == "text without control, bidirectional or invisible characters"
             }
             let hex = String(scalar.value, radix: 16, uppercase: true)
@@ -41,7 +41,7 @@ import Testing
     @Test func `a brand is more than the marks that part its words`() throws {
         #expect(try DisplayText(brand: "alpha-innotec").text == "alpha-innotec")
         for text in ["-", "_-", "- _"] {
-            #expect(throws: DisplayText.Problem.self) { try DisplayText(brand: text) }
+            #expect(throws: DisplayTextError.self) { try DisplayText(brand: text) }
         }
     }
 }

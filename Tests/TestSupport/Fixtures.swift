@@ -15,7 +15,7 @@ package enum TestKeys {
     package static let codeSecret = "b25lLXRpbWUtY29kZXMtb2YtdGhlLXRlc3RzLTAxMjM"
 
     package static func digest(_ key: String) -> String {
-        (try? SHA256.digest(of: key))?.bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined() ?? ""
+        (try? SHA256.digest(of: key))?.hex ?? ""
     }
 }
 

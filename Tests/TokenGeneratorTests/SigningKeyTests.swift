@@ -42,9 +42,7 @@ import TokenGenerator
         ),
     ]
 
-    private static func bytes(_ hex: String) -> [UInt8] {
-        stride(from: 0, to: hex.count, by: 2).compactMap { UInt8(hex.dropFirst($0).prefix(2), radix: 16) }
-    }
+    private static func bytes(_ hex: String) -> [UInt8] { Hexadecimal.decode(hex) ?? [] }
 
     @Test(arguments: examples)
     func `the standard's examples have the standard's public keys and signatures`(example: Example) throws {
