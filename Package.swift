@@ -59,19 +59,30 @@ let package = Package(
             name: "APIKeyAuth",
             dependencies: ["LinkSessions", "LinkSessionRepository", "TokenGenerator", logging, lifecycle],
             swiftSettings: settings),
+        .target(name: "JSON", swiftSettings: settings),
+        .target(
+            name: "HTTPServer",
+            dependencies: [
+                "JSON", deque, logging, lifecycle, nioCore, nioHTTP1, nioPosix, nioExtras,
+                .product(name: "Metrics", package: "swift-metrics"),
+            ],
+            swiftSettings: settings),
+        .target(
+            name: "ReturnLinks", dependencies: ["JSON", "LinkSessions", "TokenGenerator"], swiftSettings: settings),
         .target(
             name: "HTTPFront",
             dependencies: [
-                "APIKeyAuth", "LinkSessions", "LinkSessionRepository", "TokenGenerator", deque, logging, lifecycle,
-                nioCore, nioHTTP1, nioPosix, nioExtras,
-                .product(name: "Metrics", package: "swift-metrics"),
+                "APIKeyAuth", "HTTPServer", "JSON", "LinkSessions", "LinkSessionRepository", "ReturnLinks",
+                "TokenGenerator", nioHTTP1,
             ],
             resources: [.embedInCode("openapi.json")],
             swiftSettings: settings),
         .target(
             name: "AuthenticatorUI",
             dependencies: [
-                "HTTPFront", "LinkSessions", "LinkSessionRepository", "TokenGenerator", logging, nioCore, nioHTTP1,
+                "HTTPServer", "LinkSessions", "LinkSessionRepository", "ReturnLinks", "TokenGenerator", logging,
+                nioCore,
+                nioHTTP1,
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "Mustache", package: "swift-mustache"),
@@ -81,8 +92,9 @@ let package = Package(
         .executableTarget(
             name: "LinkSessionService",
             dependencies: [
-                "APIKeyAuth", "AuthenticatorUI", "HTTPFront", "LinkSessions", "LinkSessionRepository", "PostgresClient",
-                "TokenGenerator", logging, lifecycle, nioCore, nioPosix,
+                "APIKeyAuth", "AuthenticatorUI", "HTTPFront", "HTTPServer", "JSON", "LinkSessions",
+                "LinkSessionRepository", "PostgresClient", "ReturnLinks", "TokenGenerator", logging, lifecycle, nioCore,
+                nioPosix,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -113,15 +125,17 @@ let package = Package(
                 "APIKeyAuth", "LinkSessionRepository", "LinkSessions", "PostgresClient", "TestSupport", logging,
             ],
             swiftSettings: settings),
+        .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: settings),
+        .testTarget(name: "HTTPServerTests", dependencies: ["HTTPServer", nioCore, nioHTTP1], swiftSettings: settings),
         .testTarget(
             name: "HTTPFrontTests",
             dependencies: [
-                "APIKeyAuth", "HTTPFront", "LinkSessionRepository", "LinkSessions", "PostgresClient", "TestSupport",
-                "TokenGenerator", logging, nioCore,
+                "APIKeyAuth", "HTTPFront", "HTTPServer", "LinkSessionRepository", "LinkSessions", "PostgresClient",
+                "ReturnLinks", "TestSupport", "TokenGenerator", logging, nioCore,
             ], swiftSettings: settings),
         .testTarget(
             name: "AuthenticatorUITests",
-            dependencies: ["AuthenticatorUI", "HTTPFront", "LinkSessions", "TokenGenerator", nioHTTP1],
+            dependencies: ["AuthenticatorUI", "HTTPServer", "LinkSessions", "TokenGenerator", nioHTTP1],
             swiftSettings: settings),
         .testTarget(
             name: "LinkSessionServiceTests",

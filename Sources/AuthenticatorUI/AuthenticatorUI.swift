@@ -1,9 +1,10 @@
 // The Authenticator UI: what a browser finds at a link_url, up to the way back to the manufacturer's app.
 
-package import HTTPFront
+package import HTTPServer
 package import LinkSessionRepository
 internal import LinkSessions
 internal import NIOHTTP1
+package import ReturnLinks
 package import TokenGenerator
 
 /// The pages and the flow behind them.
@@ -58,7 +59,7 @@ package struct AuthenticatorUI: Sendable {
 }
 
 /// Why there is no page but the one that asks to try again.
-enum PageFailure: Error {
+enum PageError: Error {
     case unavailable(cause: String)
     case bug(cause: String)
 
@@ -92,10 +93,10 @@ struct Visitor {
 
 extension AuthenticatorUI {
     private func answer(
-        _ request: Request, _ handler: (Visitor) async throws(PageFailure) -> Response
+        _ request: Request, _ handler: (Visitor) async throws(PageError) -> Response
     ) async -> Response {
         let visitor = Visitor(request)
-        do throws(PageFailure) {
+        do throws(PageError) {
             return try await handler(visitor)
         } catch {
             let status: HTTPResponseStatus
@@ -115,38 +116,38 @@ extension AuthenticatorUI {
 
     func translating<Value>(
         _ body: () async throws(RepositoryError) -> Value
-    ) async throws(PageFailure) -> Value {
+    ) async throws(PageError) -> Value {
         do throws(RepositoryError) {
             return try await body()
         } catch {
-            throw PageFailure(error)
+            throw PageError(error)
         }
     }
 
     func returnLink(
-        _ body: (ReturnLinks) throws(ReturnLinks.Failure) -> String
-    ) throws(PageFailure) -> String {
-        do throws(ReturnLinks.Failure) {
+        _ body: (ReturnLinks) throws(OpenSSLError) -> String
+    ) throws(PageError) -> String {
+        do throws(OpenSSLError) {
             return try body(returnLinks)
         } catch {
             throw .bug(cause: "a return link could not be signed")
         }
     }
 
-    func digest(of token: LinkToken) throws(PageFailure) -> SHA256Digest {
+    func digest(of token: LinkToken) throws(PageError) -> SHA256Digest {
         guard let digest = try? SHA256.digest(of: token.characters) else {
             throw .bug(cause: "no digest could be made")
         }
         return digest
     }
 
-    func visit(_ token: LinkToken?) async throws(PageFailure) -> LinkSessionVisit? {
+    func snapshot(_ token: LinkToken?) async throws(PageError) -> LinkSessionSnapshot? {
         guard let token else { return nil }
         let digest = try digest(of: token)
-        let visit = try await translating { () throws(RepositoryError) in
-            try await signIns.visit(tokenDigest: digest, until: .requestDeadline)
+        let snapshot = try await translating { () throws(RepositoryError) in
+            try await signIns.snapshot(tokenDigest: digest, until: .requestDeadline)
         }
-        return visit.flatMap { $0.isServed ? $0 : nil }
+        return snapshot.flatMap { $0.isServed ? $0 : nil }
     }
 
     /// Records what was refused; a database that does not answer keeps nobody from the page that says so.
@@ -155,7 +156,7 @@ extension AuthenticatorUI {
             try await sessions.record(
                 event, tokenDigest: tokenDigest, requestID: request.id, until: .requestDeadline)
         } catch {
-            request.record.cause = "an event could not be recorded: \(PageFailure(error))"
+            request.record.cause = "an event could not be recorded: \(PageError(error))"
         }
     }
 
@@ -167,10 +168,10 @@ extension AuthenticatorUI {
 // MARK: A session's page
 
 extension AuthenticatorUI {
-    private func linkPage(_ visitor: Visitor) async throws(PageFailure) -> Response {
+    private func linkPage(_ visitor: Visitor) async throws(PageError) -> Response {
         let token = visitor.fields["token"].flatMap { LinkToken($0) }
-        guard let token, let visit = try await visit(token) else { return unknown(visitor) }
-        return try await page(of: visit, token, visitor)
+        guard let token, let snapshot = try await snapshot(token) else { return unknown(visitor) }
+        return try await page(of: snapshot, token, visitor)
     }
 
     func unknown(_ visitor: Visitor) -> Response {
@@ -188,13 +189,13 @@ extension AuthenticatorUI {
     ///
     /// - Parameter status: what an open session's page is answered with.
     func page(
-        of visit: LinkSessionVisit, _ token: LinkToken, _ visitor: Visitor, language: Language? = nil,
+        of snapshot: LinkSessionSnapshot, _ token: LinkToken, _ visitor: Visitor, language: Language? = nil,
         status: HTTPResponseStatus = .ok
-    ) async throws(PageFailure) -> Response {
-        let session = visit.session
+    ) async throws(PageError) -> Response {
+        let session = snapshot.session
         let language = visitor.chosenLanguage ?? language ?? session.language
         guard session.status == .open else {
-            return try ended(visit, visitor, language) { Self.linkURL(token, $0) }
+            return try ended(snapshot, visitor, language) { Self.linkURL(token, $0) }
         }
         let enabled = try await translating { () throws(RepositoryError) in
             try await suppliers.enabled(until: .requestDeadline)
@@ -204,12 +205,12 @@ extension AuthenticatorUI {
             "link", status: status,
             [
                 "brand": session.displayName, "token": token.characters,
-                "minutes": max(1, (session.expiresAt - visit.now + 30) / 60),
+                "minutes": max(1, (session.expiresAt - snapshot.now + 30) / 60),
                 "hasSuppliers": !usable.isEmpty,
                 "suppliers": usable.map { ["slug": $0.slug.text, "name": $0.name] },
             ])
-        page.back = try returnLink { links throws(ReturnLinks.Failure) in
-            try links.ended(.cancelled, session, tokenDigest: visit.tokenDigest, now: visit.now)
+        page.back = try returnLink { links throws(OpenSSLError) in
+            try links.ended(.cancelled, session, tokenDigest: snapshot.tokenDigest, now: snapshot.now)
         }
         page.url = { Self.linkURL(token, $0) }
         return pages.response(page, in: language)
@@ -218,18 +219,18 @@ extension AuthenticatorUI {
     /// A completed or expired session. The result of a completion goes to the browser that completed, while it is
     /// fresh; everybody else gets the plain way back.
     func ended(
-        _ visit: LinkSessionVisit, _ visitor: Visitor, _ language: Language, url: @escaping (Language) -> String
-    ) throws(PageFailure) -> Response {
-        let session = visit.session
+        _ snapshot: LinkSessionSnapshot, _ visitor: Visitor, _ language: Language, url: @escaping (Language) -> String
+    ) throws(PageError) -> Response {
+        let session = snapshot.session
         var page: Page
         if session.status == .completed {
             page = Page(notice: "completed", status: .ok)
             page.back = session.redirectURL.text
-            if isCompleter(visitor.request, of: visit) { page.back = try completedLink(visit) }
+            if isCompleter(visitor.request, of: snapshot) { page.back = try completedLink(snapshot) }
         } else {
             page = Page(notice: "expired", status: .gone)
-            page.back = try returnLink { links throws(ReturnLinks.Failure) in
-                try links.ended(.expired, session, tokenDigest: visit.tokenDigest, now: visit.now)
+            page.back = try returnLink { links throws(OpenSSLError) in
+                try links.ended(.expired, session, tokenDigest: snapshot.tokenDigest, now: snapshot.now)
             }
         }
         page.values["brand"] = session.displayName
@@ -237,15 +238,15 @@ extension AuthenticatorUI {
         return pages.response(page, in: language)
     }
 
-    func completedLink(_ visit: LinkSessionVisit) throws(PageFailure) -> String {
-        try returnLink { links throws(ReturnLinks.Failure) in
-            try links.completed(visit.session, tokenDigest: visit.tokenDigest)
+    func completedLink(_ snapshot: LinkSessionSnapshot) throws(PageError) -> String {
+        try returnLink { links throws(OpenSSLError) in
+            try links.completed(snapshot.session, tokenDigest: snapshot.tokenDigest)
         }
     }
 
     /// Whether the request comes from the browser that completed the session, and its result may still be fetched.
-    func isCompleter(_ request: Request, of visit: LinkSessionVisit) -> Bool {
-        guard visit.resultIsFresh, let completer = visit.completedBy else { return false }
+    func isCompleter(_ request: Request, of snapshot: LinkSessionSnapshot) -> Bool {
+        guard snapshot.resultIsFresh, let completer = snapshot.completedBy else { return false }
         return cookies.secret(of: completer, in: request) != nil
     }
 

@@ -1,6 +1,6 @@
 // What comes from a browser: form fields, the cookie of a sign-in, and where a request was made.
 
-internal import HTTPFront
+internal import HTTPServer
 internal import LinkSessions
 internal import NIOHTTP1
 internal import TokenGenerator

@@ -5,7 +5,7 @@ internal import JWTKit
 internal import LinkSessions
 
 /// Why an ID token was not accepted; holds nothing of the token.
-struct InvalidIDToken: Error {
+struct IDTokenError: Error {
     let what: String
 }
 
@@ -114,18 +114,18 @@ struct IDToken: Sendable {
     private static let clockSkew = 60.0
 
     /// The key id that the token names, to see whether the keys have to be fetched anew.
-    static func keyID(of token: String) throws(InvalidIDToken) -> String? { try header(of: token).kid }
+    static func keyID(of token: String) throws(IDTokenError) -> String? { try header(of: token).kid }
 
     /// Verifies a token (OpenID Connect Core 1.0, section 3.1.3.7).
     ///
     /// - Parameter now: Unix seconds.
     init(
         verifying token: String, keys: ProviderKeys, issuer: String, clientID: String, nonce: String, now: Double
-    ) async throws(InvalidIDToken) {
+    ) async throws(IDTokenError) {
         let header = try Self.header(of: token)
-        guard header.crit == nil else { throw InvalidIDToken(what: "it has critical extensions") }
+        guard header.crit == nil else { throw IDTokenError(what: "it has critical extensions") }
         guard let (algorithm, keyType, curve) = Self.algorithms[header.alg] else {
-            throw InvalidIDToken(what: "its algorithm is not allowed")
+            throw IDTokenError(what: "its algorithm is not allowed")
         }
         let candidates = keys.keys.filter { key in
             key.isForSignatures && key.jwk.keyType == keyType && (curve == nil || key.jwk.curve?.rawValue == curve)
@@ -134,7 +134,7 @@ struct IDToken: Sendable {
         }
         // Without a key id there must be no doubt which key is meant.
         guard candidates.count == 1, var jwk = candidates.first?.jwk else {
-            throw InvalidIDToken(what: "its key is not among the supplier's")
+            throw IDTokenError(what: "its key is not among the supplier's")
         }
         jwk.algorithm = algorithm
         jwk.keyIdentifier = "key"
@@ -143,30 +143,30 @@ struct IDToken: Sendable {
         do {
             claims = try await JWTKeyCollection().add(jwk: jwk).verify(token, as: IDTokenClaims.self)
         } catch {
-            throw InvalidIDToken(what: "its signature or its form is wrong")
+            throw IDTokenError(what: "its signature or its form is wrong")
         }
-        guard claims.iss.isSame(as: issuer) else { throw InvalidIDToken(what: "it is of another issuer") }
+        guard claims.iss.isSame(as: issuer) else { throw IDTokenError(what: "it is of another issuer") }
         guard claims.aud.values.contains(where: { $0.isSame(as: clientID) }) else {
-            throw InvalidIDToken(what: "it is for another audience")
+            throw IDTokenError(what: "it is for another audience")
         }
         guard claims.azp.map({ $0.isSame(as: clientID) }) ?? (claims.aud.values.count == 1) else {
-            throw InvalidIDToken(what: "it was issued to another party")
+            throw IDTokenError(what: "it was issued to another party")
         }
-        guard claims.nonce?.isSame(as: nonce) == true else { throw InvalidIDToken(what: "it is of another sign-in") }
-        guard claims.exp > now - Self.clockSkew else { throw InvalidIDToken(what: "it is expired") }
+        guard claims.nonce?.isSame(as: nonce) == true else { throw IDTokenError(what: "it is of another sign-in") }
+        guard claims.exp > now - Self.clockSkew else { throw IDTokenError(what: "it is expired") }
         guard claims.iat < now + Self.clockSkew, (claims.nbf ?? 0) < now + Self.clockSkew else {
-            throw InvalidIDToken(what: "it is not valid yet")
+            throw IDTokenError(what: "it is not valid yet")
         }
         subject = claims.sub
         account = Self.masked(
             email: claims.email?.text, name: claims.preferred_username?.text ?? claims.name?.text, subject: claims.sub)
     }
 
-    private static func header(of token: String) throws(InvalidIDToken) -> IDTokenHeader {
+    private static func header(of token: String) throws(IDTokenError) -> IDTokenHeader {
         let part = token.prefix { $0 != "." }
         guard let bytes = Base64URL.decode(part),
             let header = try? JSONDecoder().decode(IDTokenHeader.self, from: Data(bytes))
-        else { throw InvalidIDToken(what: "it has no header") }
+        else { throw IDTokenError(what: "it has no header") }
         return header
     }
 

@@ -18,14 +18,14 @@ struct ProviderMetadata: Sendable, Decodable {
 }
 
 /// Why a supplier's provider was of no use; holds no secret and no personal data.
-enum ProviderFailure: Error {
+enum ProviderError: Error {
     /// It could not be reached, or what it publishes cannot be used.
     case unavailable(String)
     /// The code was not accepted.
     case codeRefused(String)
     /// It answered with what cannot be read.
     case failed(String)
-    case idToken(InvalidIDToken)
+    case idToken(IDTokenError)
 
     var cause: String {
         switch self {
@@ -63,7 +63,7 @@ actor OpenIDProviders {
     private var keys: [String: Fetched<ProviderKeys>] = [:]
 
     /// The issuer's metadata; callers at the same time share one request.
-    func metadata(of client: OpenIDClient) async throws(ProviderFailure) -> ProviderMetadata {
+    func metadata(of client: OpenIDClient) async throws(ProviderError) -> ProviderMetadata {
         let issuer = client.issuer
         let fetched: Fetched<ProviderMetadata>
         if let known = metadata[issuer], known.isYounger(than: Self.metadataLifetime) {
@@ -77,18 +77,18 @@ actor OpenIDProviders {
         } catch {
             // The next one tries again.
             if metadata[issuer]?.since == fetched.since { metadata[issuer] = nil }
-            throw error as? ProviderFailure ?? .unavailable("\(type(of: error))")
+            throw error as? ProviderError ?? .unavailable("\(type(of: error))")
         }
     }
 
     /// Exchanges a code for an ID token, and verifies it (RFC 6749, section 4.1.3; RFC 7636, section 4.5).
     func signIn(
         _ client: ConfidentialClient, code: String, redirectURI: String, codeVerifier: String, nonce: String
-    ) async throws(ProviderFailure) -> IDToken {
+    ) async throws(ProviderError) -> IDToken {
         let metadata = try await metadata(of: client.client)
         let token = try await Self.exchange(
             code, at: metadata, client, redirectURI: redirectURI, codeVerifier: codeVerifier)
-        do throws(InvalidIDToken) {
+        do throws(IDTokenError) {
             let keyID = try IDToken.keyID(of: token)
             let keys = try await keys(at: metadata.jwks_uri, for: keyID)
             return try await IDToken(
@@ -99,7 +99,7 @@ actor OpenIDProviders {
         }
     }
 
-    private func keys(at url: String, for keyID: String?) async throws(InvalidIDToken) -> ProviderKeys {
+    private func keys(at url: String, for keyID: String?) async throws(IDTokenError) -> ProviderKeys {
         if let known = keys[url], known.isYounger(than: Self.keysLifetime) {
             if let value = try? await known.value.value {
                 let hasKey = value.keys.contains { keyID == nil || $0.id == keyID }
@@ -119,7 +119,7 @@ actor OpenIDProviders {
         } catch {
             // Those that were good stay so until others are there, or their time is over.
             if keys[url]?.since == fetched.since { keys[url] = before?.since == fetched.since ? nil : before }
-            throw InvalidIDToken(what: "the supplier's keys could not be had")
+            throw IDTokenError(what: "the supplier's keys could not be had")
         }
     }
 }
@@ -141,11 +141,11 @@ extension OpenIDProviders {
         let base = issuer.text.hasSuffix("/") ? String(issuer.text.dropLast()) : issuer.text
         let metadata = try await get("\(base)/.well-known/openid-configuration", as: ProviderMetadata.self)
         guard metadata.issuer.isSame(as: issuer.text) else {
-            throw ProviderFailure.unavailable("its metadata names another issuer")
+            throw ProviderError.unavailable("its metadata names another issuer")
         }
         for endpoint in [metadata.authorization_endpoint, metadata.token_endpoint, metadata.jwks_uri] {
             guard let url = ProviderURL(endpoint), !url.isLoopback || issuer.isLoopback else {
-                throw ProviderFailure.unavailable("its metadata has an endpoint that is no https URL")
+                throw ProviderError.unavailable("its metadata has an endpoint that is no https URL")
             }
         }
         return metadata
@@ -155,11 +155,11 @@ extension OpenIDProviders {
         var request = HTTPClientRequest(url: url)
         request.headers.add(name: "accept", value: "application/json")
         let (status, body) = try await send(request)
-        guard status == .ok else { throw ProviderFailure.unavailable("status \(status.code)") }
+        guard status == .ok else { throw ProviderError.unavailable("status \(status.code)") }
         do {
             return try JSONDecoder().decode(Value.self, from: body)
         } catch {
-            throw ProviderFailure.unavailable("what it publishes cannot be read")
+            throw ProviderError.unavailable("what it publishes cannot be read")
         }
     }
 
@@ -168,7 +168,7 @@ extension OpenIDProviders {
     private static func exchange(
         _ code: String, at metadata: ProviderMetadata, _ client: ConfidentialClient, redirectURI: String,
         codeVerifier: String
-    ) async throws(ProviderFailure) -> String {
+    ) async throws(ProviderError) -> String {
         var request = HTTPClientRequest(url: metadata.token_endpoint)
         request.method = .POST
         request.headers.add(name: "content-type", value: "application/x-www-form-urlencoded")
@@ -192,7 +192,7 @@ extension OpenIDProviders {
         do {
             (status, body) = try await send(request)
         } catch {
-            throw error as? ProviderFailure ?? .failed("no answer from its token endpoint: \(type(of: error))")
+            throw error as? ProviderError ?? .failed("no answer from its token endpoint: \(type(of: error))")
         }
         guard status == .ok else {
             guard (400..<500).contains(status.code) else { throw .failed("status \(status.code)") }
@@ -214,7 +214,7 @@ extension OpenIDProviders {
             }
             group.addTask {
                 try await Task.sleep(for: deadline)
-                throw ProviderFailure.unavailable("no answer in time")
+                throw ProviderError.unavailable("no answer in time")
             }
             defer { group.cancelAll() }
             guard let result = try await group.next() else { throw CancellationError() }

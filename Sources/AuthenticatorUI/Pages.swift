@@ -1,7 +1,7 @@
 // The pages: templates, texts, and the headers that every page carries.
 
 internal import Foundation
-internal import HTTPFront
+internal import HTTPServer
 internal import LinkSessions
 internal import Mustache
 internal import NIOHTTP1

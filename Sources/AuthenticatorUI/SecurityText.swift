@@ -1,7 +1,7 @@
 // /.well-known/security.txt: where to report a vulnerability.
 
 internal import Foundation
-internal import HTTPFront
+internal import HTTPServer
 internal import NIOHTTP1
 
 /// RFC 9116.

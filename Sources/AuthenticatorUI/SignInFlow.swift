@@ -1,64 +1,66 @@
 // A sign-in: from the choice of a supplier to the completed session.
 
-internal import HTTPFront
+internal import HTTPServer
 internal import LinkSessionRepository
 internal import LinkSessions
 internal import NIOHTTP1
+internal import ReturnLinks
 internal import TokenGenerator
 
 // MARK: Begin
 
 extension AuthenticatorUI {
     /// The user chose a supplier on our page.
-    func startSignIn(_ visitor: Visitor) async throws(PageFailure) -> Response {
+    func startSignIn(_ visitor: Visitor) async throws(PageError) -> Response {
         let request = visitor.request
         let form: FormFields
-        do throws(APIError) {
-            form = FormFields(try await request.formBody())
+        do throws(RequestBodyError) {
+            let body = try await request.body(ofType: "application/x-www-form-urlencoded")
+            form = FormFields(String(decoding: body, as: UTF8.self))
         } catch {
             form = FormFields("")
         }
-        guard let token = form["token"].flatMap({ LinkToken($0) }), let visit = try await visit(token) else {
+        guard let token = form["token"].flatMap({ LinkToken($0) }), let snapshot = try await snapshot(token) else {
             return unknown(visitor)
         }
-        let session = visit.session
+        let session = snapshot.session
         let language = form["language"].flatMap(Language.init(rawValue:)) ?? session.language
         guard originCheck.isOwn(request) else {
-            await record(.signInRefused(.crossOrigin), visit.tokenDigest, request)
-            return try refused("cross-origin", .forbidden, visit, language, token)
+            await record(.signInRefused(.crossOrigin), snapshot.tokenDigest, request)
+            return try refused("cross-origin", .forbidden, snapshot, language, token)
         }
         guard session.status == .open else {
-            return try await page(of: visit, token, visitor, language: language)
+            return try await page(of: snapshot, token, visitor, language: language)
         }
         let supplier = try await enabledSupplier(form["supplier"].flatMap { Supplier.Slug($0) })
         guard let supplier else {
-            await record(.signInRefused(.supplierUnknown), visit.tokenDigest, request)
-            return try await page(of: visit, token, visitor, language: language, status: .conflict)
+            await record(.signInRefused(.supplierUnknown), snapshot.tokenDigest, request)
+            return try await page(of: snapshot, token, visitor, language: language, status: .conflict)
         }
         guard let value = try? tokenGenerator.makeSecret(), let secret = SignInSecret(value, token: token) else {
             throw .bug(cause: "no secret could be made")
         }
         let goTo: String
-        do throws(ProviderFailure) {
+        do throws(ProviderError) {
             goTo = try await signInURL(at: supplier, secret, language)
         } catch {
             request.record.cause = "\(supplier.slug.text): \(error.cause)"
-            await record(.signInRefused(.supplierUnavailable), visit.tokenDigest, request)
-            return try failed("failed", supplier, visit, token, language, status: .badGateway)
+            await record(.signInRefused(.supplierUnavailable), snapshot.tokenDigest, request)
+            return try failed("failed", supplier, snapshot, token, language, status: .badGateway)
         }
         let new = NewSignIn(
-            id: secret.id, tokenDigest: visit.tokenDigest, supplier: supplier.slug,
+            id: secret.id, tokenDigest: snapshot.tokenDigest, supplier: supplier.slug,
             language: language)
         let isStarted = try await translating { () throws(RepositoryError) in
             try await signIns.start(new, requestID: request.id, until: .requestDeadline)
         }
         guard isStarted else {
-            guard let visit = try await self.visit(token) else { return unknown(visitor) }
-            guard visit.session.status == .open else {
-                return try await page(of: visit, token, visitor, language: language)
+            guard let snapshot = try await self.snapshot(token) else { return unknown(visitor) }
+            guard snapshot.session.status == .open else {
+                return try await page(of: snapshot, token, visitor, language: language)
             }
-            await record(.signInRefused(.tooManySignIns), visit.tokenDigest, request)
-            return try refused("too-many", .tooManyRequests, visit, language, nil)
+            await record(.signInRefused(.tooManySignIns), snapshot.tokenDigest, request)
+            return try refused("too-many", .tooManyRequests, snapshot, language, nil)
         }
         // A page that goes on, and no redirect: browsers hold `form-action` against every redirect that follows a form.
         var page = Page("continue", ["supplier": supplier.name])
@@ -70,7 +72,7 @@ extension AuthenticatorUI {
         return response
     }
 
-    private func enabledSupplier(_ slug: Supplier.Slug?) async throws(PageFailure) -> Supplier? {
+    private func enabledSupplier(_ slug: Supplier.Slug?) async throws(PageError) -> Supplier? {
         guard let slug else { return nil }
         let supplier = try await translating { () throws(RepositoryError) in
             try await suppliers.enabled(slug, until: .requestDeadline)
@@ -81,7 +83,7 @@ extension AuthenticatorUI {
     /// An authentication request (OpenID Connect Core 1.0, section 3.1.2.1; RFC 7636, section 4.3).
     private func signInURL(
         at supplier: Supplier, _ secret: SignInSecret, _ language: Language
-    ) async throws(ProviderFailure) -> String {
+    ) async throws(ProviderError) -> String {
         switch supplier.signIn {
         case .sandbox:
             return "/ui/sandbox?state=\(secret.state)&language=\(language.rawValue)"
@@ -109,28 +111,28 @@ extension AuthenticatorUI {
 
 extension AuthenticatorUI {
     /// The browser comes back from a supplier.
-    func takeAnswer(_ visitor: Visitor) async throws(PageFailure) -> Response {
+    func takeAnswer(_ visitor: Visitor) async throws(PageError) -> Response {
         let request = visitor.request
         guard let state = visitor.fields["state"], let id = try? SHA256.digest(of: state),
-            let (signIn, visit) = try await find(id), visit.isServed
+            let (signIn, snapshot) = try await find(id), snapshot.isServed
         else {
             // What this browser was at is the best guess at what was meant.
-            guard let token = cookies.latestToken(in: request), let visit = try await self.visit(token) else {
+            guard let token = cookies.latestToken(in: request), let snapshot = try await self.snapshot(token) else {
                 return unknown(visitor)
             }
-            await record(.signInRefused(.stateUnknown), visit.tokenDigest, request)
-            return try refused("state", .badRequest, visit, visit.session.language, token)
+            await record(.signInRefused(.stateUnknown), snapshot.tokenDigest, request)
+            return try refused("state", .badRequest, snapshot, snapshot.session.language, token)
         }
         guard let secret = cookies.secret(of: id, in: request) else {
-            await record(.signInRefused(.otherBrowser), visit.tokenDigest, request)
-            return try refused("other-browser", .badRequest, visit, signIn.language, nil)
+            await record(.signInRefused(.otherBrowser), snapshot.tokenDigest, request)
+            return try refused("other-browser", .badRequest, snapshot, signIn.language, nil)
         }
         guard let taker = try? tokenGenerator.makeSecret() else { throw .bug(cause: "no secret could be made") }
         let isFirst = try await translating { () throws(RepositoryError) in
             try await signIns.answer(id, taker: taker, until: .requestDeadline)
         }
         guard isFirst else {
-            await record(.signInRefused(.stateUsed), visit.tokenDigest, request)
+            await record(.signInRefused(.stateUsed), snapshot.tokenDigest, request)
             return pages.seeOther(Self.signInURL(id, signIn.language))
         }
         let result = try await judge(visitor.fields, of: signIn, secret, for: Supplier.Slug(request.parameter), request)
@@ -138,7 +140,7 @@ extension AuthenticatorUI {
             // What the sandbox plays: the ten minutes were over before the answer came.
             _ = try await translating { () throws(RepositoryError) in
                 try await sessions.expire(
-                    tokenDigest: visit.tokenDigest, of: visit.session.manufacturer.id, requestID: request.id,
+                    tokenDigest: snapshot.tokenDigest, of: snapshot.session.manufacturer.id, requestID: request.id,
                     until: .requestDeadline)
             }
         }
@@ -152,7 +154,7 @@ extension AuthenticatorUI {
 
     private func find(
         _ id: SHA256Digest
-    ) async throws(PageFailure) -> (signIn: SignIn, visit: LinkSessionVisit)? {
+    ) async throws(PageError) -> (signIn: SignIn, snapshot: LinkSessionSnapshot)? {
         try await translating { () throws(RepositoryError) in
             try await signIns.find(id, until: .requestDeadline)
         }
@@ -169,7 +171,7 @@ extension AuthenticatorUI {
     /// What a supplier's answer comes to (RFC 6749, section 4.1.2; RFC 9207, section 2.4).
     private func judge(
         _ fields: FormFields, of signIn: SignIn, _ secret: SignInSecret, for slug: Supplier.Slug?, _ request: Request
-    ) async throws(PageFailure) -> Judgement {
+    ) async throws(PageError) -> Judgement {
         guard slug == signIn.supplier, fields.unusable.isDisjoint(with: ["code", "error", "iss"]) else {
             return .failed(.mixUp)
         }
@@ -188,7 +190,7 @@ extension AuthenticatorUI {
                 outcome: .signedIn(identity, account: IDToken.masked(email: nil, name: nil, subject: "sandbox-user")),
                 isLate: code == "late")
         case .openIDConnect(let client):
-            do throws(ProviderFailure) {
+            do throws(ProviderError) {
                 let metadata = try await providers.metadata(of: client)
                 if let issuer = fields["iss"] {
                     guard issuer.isSame(as: client.issuer.text) else { return .failed(.mixUp) }
@@ -219,7 +221,7 @@ extension AuthenticatorUI {
     }
 }
 
-extension ProviderFailure {
+extension ProviderError {
     fileprivate var refusal: SignInRefusal {
         switch self {
         case .unavailable: .supplierUnavailable
@@ -234,88 +236,90 @@ extension ProviderFailure {
 
 extension AuthenticatorUI {
     /// What came of a sign-in, for the browser that began it.
-    func signInPage(_ visitor: Visitor) async throws(PageFailure) -> Response {
-        guard let id = SHA256Digest(hex: visitor.request.parameter), let (signIn, visit) = try await find(id),
-            visit.isServed
+    func signInPage(_ visitor: Visitor) async throws(PageError) -> Response {
+        guard let id = SHA256Digest(hex: visitor.request.parameter), let (signIn, snapshot) = try await find(id),
+            snapshot.isServed
         else { return unknown(visitor) }
         let language = visitor.chosenLanguage ?? signIn.language
         guard let secret = cookies.secret(of: id, in: visitor.request) else {
-            return try refused("other-browser", .forbidden, visit, language, nil)
+            return try refused("other-browser", .forbidden, snapshot, language, nil)
         }
-        return try await page(of: signIn, visit, secret.token, visitor, language)
+        return try await page(of: signIn, snapshot, secret.token, visitor, language)
     }
 
     private func page(
-        of signIn: SignIn, _ visit: LinkSessionVisit, _ token: LinkToken, _ visitor: Visitor, _ language: Language
-    ) async throws(PageFailure) -> Response {
+        of signIn: SignIn, _ snapshot: LinkSessionSnapshot, _ token: LinkToken, _ visitor: Visitor, _ language: Language
+    ) async throws(PageError) -> Response {
         let url = { Self.signInURL(signIn.id, $0) }
-        guard visit.session.status == .open else { return try ended(visit, visitor, language, url: url) }
+        guard snapshot.session.status == .open else { return try ended(snapshot, visitor, language, url: url) }
         guard let supplier = try await enabledSupplier(signIn.supplier) else {
-            return try await page(of: visit, token, visitor, language: language, status: .conflict)
+            return try await page(of: snapshot, token, visitor, language: language, status: .conflict)
         }
         switch signIn.outcome {
         case .signedIn(_, let account):
             var page = Page(
                 "confirm",
                 [
-                    "brand": visit.session.displayName, "supplier": supplier.name, "account": account,
+                    "brand": snapshot.session.displayName, "supplier": supplier.name, "account": account,
                     "action": url(language),
                 ])
             page.again = Self.linkURL(token, language)
-            page.back = try returnLink { links throws(ReturnLinks.Failure) in
+            page.back = try returnLink { links throws(OpenSSLError) in
                 try links.ended(
-                    .cancelled, visit.session, tokenDigest: visit.tokenDigest, at: signIn.supplier, now: visit.now)
+                    .cancelled, snapshot.session, tokenDigest: snapshot.tokenDigest, at: signIn.supplier,
+                    now: snapshot.now)
             }
             page.url = url
             return pages.response(page, in: language)
         case .declined:
-            return try failed("declined", supplier, visit, token, language, url: url)
+            return try failed("declined", supplier, snapshot, token, language, url: url)
         case .failed:
-            return try failed("failed", supplier, visit, token, language, url: url)
+            return try failed("failed", supplier, snapshot, token, language, url: url)
         case nil:
             // The user is still at the supplier, or came back from there without an answer.
-            guard signIn.isAnswered else { return try await page(of: visit, token, visitor, language: language) }
+            guard signIn.isAnswered else { return try await page(of: snapshot, token, visitor, language: language) }
             if signIn.isBeingJudged {
                 var page = Page(notice: "pending", status: .ok)
                 page.reload = url(language)
-                page.back = visit.session.redirectURL.text
-                page.values["brand"] = visit.session.displayName
+                page.back = snapshot.session.redirectURL.text
+                page.values["brand"] = snapshot.session.displayName
                 page.values["supplier"] = supplier.name
                 page.url = url
                 return pages.response(page, in: language)
             }
-            return try failed("failed", supplier, visit, token, language, url: url)
+            return try failed("failed", supplier, snapshot, token, language, url: url)
         }
     }
 
     /// The user confirmed on our page.
-    func complete(_ visitor: Visitor) async throws(PageFailure) -> Response {
+    func complete(_ visitor: Visitor) async throws(PageError) -> Response {
         let request = visitor.request
-        guard let id = SHA256Digest(hex: request.parameter), let (signIn, visit) = try await find(id), visit.isServed
+        guard let id = SHA256Digest(hex: request.parameter), let (signIn, snapshot) = try await find(id),
+            snapshot.isServed
         else { return unknown(visitor) }
         let language = visitor.chosenLanguage ?? signIn.language
         let secret = cookies.secret(of: id, in: request)
         guard originCheck.isOwn(request) else {
-            await record(.completionRefused(.crossOrigin), visit.tokenDigest, request)
-            return try refused("cross-origin", .forbidden, visit, language, secret?.token)
+            await record(.completionRefused(.crossOrigin), snapshot.tokenDigest, request)
+            return try refused("cross-origin", .forbidden, snapshot, language, secret?.token)
         }
         guard let secret else {
-            await record(.completionRefused(.otherBrowser), visit.tokenDigest, request)
-            return try refused("other-browser", .forbidden, visit, language, nil)
+            await record(.completionRefused(.otherBrowser), snapshot.tokenDigest, request)
+            return try refused("other-browser", .forbidden, snapshot, language, nil)
         }
         guard case .signedIn(let identity, _) = signIn.outcome else {
-            return try await page(of: signIn, visit, secret.token, visitor, language)
+            return try await page(of: signIn, snapshot, secret.token, visitor, language)
         }
         guard let supplier = try await enabledSupplier(signIn.supplier) else {
-            await record(.completionRefused(.supplierDisabled), visit.tokenDigest, request)
-            return try await page(of: visit, secret.token, visitor, language: language, status: .conflict)
+            await record(.completionRefused(.supplierDisabled), snapshot.tokenDigest, request)
+            return try await page(of: snapshot, secret.token, visitor, language: language, status: .conflict)
         }
         let session = try await translating { () throws(RepositoryError) in
             try await sessions.complete(
-                tokenDigest: visit.tokenDigest, Completion(identity: identity, signIn: id), requestID: request.id,
+                tokenDigest: snapshot.tokenDigest, Completion(identity: identity, signIn: id), requestID: request.id,
                 until: .requestDeadline)
         }
-        guard let session, let after = try await find(id)?.visit else { return unknown(visitor) }
+        guard let session, let after = try await find(id)?.snapshot else { return unknown(visitor) }
         switch session.status {
         case .completed: break
         case .expired: return try ended(after, visitor, language) { Self.signInURL(id, $0) }
@@ -341,16 +345,16 @@ extension AuthenticatorUI {
 extension AuthenticatorUI {
     /// Nobody signed in: try again, or go back.
     private func failed(
-        _ text: String, _ supplier: Supplier, _ visit: LinkSessionVisit, _ token: LinkToken, _ language: Language,
+        _ text: String, _ supplier: Supplier, _ snapshot: LinkSessionSnapshot, _ token: LinkToken, _ language: Language,
         status: HTTPResponseStatus = .ok, url: ((Language) -> String)? = nil
-    ) throws(PageFailure) -> Response {
+    ) throws(PageError) -> Response {
         var page = Page(notice: text, name: "failed", status: status)
         page.values["supplier"] = supplier.name
-        page.values["brand"] = visit.session.displayName
+        page.values["brand"] = snapshot.session.displayName
         page.again = Self.linkURL(token, language)
-        page.back = try returnLink { links throws(ReturnLinks.Failure) in
+        page.back = try returnLink { links throws(OpenSSLError) in
             try links.ended(
-                .failed, visit.session, tokenDigest: visit.tokenDigest, at: supplier.slug, now: visit.now)
+                .failed, snapshot.session, tokenDigest: snapshot.tokenDigest, at: supplier.slug, now: snapshot.now)
         }
         page.url = url
         return pages.response(page, in: language)
@@ -360,13 +364,13 @@ extension AuthenticatorUI {
     ///
     /// - Parameter token: where this browser is known to have it, to begin again.
     private func refused(
-        _ text: String, _ status: HTTPResponseStatus, _ visit: LinkSessionVisit, _ language: Language,
+        _ text: String, _ status: HTTPResponseStatus, _ snapshot: LinkSessionSnapshot, _ language: Language,
         _ token: LinkToken?
-    ) throws(PageFailure) -> Response {
+    ) throws(PageError) -> Response {
         var page = Page(notice: text, name: "refused", status: status)
-        page.values["brand"] = visit.session.displayName
+        page.values["brand"] = snapshot.session.displayName
         page.again = token.map { Self.linkURL($0, language) }
-        page.back = visit.session.redirectURL.text
+        page.back = snapshot.session.redirectURL.text
         return pages.response(page, in: language)
     }
 }
@@ -375,13 +379,13 @@ extension AuthenticatorUI {
 
 extension AuthenticatorUI {
     /// The sandbox supplier's own page, with a button for every outcome.
-    func sandboxPage(_ visitor: Visitor) async throws(PageFailure) -> Response {
+    func sandboxPage(_ visitor: Visitor) async throws(PageError) -> Response {
         guard let state = visitor.fields["state"], let id = try? SHA256.digest(of: state),
-            let (signIn, visit) = try await find(id), visit.isServed,
+            let (signIn, snapshot) = try await find(id), snapshot.isServed,
             signIn.supplier == .sandbox, try await enabledSupplier(.sandbox) != nil
         else { return unknown(visitor) }
-        var page = Page("sandbox", ["state": state, "brand": visit.session.displayName])
-        page.back = visit.session.redirectURL.text
+        var page = Page("sandbox", ["state": state, "brand": snapshot.session.displayName])
+        page.back = snapshot.session.redirectURL.text
         page.url = { "/ui/sandbox?state=\(PercentEncoding.encode(state))&language=\($0.rawValue)" }
         return pages.response(page, in: visitor.chosenLanguage ?? signIn.language)
     }

@@ -1,19 +1,21 @@
-// Every answer that is no success, in one place.
+// Every answer of the API that is no success, in one place.
 
-package import LinkSessionRepository
-package import LinkSessions
+internal import APIKeyAuth
+internal import HTTPServer
+internal import JSON
+internal import LinkSessionRepository
+internal import LinkSessions
 internal import NIOHTTP1
+internal import TokenGenerator
 
 /// Why a request gets no success.
-package enum APIError: Error {
-    case unauthorized
-    case notFound
+enum APIError: Error {
+    case authentication(AuthenticationError)
+    case body(RequestBodyError)
+    case json(JSONError)
+    case validation(ValidationError)
+    case repository(RepositoryError)
     case linkSessionNotFound
-    case methodNotAllowed(allow: String)
-    case bodyTooLarge
-    case unsupportedMediaType(expected: String)
-    case invalidJSON(String)
-    case refused(Refusal)
     case linkSessionCompleted
     case linkSessionExpired
     case completedByAnother
@@ -22,54 +24,71 @@ package enum APIError: Error {
     case confirmationRefused
     case codeExpired
     case unavailable(cause: String)
-    case overloaded
     case bug(cause: String)
 
-    package init(_ error: RepositoryError) {
+    /// The border to all that the handlers call.
+    init(_ error: any Error) {
         switch error {
-        case .unavailable(let cause): self = .unavailable(cause: cause)
-        case .overloaded: self = .overloaded
-        case .bug(let cause): self = .bug(cause: cause)
+        case let error as APIError: self = error
+        case let error as AuthenticationError: self = .authentication(error)
+        case let error as RequestBodyError: self = .body(error)
+        case let error as JSONError: self = .json(error)
+        case let error as ValidationError: self = .validation(error)
+        case let error as RepositoryError: self = .repository(error)
+        case is RandomnessError: self = .bug(cause: "no token could be made: RandomnessError")
+        case is OpenSSLError: self = .bug(cause: "OpenSSL refused")
+        default: self = .bug(cause: "\(type(of: error))")
         }
     }
 
-    /// What the caller is told.
+    /// What the caller is told, and what the log is.
     var answer: ErrorAnswer {
         switch self {
-        case .unauthorized: .unauthorized
-        case .notFound: .notFound
-        case .linkSessionNotFound: .linkSessionNotFound
-        case .methodNotAllowed: .methodNotAllowed
-        case .bodyTooLarge: .bodyTooLarge
-        case .unsupportedMediaType(let expected):
-            ErrorAnswer(.unsupportedMediaType, "unsupported_media_type", "the Content-Type must be \(expected)")
-        case .invalidJSON(let message): ErrorAnswer(.badRequest, "invalid_json", message)
-        case .refused(let refusal): ErrorAnswer(.badRequest, Self.code(of: refusal.rule), refusal.message)
-        case .linkSessionCompleted: .linkSessionCompleted
-        case .linkSessionExpired: .linkSessionExpired
-        case .completedByAnother: .completedByAnother
-        case .linkSessionBlocked: .linkSessionBlocked
-        case .linkSessionNotCompleted: .linkSessionNotCompleted
-        case .confirmationRefused: .confirmationRefused
-        case .codeExpired: .codeExpired
-        case .unavailable: .unavailable
-        case .overloaded: .overloaded
-        case .bug: .internalError
+        case .authentication(.unauthorized):
+            ErrorAnswer(.unauthorized, "unauthorized", "a valid API key is required in the x-api-key header")
+        case .authentication(.unavailable):
+            .unavailable(cause: "the API keys were not confirmed within a second")
+        case .body(.unsupportedMediaType(let expected)): .unsupportedMediaType(expected: expected)
+        case .body(.tooLarge): .bodyTooLarge
+        case .body(.brokenOff): ErrorAnswer(.badRequest, "invalid_json", "the body did not arrive whole")
+        case .json(let error): ErrorAnswer(.badRequest, "invalid_json", error.message)
+        case .validation(let error): ErrorAnswer(.badRequest, Self.code(of: error.rule), error.message)
+        case .repository(.unavailable(let cause)): .unavailable(cause: cause)
+        case .repository(.overloaded): .overloaded
+        case .repository(.bug(let cause)): .internalError(cause: cause)
+        case .linkSessionNotFound:
+            ErrorAnswer(.notFound, "link_session_not_found", "there is no such link session")
+        case .linkSessionCompleted:
+            ErrorAnswer(
+                .conflict, "link_session_completed", "the link session is completed and cannot be expired")
+        case .linkSessionExpired:
+            ErrorAnswer(.gone, "link_session_expired", "the link session is expired and cannot be completed")
+        case .completedByAnother:
+            ErrorAnswer(
+                .conflict, "completed_by_another", "the link session was completed with another supplier account")
+        case .linkSessionBlocked:
+            ErrorAnswer(
+                .conflict, "link_session_blocked",
+                "the manufacturer is disabled or may not redirect to this redirect_url any more, so the link session cannot be completed"
+            )
+        case .linkSessionNotCompleted:
+            ErrorAnswer(
+                .conflict, "link_session_not_completed",
+                "the link session is not completed, so there is nothing to confirm")
+        case .confirmationRefused:
+            ErrorAnswer(
+                .conflict, "confirmation_refused",
+                "the link session is not this user's, or the code is not the one that came back with its result")
+        case .codeExpired:
+            ErrorAnswer(
+                .conflict, "code_expired",
+                "the code was good for 10 minutes after the completion; create a new link session")
+        case .unavailable(let cause): .unavailable(cause: cause)
+        case .bug(let cause): .internalError(cause: cause)
         }
     }
 
-    /// For the log alone.
-    var cause: String? {
-        switch self {
-        case .unavailable(let cause), .bug(let cause): cause
-        case .unauthorized, .notFound, .linkSessionNotFound, .methodNotAllowed, .bodyTooLarge, .unsupportedMediaType,
-            .invalidJSON, .refused, .linkSessionCompleted, .linkSessionExpired, .completedByAnother,
-            .linkSessionBlocked, .linkSessionNotCompleted, .confirmationRefused, .codeExpired, .overloaded:
-            nil
-        }
-    }
-
-    private static func code(of rule: Refusal.Rule) -> String {
+    private static func code(of rule: ValidationError.Rule) -> String {
         switch rule {
         case .userID: "invalid_user_id"
         case .redirectURL: "invalid_redirect_url"
@@ -79,67 +98,5 @@ package enum APIError: Error {
         case .supplierUserID: "invalid_supplier_user_id"
         case .code: "invalid_code"
         }
-    }
-}
-
-/// Status, stable code and sentence of an answer. The codes are part of the API; the sentences may be improved.
-struct ErrorAnswer {
-    let status: HTTPResponseStatus
-    let code: String
-    let message: String
-
-    init(_ status: HTTPResponseStatus, _ code: String, _ message: String) {
-        self.status = status
-        self.code = code
-        self.message = message
-    }
-
-    static let unauthorized = ErrorAnswer(
-        .unauthorized, "unauthorized", "a valid API key is required in the x-api-key header")
-    static let notFound = ErrorAnswer(.notFound, "not_found", "there is nothing at this path")
-    static let linkSessionNotFound = ErrorAnswer(
-        .notFound, "link_session_not_found", "there is no such link session")
-    static let methodNotAllowed = ErrorAnswer(
-        .methodNotAllowed, "method_not_allowed", "this path does not support this method; see the Allow header")
-    static let requestTimeout = ErrorAnswer(
-        .requestTimeout, "request_timeout", "the request did not arrive within 10 seconds")
-    static let bodyTooLarge = ErrorAnswer(
-        .payloadTooLarge, "body_too_large", "the body must be at most 16 KiB")
-    static let headersTooLarge = ErrorAnswer(
-        .requestHeaderFieldsTooLarge, "headers_too_large", "the request's headers are too large")
-    static let malformedHTTP = ErrorAnswer(.badRequest, "bad_request", "the request is not well-formed HTTP/1.1")
-    static let linkSessionCompleted = ErrorAnswer(
-        .conflict, "link_session_completed", "the link session is completed and cannot be expired")
-    static let linkSessionExpired = ErrorAnswer(
-        .gone, "link_session_expired", "the link session is expired and cannot be completed")
-    static let completedByAnother = ErrorAnswer(
-        .conflict, "completed_by_another", "the link session was completed with another supplier account")
-    static let linkSessionBlocked = ErrorAnswer(
-        .conflict, "link_session_blocked",
-        "the manufacturer is disabled or may not redirect to this redirect_url any more, so the link session cannot be completed"
-    )
-    static let linkSessionNotCompleted = ErrorAnswer(
-        .conflict, "link_session_not_completed", "the link session is not completed, so there is nothing to confirm")
-    static let confirmationRefused = ErrorAnswer(
-        .conflict, "confirmation_refused",
-        "the link session is not this user's, or the code is not the one that came back with its result")
-    static let codeExpired = ErrorAnswer(
-        .conflict, "code_expired", "the code was good for 10 minutes after the completion; create a new link session")
-    static let unavailable = ErrorAnswer(
-        .serviceUnavailable, "unavailable", "the service is temporarily unavailable, try again")
-    static let overloaded = ErrorAnswer(
-        .serviceUnavailable, "overloaded", "the service is overloaded, try again")
-    static let internalError = ErrorAnswer(.internalServerError, "internal_error", "internal error")
-
-    func response(requestID: String) -> Response {
-        let body = JSONWriter.object { object in
-            object.add("error", message)
-            object.add("code", code)
-            object.add("request_id", requestID)
-        }
-        var response = Response(json: body, status: status)
-        response.requestID = requestID
-        if status == .serviceUnavailable { response.headers.add(name: "retry-after", value: "1") }
-        return response
     }
 }

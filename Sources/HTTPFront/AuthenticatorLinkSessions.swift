@@ -1,65 +1,59 @@
 // /v2/authenticator/link-sessions: what the UI that signs the user in does with any session.
 
 internal import APIKeyAuth
+internal import HTTPServer
+internal import JSON
 internal import LinkSessionRepository
 internal import LinkSessions
-internal import NIOHTTP1
+internal import ReturnLinks
 
 struct AuthenticatorLinkSessions {
-    let keyRing: KeyRing
-    let repository: LinkSessionRepository
+    let apiKeys: APIKeyCache
+    let sessions: LinkSessionRepository
     let signIns: SignInRepository
     let suppliers: SupplierRepository
     let returnLinks: ReturnLinks
 
     func add(to routes: inout Routes) {
-        routes.add("/v2/authenticator/link-sessions/{link_token}", .get(find))
-        routes.add("/v2/authenticator/link-sessions/{link_token}/complete", .post(complete))
+        let path = "/v2/authenticator/link-sessions/{link_token}"
+        routes.add(path, .get(answeringErrors(find)))
+        routes.add(path + "/complete", .post(answeringErrors(complete)))
     }
 
-    @Sendable private func find(_ request: Request) async throws(APIError) -> Response {
-        try keyRing.checkAuthenticator(request)
+    @Sendable private func find(_ request: Request) async throws -> Response {
+        try apiKeys.checkAuthenticator(request)
         let (_, digest) = try request.linkToken()
-        let session = try await translatingErrors { () throws(RepositoryError) in
-            try await repository.lookUp(
-                tokenDigest: digest, requestID: request.id, until: .requestDeadline)
-        }
+        let session = try await sessions.lookUp(tokenDigest: digest, requestID: request.id, until: .requestDeadline)
         guard let session else { throw APIError.linkSessionNotFound }
         return Response(json: session.authenticatorView())
     }
 
-    @Sendable private func complete(_ request: Request) async throws(APIError) -> Response {
-        try keyRing.checkAuthenticator(request)
+    @Sendable private func complete(_ request: Request) async throws -> Response {
+        try apiKeys.checkAuthenticator(request)
         let (_, digest) = try request.linkToken()
         let identity = request.hasBody ? try Self.identity(in: try await request.jsonBody()) : nil
-        let visit = try await translatingErrors { () throws(RepositoryError) in
-            try await signIns.visit(tokenDigest: digest, until: .requestDeadline)
-        }
-        guard let visit else { throw APIError.linkSessionNotFound }
+        let snapshot = try await signIns.snapshot(tokenDigest: digest, until: .requestDeadline)
+        guard let snapshot else { throw APIError.linkSessionNotFound }
         // What is completed already is answered the same whatever changed meanwhile.
-        if visit.session.status == .open {
-            guard visit.isServed else {
-                try await translatingErrors { () throws(RepositoryError) in
-                    try await repository.record(
-                        .completionRefused(.blocked), tokenDigest: digest, requestID: request.id,
-                        until: .requestDeadline)
-                }
+        if snapshot.session.status == .open {
+            guard snapshot.isServed else {
+                try await sessions.record(
+                    .completionRefused(.blocked), tokenDigest: digest, requestID: request.id, until: .requestDeadline)
                 throw APIError.linkSessionBlocked
             }
-            if let identity { try await check(identity.supplier) }
+            if let identity, try await suppliers.enabled(identity.supplier, until: .requestDeadline) == nil {
+                throw Self.noSupplier
+            }
         }
-        let session = try await translatingErrors { () throws(RepositoryError) in
-            try await repository.complete(
-                tokenDigest: digest, Completion(identity: identity), requestID: request.id, until: .requestDeadline)
-        }
+        let session = try await sessions.complete(
+            tokenDigest: digest, Completion(identity: identity), requestID: request.id, until: .requestDeadline)
         guard let session else { throw APIError.linkSessionNotFound }
         switch session.status {
         case .completed:
             guard session.link?.identity == identity else { throw APIError.completedByAnother }
-            let returnURL = try returnLinks.translatingErrors { links throws(ReturnLinks.Failure) in
-                try links.completed(session, tokenDigest: digest)
-            }
-            return Response(json: session.authenticatorView(returnURL: returnURL))
+            return Response(
+                json: session.authenticatorView(
+                    returnURL: try returnLinks.completed(session, tokenDigest: digest)))
         case .expired:
             throw APIError.linkSessionExpired
         case .open:
@@ -70,40 +64,20 @@ struct AuthenticatorLinkSessions {
         }
     }
 
-    private static let noSupplier = APIError.refused(
-        Refusal(.supplier, "supplier is required and must be the slug of an enabled supplier"))
+    private static let noSupplier = ValidationError(
+        .supplier, "supplier is required and must be the slug of an enabled supplier")
 
-    private static func identity(in body: JSONObject) throws(APIError) -> SupplierIdentity {
+    private static func identity(in body: JSONObject) throws(ValidationError) -> SupplierIdentity {
         guard case .string(let text) = body["supplier"], let slug = Supplier.Slug(text) else { throw noSupplier }
         guard case .string(let userID) = body["supplier_user_id"],
             let identity = SupplierIdentity(supplier: slug, userID: userID)
         else {
-            throw .refused(
-                Refusal(
-                    .supplierUserID,
-                    "supplier_user_id is required and must be a string of 1 to 255 characters, none of them a control character"
-                ))
+            throw ValidationError(
+                .supplierUserID,
+                "supplier_user_id is required and must be a string of 1 to 255 characters, none of them a control character"
+            )
         }
         return identity
-    }
-
-    private func check(_ slug: Supplier.Slug) async throws(APIError) {
-        let supplier = try await translatingErrors { () throws(RepositoryError) in
-            try await suppliers.enabled(slug, until: .requestDeadline)
-        }
-        guard supplier != nil else { throw Self.noSupplier }
-    }
-}
-
-extension ReturnLinks {
-    func translatingErrors<Value>(
-        _ body: (ReturnLinks) throws(ReturnLinks.Failure) -> Value
-    ) throws(APIError) -> Value {
-        do throws(ReturnLinks.Failure) {
-            return try body(self)
-        } catch {
-            throw .bug(cause: "OpenSSL could not sign a return link")
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 // /health: for load balancers, container engines and operators.
 
+internal import HTTPServer
+internal import JSON
 internal import NIOHTTP1
 internal import Synchronization
 
@@ -68,11 +70,11 @@ struct Health {
         routes.add("/health/ready", .get(ready))
     }
 
-    @Sendable private func live(_: Request) async throws(APIError) -> Response {
+    @Sendable private func live(_: Request) async -> Response {
         Response(json: JSONWriter.object { $0.add("status", "ok") })
     }
 
-    @Sendable private func ready(_: Request) async throws(APIError) -> Response {
+    @Sendable private func ready(_: Request) async -> Response {
         let checks = await readiness.checks()
         let isReady = checks.allSatisfy(\.isInOrder)
         let body = JSONWriter.object { object in

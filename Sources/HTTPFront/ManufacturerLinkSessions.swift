@@ -1,61 +1,52 @@
 // /v2/manufacturer/link-sessions: what a manufacturer's backend does with its own sessions.
 
 internal import APIKeyAuth
+internal import HTTPServer
+internal import JSON
 internal import LinkSessionRepository
 internal import LinkSessions
 internal import NIOHTTP1
+internal import ReturnLinks
 internal import TokenGenerator
 
 struct ManufacturerLinkSessions {
-    let keyRing: KeyRing
-    let repository: LinkSessionRepository
+    let apiKeys: APIKeyCache
+    let sessions: LinkSessionRepository
     let tokenGenerator: TokenGenerator
     /// Without a slash at the end, such as `https://auth.nox.energy`.
     let publicBaseURL: String
     let returnLinks: ReturnLinks
 
     func add(to routes: inout Routes) {
-        routes.add("/v2/manufacturer/link-sessions", .post(create))
-        routes.add("/v2/manufacturer/link-sessions/{link_token}", .get(find))
-        routes.add("/v2/manufacturer/link-sessions/{link_token}/expire", .post(expire))
-        routes.add("/v2/manufacturer/link-sessions/{link_token}/confirm", .post(confirm))
+        let path = "/v2/manufacturer/link-sessions"
+        routes.add(path, .post(answeringErrors(create)))
+        routes.add(path + "/{link_token}", .get(answeringErrors(find)))
+        routes.add(path + "/{link_token}/expire", .post(answeringErrors(expire)))
+        routes.add(path + "/{link_token}/confirm", .post(answeringErrors(confirm)))
     }
 
-    @Sendable private func create(_ request: Request) async throws(APIError) -> Response {
-        let caller = try keyRing.manufacturer(of: request)
+    @Sendable private func create(_ request: Request) async throws -> Response {
+        let caller = try apiKeys.manufacturer(of: request)
         let new = try CreateRequest(body: try await request.jsonBody()).newLinkSession(for: caller)
-        let token: LinkToken
-        let digest: SHA256Digest
-        do {
-            token = try tokenGenerator.makeToken()
-            digest = try SHA256.digest(of: token.characters)
-        } catch {
-            throw APIError.bug(cause: "no token could be made: \(type(of: error))")
-        }
-        let session = try await translatingErrors { () throws(RepositoryError) in
-            try await repository.create(new, tokenDigest: digest, until: .requestDeadline)
-        }
+        let token = try tokenGenerator.makeToken()
+        let session = try await sessions.create(
+            new, tokenDigest: try SHA256.digest(of: token.characters), until: .requestDeadline)
         return Response(json: session.manufacturerView(token: token, publicBaseURL: publicBaseURL), status: .created)
     }
 
-    @Sendable private func find(_ request: Request) async throws(APIError) -> Response {
-        let caller = try keyRing.manufacturer(of: request)
+    @Sendable private func find(_ request: Request) async throws -> Response {
+        let caller = try apiKeys.manufacturer(of: request)
         let (token, digest) = try request.linkToken()
-        let session = try await translatingErrors { () throws(RepositoryError) in
-            try await repository.find(tokenDigest: digest, of: caller.manufacturer, until: .requestDeadline)
-        }
+        let session = try await sessions.find(tokenDigest: digest, of: caller.manufacturer, until: .requestDeadline)
         guard let session else { throw APIError.linkSessionNotFound }
         return Response(json: session.manufacturerView(token: token, publicBaseURL: publicBaseURL, withStatus: true))
     }
 
-    @Sendable private func expire(_ request: Request) async throws(APIError) -> Response {
-        let caller = try keyRing.manufacturer(of: request)
+    @Sendable private func expire(_ request: Request) async throws -> Response {
+        let caller = try apiKeys.manufacturer(of: request)
         let (token, digest) = try request.linkToken()
-        let session = try await translatingErrors { () throws(RepositoryError) in
-            try await repository.expire(
-                tokenDigest: digest, of: caller.manufacturer.id, requestID: request.id,
-                until: .requestDeadline)
-        }
+        let session = try await sessions.expire(
+            tokenDigest: digest, of: caller.manufacturer.id, requestID: request.id, until: .requestDeadline)
         guard let session else { throw APIError.linkSessionNotFound }
         switch session.status {
         case .completed:
@@ -67,23 +58,17 @@ struct ManufacturerLinkSessions {
             throw APIError.unavailable(cause: "the session is still open after it was expired: a clock stepped back")
         }
     }
-}
 
-extension ManufacturerLinkSessions {
     /// The manufacturer's backend says which of its users came back with the result: `completed` alone says that a
     /// browser finished, not whose it was.
-    @Sendable private func confirm(_ request: Request) async throws(APIError) -> Response {
-        let caller = try keyRing.manufacturer(of: request)
+    @Sendable private func confirm(_ request: Request) async throws -> Response {
+        let caller = try apiKeys.manufacturer(of: request)
         let (_, digest) = try request.linkToken()
         let body = try ConfirmRequest(body: try await request.jsonBody())
-        let codeIsRight = try returnLinks.translatingErrors { links throws(ReturnLinks.Failure) in
-            try links.isCode(body.code, for: digest)
-        }
-        let session = try await translatingErrors { () throws(RepositoryError) in
-            try await repository.confirm(
-                tokenDigest: digest, of: caller.manufacturer.id, userID: codeIsRight ? body.userID : nil,
-                requestID: request.id, until: .requestDeadline)
-        }
+        let codeIsRight = try returnLinks.isCode(body.code, for: digest)
+        let session = try await sessions.confirm(
+            tokenDigest: digest, of: caller.manufacturer.id, userID: codeIsRight ? body.userID : nil,
+            requestID: request.id, until: .requestDeadline)
         guard let session else { throw APIError.linkSessionNotFound }
         guard let completedAt = session.completedAt else { throw APIError.linkSessionNotCompleted }
         guard codeIsRight, session.userID == body.userID, let link = session.link else {
@@ -105,23 +90,19 @@ private struct ConfirmRequest {
     let userID: ManufacturerUserID
     let code: String
 
-    init(body: JSONObject) throws(APIError) {
-        do throws(Refusal) {
-            userID = try ManufacturerUserID(in: body)
-            guard case .string(let code) = body["code"] else {
-                throw Refusal(.code, "code is required and must be a string")
-            }
-            self.code = code
-        } catch {
-            throw .refused(error)
+    init(body: JSONObject) throws(ValidationError) {
+        userID = try ManufacturerUserID(in: body)
+        guard case .string(let code) = body["code"] else {
+            throw ValidationError(.code, "code is required and must be a string")
         }
+        self.code = code
     }
 }
 
 extension ManufacturerUserID {
-    fileprivate init(in body: JSONObject) throws(Refusal) {
+    fileprivate init(in body: JSONObject) throws(ValidationError) {
         guard case .string(let text) = body["user_id"] else {
-            throw Refusal(.userID, "user_id is required and must be a string")
+            throw ValidationError(.userID, "user_id is required and must be a string")
         }
         try self.init(text)
     }
@@ -133,29 +114,21 @@ private struct CreateRequest {
     let redirectURL: RedirectURL
     let language: Language
 
-    init(body: JSONObject) throws(APIError) {
-        do throws(Refusal) {
-            userID = try ManufacturerUserID(in: body)
-            guard case .string(let redirectURL) = body["redirect_url"] else {
-                throw Refusal(.redirectURL, "redirect_url is required and must be a string")
-            }
-            self.redirectURL = try RedirectURL(redirectURL)
-            switch body["language"] {
-            case nil: language = .default
-            case .string(let language): self.language = try Language(language)
-            case .null, .other: throw Language.refusal
-            }
-        } catch {
-            throw .refused(error)
+    init(body: JSONObject) throws(ValidationError) {
+        userID = try ManufacturerUserID(in: body)
+        guard case .string(let redirectURL) = body["redirect_url"] else {
+            throw ValidationError(.redirectURL, "redirect_url is required and must be a string")
+        }
+        self.redirectURL = try RedirectURL(redirectURL)
+        switch body["language"] {
+        case nil: language = .default
+        case .string(let language): self.language = try Language(language)
+        case .null, .other: throw Language.validationError
         }
     }
 
-    func newLinkSession(for caller: ManufacturerCaller) throws(APIError) -> NewLinkSession {
-        do throws(Refusal) {
-            try caller.redirectPolicy.check(redirectURL)
-        } catch {
-            throw .refused(error)
-        }
+    func newLinkSession(for caller: ManufacturerCaller) throws(ValidationError) -> NewLinkSession {
+        try caller.redirectPolicy.check(redirectURL)
         return NewLinkSession(
             manufacturer: caller.manufacturer, userID: userID, redirectURL: redirectURL, language: language)
     }

@@ -1,5 +1,6 @@
 // GET /openapi.json: the API's description, compiled into the program.
 
+internal import HTTPServer
 internal import NIOHTTP1
 
 struct OpenAPI {
@@ -9,7 +10,7 @@ struct OpenAPI {
         routes.add("/openapi.json", .get(get))
     }
 
-    @Sendable private func get(_: Request) async throws(APIError) -> Response {
+    @Sendable private func get(_: Request) async -> Response {
         Response(
             status: .ok, headers: ["content-type": "application/json", "cache-control": "public, max-age=300"],
             body: document)

@@ -473,9 +473,10 @@ extension Row {
     }
 
     /// Text that has to keep to a rule of the domain.
-    func parse<Value>(_ column: Int, _ parse: (String) throws(Refusal) -> Value) throws(DatabaseError) -> Value {
+    func parse<Value>(_ column: Int, _ parse: (String) throws(ValidationError) -> Value) throws(DatabaseError) -> Value
+    {
         let text = try text(column)
-        do throws(Refusal) {
+        do throws(ValidationError) {
             return try parse(text)
         } catch {
             throw mismatch(column)

@@ -4,7 +4,7 @@ package import LinkSessions
 package import PostgresClient
 
 /// A link session together with what its pages have to know.
-package struct LinkSessionVisit: Sendable {
+package struct LinkSessionSnapshot: Sendable {
     package let session: LinkSession
     package let tokenDigest: SHA256Digest
     /// By the database's clock.
@@ -64,16 +64,16 @@ package struct SignInRepository: Sendable {
     }
 
     /// A session for its pages. Changes nothing, and records nothing: scanners open links too.
-    package func visit(
+    package func snapshot(
         tokenDigest: SHA256Digest, until deadline: ContinuousClock.Instant
-    ) async throws(RepositoryError) -> LinkSessionVisit? {
-        try await database.answer(Self.visit, tokenDigest, until: deadline)
+    ) async throws(RepositoryError) -> LinkSessionSnapshot? {
+        try await database.answer(Self.snapshot, tokenDigest, until: deadline)
     }
 
     /// A sign-in and its session.
     package func find(
         _ id: SHA256Digest, until deadline: ContinuousClock.Instant
-    ) async throws(RepositoryError) -> (signIn: SignIn, visit: LinkSessionVisit)? {
+    ) async throws(RepositoryError) -> (signIn: SignIn, snapshot: LinkSessionSnapshot)? {
         try await database.answer(Self.find, id, until: deadline)
     }
 
@@ -108,8 +108,8 @@ package struct SignInRepository: Sendable {
 }
 
 extension SignInRepository {
-    /// In the order of ``Row/visit()``.
-    private static let visitColumns = """
+    /// In the order of ``Row/snapshot()``.
+    private static let snapshotColumns = """
         \(LinkSessionRepository.columnsWithManufacturer()), s.token_hash, clock_timestamp(), \
         m.enabled AND coalesce(s.completed_at, s.expires_at) + interval '1 hour' > clock_timestamp(), \
         m.redirect_policy, m.redirect_urls, \
@@ -117,29 +117,29 @@ extension SignInRepository {
         s.completed_by
         """
 
-    private static let visitTables = "link_sessions s JOIN manufacturers m ON m.id = s.manufacturer_id"
+    private static let snapshotTables = "link_sessions s JOIN manufacturers m ON m.id = s.manufacturer_id"
 
-    private static let visit = Query<SHA256Digest, LinkSessionVisit?>(
+    private static let snapshot = Query<SHA256Digest, LinkSessionSnapshot?>(
         Statement(
-            "visit_link_session", "SELECT \(visitColumns) FROM \(visitTables) WHERE s.token_hash = $1::bytea"),
+            "snapshot_link_session", "SELECT \(snapshotColumns) FROM \(snapshotTables) WHERE s.token_hash = $1::bytea"),
         encode: encode,
         decode: { result, _ throws(DatabaseError) in
-            [try result.map { (row) throws(DatabaseError) in try row.visit() }.first]
+            [try result.map { (row) throws(DatabaseError) in try row.snapshot() }.first]
         })
 
-    private static let find = Query<SHA256Digest, (signIn: SignIn, visit: LinkSessionVisit)?>(
+    private static let find = Query<SHA256Digest, (signIn: SignIn, snapshot: LinkSessionSnapshot)?>(
         Statement(
             "find_sign_in",
             """
-            SELECT \(visitColumns), a.state_hash, a.supplier, a.language, a.answered_at IS NOT NULL,
+            SELECT \(snapshotColumns), a.state_hash, a.supplier, a.language, a.answered_at IS NOT NULL,
                    coalesce(a.answered_at > clock_timestamp() - interval '20 seconds', false), a.outcome, a.supplier_user_id, a.account
-            FROM \(visitTables) JOIN sign_ins a ON a.token_hash = s.token_hash
+            FROM \(snapshotTables) JOIN sign_ins a ON a.token_hash = s.token_hash
             WHERE a.state_hash = $1::bytea
             """),
         encode: encode,
         decode: { result, _ throws(DatabaseError) in
             let found = try result.map { (row) throws(DatabaseError) in
-                (signIn: try row.signIn(at: 22), visit: try row.visit())
+                (signIn: try row.signIn(at: 22), snapshot: try row.snapshot())
             }
             return [found.first]
         })
@@ -245,17 +245,17 @@ extension SignInRepository {
 }
 
 extension Row {
-    /// From the columns of ``SignInRepository/visitColumns``.
-    fileprivate func visit() throws(DatabaseError) -> LinkSessionVisit {
+    /// From the columns of ``SignInRepository/snapshotColumns``.
+    fileprivate func snapshot() throws(DatabaseError) -> LinkSessionSnapshot {
         let session = try linkSession()
         let (policy, _) = try redirectPolicy(at: 18)
         var isServed = try bool(17)
-        do throws(Refusal) {
+        do throws(ValidationError) {
             try policy.check(session.redirectURL)
         } catch {
             isServed = false
         }
-        return LinkSessionVisit(
+        return LinkSessionSnapshot(
             session: session, tokenDigest: try digest(15), now: try unixSeconds(16), isServed: isServed,
             resultIsFresh: session.completedAt == nil ? false : try bool(20), completedBy: try optionalDigest(21))
     }

@@ -70,7 +70,7 @@ extension DisplayText {
 extension RedirectURL {
     /// A URL to be registered, in its canonical form: the query is the caller's own at every request, so it has none.
     init(toRegister text: String, for argument: String) throws(WrongArgument) {
-        do throws(Refusal) {
+        do throws(LinkSessions.ValidationError) {
             self = try RedirectURL(text).canonical
         } catch {
             throw WrongArgument(argument, expects: "a redirect URL that the API would accept: \(error.message)")

@@ -141,7 +141,7 @@ struct CreateRoles: AsyncParsableCommand {
 
 extension ManufacturerUserID {
     fileprivate init(_ text: String, for argument: String) throws(WrongArgument) {
-        do throws(Refusal) {
+        do throws(LinkSessions.ValidationError) {
             try self.init(text)
         } catch {
             throw WrongArgument(argument, expects: "a user id as the API takes it: \(error.message)")

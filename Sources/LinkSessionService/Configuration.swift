@@ -125,8 +125,11 @@ struct Settings {
     private static let digestOfNothing = SHA256Digest(
         hex: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
 
+    /// One that is in use, and further ones that are still or already known.
+    typealias Rotated<Secret> = (first: Secret, further: ArraySlice<Secret>)
+
     /// The first signs, all are published.
-    var returnSigningKeys: [SigningKey] {
+    var returnSigningKeys: Rotated<SigningKey> {
         get throws(Problem) {
             let key = "return.signing.keys"
             let expectation = "private keys, comma-separated, each made by link-session-service generate-signing-key"
@@ -141,7 +144,7 @@ struct Settings {
                 }
                 keys.append(signingKey)
             }
-            return keys
+            return (keys[0], keys.dropFirst())
         }
     }
 
@@ -156,7 +159,8 @@ struct Settings {
             guard let signingKey = SigningKey(text) else {
                 throw problem(key, "a private key made by link-session-service generate-signing-key")
             }
-            guard !(try returnSigningKeys.contains { $0.publicKey == signingKey.publicKey }) else {
+            let (first, further) = try returnSigningKeys
+            guard !([first] + further).contains(where: { $0.publicKey == signingKey.publicKey }) else {
                 throw problem(key, "a key that is not among RETURN_SIGNING_KEYS")
             }
             return signingKey
@@ -164,7 +168,7 @@ struct Settings {
     }
 
     /// The first makes one-time codes, all are good.
-    var returnCodeSecrets: [HMACSHA256] {
+    var returnCodeSecrets: Rotated<HMACSHA256> {
         get throws(Problem) {
             let key = "return.code.secrets"
             let expectation = "secrets of 32 bytes or more as base64url without padding, comma-separated"
@@ -178,7 +182,7 @@ struct Settings {
                 }
                 secrets.append(secret)
             }
-            return secrets
+            return (secrets[0], secrets.dropFirst())
         }
     }
 

@@ -1,7 +1,7 @@
 // Log lines to standard output: text for people, JSON for production. A slow reader of the log delays nobody.
 
 internal import Dispatch
-internal import HTTPFront
+internal import HTTPServer
 internal import Logging
 internal import Synchronization
 #if canImport(Glibc)
@@ -94,7 +94,7 @@ extension LogOutput {
         add(entryLevel.rawValue)
         add(isJSON ? "\",\"message\":\"request\"" : " request")
         if let cause = entry.cause { addText("cause", cause) }
-        if let manufacturer = entry.manufacturer {
+        if let manufacturer = entry.caller {
             addName("manufacturer")
             add(String(manufacturer))
         }

@@ -4,11 +4,13 @@ internal import APIKeyAuth
 internal import ArgumentParser
 internal import AuthenticatorUI
 internal import HTTPFront
+internal import HTTPServer
 internal import LinkSessionRepository
 internal import LinkSessions
 internal import Logging
 internal import NIOCore
 internal import PostgresClient
+internal import ReturnLinks
 internal import ServiceLifecycle
 internal import TokenGenerator
 internal import UnixSignals
@@ -79,21 +81,23 @@ struct Serve: AsyncParsableCommand {
         let maintenanceDatabase = try DatabaseClient(
             address: address, applicationName: "link-session-service maintenance", connections: 1, waitingLimit: 64,
             logger: logger)
-        let keyUses = KeyUses(repository: APIKeyRepository(database: maintenanceDatabase), logger: logger)
-        let keyRing = KeyRing(
+        let apiKeyUsage = APIKeyUsageRecorder(
+            repository: APIKeyRepository(database: maintenanceDatabase), logger: logger)
+        let apiKeys = APIKeyCache(
             repository: APIKeyRepository(database: backgroundDatabase), environment: settings.keyEnvironment,
-            authenticatorDigests: digests, uses: keyUses, logger: logger)
+            authenticatorDigests: digests, uses: apiKeyUsage, logger: logger)
         let readiness = Readiness {
             await databaseChecks(schema: schema, database: backgroundDatabase)
         } ownChecks: {
             [
-                keyRing.isFresh
+                apiKeys.isFresh
                     ? HealthCheck(name: "api_keys", state: "ok")
                     : HealthCheck(name: "api_keys", state: "unavailable", cause: "not confirmed within a second")
             ]
         }
         let returnLinks = try ReturnLinks(
-            issuer: publicBaseURL, signingKeys: signingKeys, sandboxKey: sandboxKey, secrets: codeSecrets)
+            issuer: publicBaseURL, signingKey: signingKeys.first, furtherKeys: signingKeys.further,
+            sandboxKey: sandboxKey, codeSecret: codeSecrets.first, furtherCodeSecrets: codeSecrets.further)
         let sessions = LinkSessionRepository(database: database)
         let signIns = SignInRepository(database: database)
         let suppliers = SupplierRepository(database: database, hasSandbox: sandboxKey != nil)
@@ -102,13 +106,17 @@ struct Serve: AsyncParsableCommand {
             suppliers: suppliers, returnLinks: returnLinks, tokenGenerator: TokenGenerator(),
             clientSecret: environmentVariable)
         let front = HTTPFront(
-            configuration: .init(
-                host: host, port: port, publicBaseURL: publicBaseURL,
-                maximumConnections: max(64, min(10_000, descriptors - 1024))),
-            keyRing: keyRing, repository: sessions, signIns: signIns, suppliers: suppliers, returnLinks: returnLinks,
-            tokenGenerator: TokenGenerator(), readiness: readiness, logger: logger,
+            publicBaseURL: publicBaseURL, apiKeys: apiKeys, sessions: sessions, signIns: signIns, suppliers: suppliers,
+            returnLinks: returnLinks, tokenGenerator: TokenGenerator(), readiness: readiness)
+        var routes = Routes()
+        front.add(to: &routes)
+        pages.add(to: &routes)
+        let server = HTTPServer(
+            .init(host: host, port: port, maximumConnections: max(64, min(10_000, descriptors - 1024))), routes: routes,
+            isSecret: { APIKey.isMentioned(in: $0) || apiKeys.isUsable(key: $0) }, logger: logger,
             accessLog: { entry in output.write(entry, level: level, format: format) },
-            addPages: { routes in pages.add(to: &routes) },
+            // Without the keys the first requests would get a 503; a database that is down delays nothing for long.
+            beforeListening: { await apiKeys.waitUntilFresh(for: .milliseconds(500)) },
             onListening: { port in
                 logger.notice("listening", metadata: ["host": "\(host)", "port": .stringConvertible(port)])
             })
@@ -120,12 +128,12 @@ struct Serve: AsyncParsableCommand {
             configuration: .init(
                 services: [
                     .init(service: maintenanceDatabase), .init(service: backgroundDatabase), .init(service: database),
-                    .init(service: keyUses), .init(service: keyRing),
+                    .init(service: apiKeyUsage), .init(service: apiKeys),
                     .init(
                         service: Retention(
                             days: retentionDays, repository: RetentionRepository(database: maintenanceDatabase),
                             logger: logger)),
-                    .init(service: front), .init(service: Drain(readiness: readiness, delay: delay, logger: logger)),
+                    .init(service: server), .init(service: Drain(readiness: readiness, delay: delay, logger: logger)),
                 ], gracefulShutdownSignals: [.sigterm, .sigint], logger: Logger(label: "lifecycle", factory: quiet)))
         do {
             try await group.run()

@@ -6,10 +6,10 @@ package enum Language: String, Sendable, CaseIterable {
 
     package static let `default` = Language.nl
 
-    package init(_ text: String) throws(Refusal) {
-        guard let language = Language(rawValue: text) else { throw Self.refusal }
+    package init(_ text: String) throws(ValidationError) {
+        guard let language = Language(rawValue: text) else { throw Self.validationError }
         self = language
     }
 
-    package static let refusal = Refusal(.language, "language must be one of: nl, en, fr, es")
+    package static let validationError = ValidationError(.language, "language must be one of: nl, en, fr, es")
 }

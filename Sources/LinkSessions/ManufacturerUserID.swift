@@ -6,20 +6,20 @@
 package struct ManufacturerUserID: Sendable, Equatable {
     package let text: String
 
-    package init(_ text: String) throws(Refusal) {
+    package init(_ text: String) throws(ValidationError) {
         var count = 0
         var isBlank = true
         for scalar in text.unicodeScalars {
             count += 1
             // General category Cc, and nothing else: two ranges that Unicode promises never to change.
             switch scalar.value {
-            case 0..<0x20, 0x7F..<0xA0: throw Refusal(.userID, "user_id must not contain control characters")
+            case 0..<0x20, 0x7F..<0xA0: throw ValidationError(.userID, "user_id must not contain control characters")
             default: isBlank = isBlank && scalar.properties.isWhitespace
             }
         }
-        guard count > 0 else { throw Refusal(.userID, "user_id must not be empty") }
-        guard count <= 256 else { throw Refusal(.userID, "user_id must be at most 256 Unicode scalars long") }
-        guard !isBlank else { throw Refusal(.userID, "user_id must not consist of blanks only") }
+        guard count > 0 else { throw ValidationError(.userID, "user_id must not be empty") }
+        guard count <= 256 else { throw ValidationError(.userID, "user_id must be at most 256 Unicode scalars long") }
+        guard !isBlank else { throw ValidationError(.userID, "user_id must not consist of blanks only") }
         self.text = text
     }
 }

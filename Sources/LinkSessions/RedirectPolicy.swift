@@ -6,7 +6,7 @@ package enum RedirectPolicy: Sendable {
     /// Any well-formed URL: only where an operator said so.
     case unrestricted
 
-    package func check(_ url: RedirectURL) throws(Refusal) {
+    package func check(_ url: RedirectURL) throws(ValidationError) {
         switch self {
         case .unrestricted: return
         case .registered(let keys):
@@ -14,6 +14,6 @@ package enum RedirectPolicy: Sendable {
         }
     }
 
-    package static let notAllowed = Refusal(
+    package static let notAllowed = ValidationError(
         .redirectPolicy, "redirect_url is not among the manufacturer's allowed redirect URLs")
 }

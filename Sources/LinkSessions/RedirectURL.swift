@@ -37,12 +37,12 @@ package struct RedirectURL: Sendable {
         return key + text[start..<text.utf8.index(start, offsetBy: path.count)]
     }
 
-    package init(_ text: String) throws(Refusal) {
+    package init(_ text: String) throws(ValidationError) {
         let utf8 = Array(text.utf8)
         try Self.checkCharacters(utf8)
 
         guard let colon = utf8.firstIndex(of: UInt8(ascii: ":")), Self.isScheme(utf8[..<colon]) else {
-            throw Self.refusal("must be an absolute URL, such as https://your-app.com/callback")
+            throw Self.invalid("must be an absolute URL, such as https://your-app.com/callback")
         }
         scheme = String(decoding: utf8[..<colon], as: UTF8.self).lowercased()
         let rest = utf8[(colon + 1)...]
@@ -60,7 +60,7 @@ package struct RedirectURL: Sendable {
             authority = nil
             try Self.checkScheme(scheme, authority: nil)
             guard hierarchy.first == UInt8(ascii: "/") else {
-                throw Self.refusal("must have a / after the scheme, such as com.acme.app:/linked")
+                throw Self.invalid("must have a / after the scheme, such as com.acme.app:/linked")
             }
             pathStart = hierarchy.startIndex
         }
@@ -75,7 +75,7 @@ package struct RedirectURL: Sendable {
     /// The one spelling of all URLs with the same registration key: scheme and host in lower case, no port that is free
     /// or the scheme's own, and no query.
     package var canonical: RedirectURL {
-        get throws(Refusal) {
+        get throws(ValidationError) {
             let rest = registrationKey.dropFirst("https://".count)
             let authority = rest.prefix { $0 != "/" }
             guard registrationKey.hasPrefix("https://"), authority.hasSuffix(":443") else {
@@ -93,31 +93,31 @@ package struct RedirectURL: Sendable {
         text + (text.contains("?") ? "&" : "?") + "data=\(data)&signature=\(signature)"
     }
 
-    static func refusal(_ what: String) -> Refusal { Refusal(.redirectURL, "redirect_url " + what) }
+    static func invalid(_ what: String) -> ValidationError { ValidationError(.redirectURL, "redirect_url " + what) }
 }
 
 extension RedirectURL {
     /// The characters of RFC 3986, section 2, without `#`, which starts a fragment.
-    private static func checkCharacters(_ bytes: [UInt8]) throws(Refusal) {
-        guard !bytes.isEmpty else { throw refusal("must not be empty") }
-        guard bytes.count <= maximumLength else { throw refusal("must be at most \(maximumLength) bytes long") }
+    private static func checkCharacters(_ bytes: [UInt8]) throws(ValidationError) {
+        guard !bytes.isEmpty else { throw invalid("must not be empty") }
+        guard bytes.count <= maximumLength else { throw invalid("must be at most \(maximumLength) bytes long") }
         for (index, byte) in bytes.enumerated() {
             switch byte {
             case UInt8(ascii: "%"):
                 guard index + 2 < bytes.count, Hexadecimal.value(of: bytes[index + 1]) != nil,
                     Hexadecimal.value(of: bytes[index + 2]) != nil
-                else { throw refusal("must have two hexadecimal digits after every %") }
+                else { throw invalid("must have two hexadecimal digits after every %") }
             case UInt8(ascii: "#"):
-                throw refusal("must not have a fragment")
+                throw invalid("must not have a fragment")
             case UInt8(ascii: "\\"):
-                throw refusal("must not contain a backslash")
+                throw invalid("must not contain a backslash")
             case 0x80...:
-                throw refusal("must be ASCII: percent-encode other characters, and write hosts in punycode")
+                throw invalid("must be ASCII: percent-encode other characters, and write hosts in punycode")
             case 0...0x20, 0x7F:
-                throw refusal("must not contain blanks or control characters")
+                throw invalid("must not contain blanks or control characters")
             case UInt8(ascii: "\""), UInt8(ascii: "<"), UInt8(ascii: ">"), UInt8(ascii: "^"), UInt8(ascii: "`"),
                 UInt8(ascii: "{"), UInt8(ascii: "|"), UInt8(ascii: "}"):
-                throw refusal("must have the characters \" < > ^ ` { | } percent-encoded")
+                throw invalid("must have the characters \" < > ^ ` { | } percent-encoded")
             default:
                 continue
             }
@@ -133,18 +133,18 @@ extension RedirectURL {
         }
     }
 
-    private static func checkScheme(_ scheme: String, authority: Authority?) throws(Refusal) {
+    private static func checkScheme(_ scheme: String, authority: Authority?) throws(ValidationError) {
         switch scheme {
         case "https":
-            guard authority != nil else { throw refusal("must have // and a host after https:") }
+            guard authority != nil else { throw invalid("must have // and a host after https:") }
         case "http":
             guard let authority, authority.isLoopback else {
-                throw refusal("must use https; http is for localhost, 127.0.0.1 and [::1] only")
+                throw invalid("must use https; http is for localhost, 127.0.0.1 and [::1] only")
             }
         default:
             let labels = scheme.utf8.split(separator: UInt8(ascii: "."), omittingEmptySubsequences: false)
             guard labels.count >= 2, labels.allSatisfy({ !$0.isEmpty }) else {
-                throw refusal(
+                throw invalid(
                     "must use https, or an app's own scheme in reverse-domain form such as com.acme.app:/linked")
             }
         }
@@ -160,9 +160,9 @@ extension RedirectURL {
 
     /// Dot segments change a path after it was compared (RFC 3986, section 5.2.4). Many servers decode a segment
     /// first, so encoded dots and slashes count too.
-    private static func checkPath(_ path: ArraySlice<UInt8>) throws(Refusal) {
+    private static func checkPath(_ path: ArraySlice<UInt8>) throws(ValidationError) {
         guard !path.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) else {
-            throw refusal("must have [ and ] percent-encoded outside the host")
+            throw invalid("must have [ and ] percent-encoded outside the host")
         }
         let decoded = percentDecoded(path)
         guard decoded.contains(UInt8(ascii: ".")) else { return }
@@ -170,19 +170,19 @@ extension RedirectURL {
             omittingEmptySubsequences: true,
             whereSeparator: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") })
         for segment in segments where segment.count <= 2 && segment.allSatisfy({ $0 == UInt8(ascii: ".") }) {
-            throw refusal("must not have . or .. as a path segment")
+            throw invalid("must not have . or .. as a path segment")
         }
     }
 
     /// `data` and `signature` are added on the way back; a caller's own would be mistaken for them.
-    private static func checkQuery(_ query: ArraySlice<UInt8>) throws(Refusal) {
+    private static func checkQuery(_ query: ArraySlice<UInt8>) throws(ValidationError) {
         guard !query.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) else {
-            throw refusal("must have [ and ] percent-encoded outside the host")
+            throw invalid("must have [ and ] percent-encoded outside the host")
         }
         for parameter in query.split(separator: UInt8(ascii: "&")) {
             let name = percentDecoded(parameter.prefix { $0 != UInt8(ascii: "=") })
             guard !name.elementsEqual("data".utf8), !name.elementsEqual("signature".utf8) else {
-                throw refusal("must not have a query parameter named data or signature: they are added on the way back")
+                throw invalid("must not have a query parameter named data or signature: they are added on the way back")
             }
         }
     }
@@ -201,20 +201,20 @@ private struct Authority: Sendable {
 
     var isLoopback: Bool { host == "localhost" || host == "127.0.0.1" || host == "[::1]" }
 
-    init(_ bytes: ArraySlice<UInt8>) throws(Refusal) {
+    init(_ bytes: ArraySlice<UInt8>) throws(ValidationError) {
         guard !bytes.contains(UInt8(ascii: "@")) else {
-            throw RedirectURL.refusal("must not have a user name or an @ before the host")
+            throw RedirectURL.invalid("must not have a user name or an @ before the host")
         }
         let hostEnd: Int
         if bytes.first == UInt8(ascii: "[") {
             guard let bracket = bytes.firstIndex(of: UInt8(ascii: "]")) else {
-                throw RedirectURL.refusal("must close the [ of an IPv6 address")
+                throw RedirectURL.invalid("must close the [ of an IPv6 address")
             }
             hostEnd = bracket + 1
             let address = String(decoding: bytes[(bytes.startIndex + 1)..<bracket], as: UTF8.self)
             var parsed = in6_addr()
             guard inet_pton(AF_INET6, address, &parsed) == 1 else {
-                throw RedirectURL.refusal("must have an IPv6 address without zone between [ and ]")
+                throw RedirectURL.invalid("must have an IPv6 address without zone between [ and ]")
             }
         } else {
             hostEnd = bytes.firstIndex(of: UInt8(ascii: ":")) ?? bytes.endIndex
@@ -225,9 +225,9 @@ private struct Authority: Sendable {
     }
 
     /// Letter-digit-hyphen labels (RFC 1123, section 2.1) or a dotted IPv4 address in its one strict spelling.
-    private static func checkName(_ host: ArraySlice<UInt8>) throws(Refusal) {
-        guard !host.isEmpty else { throw RedirectURL.refusal("must have a host after //") }
-        guard host.count <= 253 else { throw RedirectURL.refusal("must have a host of at most 253 characters") }
+    private static func checkName(_ host: ArraySlice<UInt8>) throws(ValidationError) {
+        guard !host.isEmpty else { throw RedirectURL.invalid("must have a host after //") }
+        guard host.count <= 253 else { throw RedirectURL.invalid("must have a host of at most 253 characters") }
         var rest = host
         var label: ArraySlice<UInt8>
         repeat {
@@ -236,7 +236,7 @@ private struct Authority: Sendable {
             guard (1...63).contains(label.count), label.first != UInt8(ascii: "-"), label.last != UInt8(ascii: "-"),
                 label.allSatisfy({ $0.isASCIILetterOrDigit || $0 == UInt8(ascii: "-") })
             else {
-                throw RedirectURL.refusal(
+                throw RedirectURL.invalid(
                     "must have a host of labels of letters, digits and inner hyphens, parted by single dots")
             }
         } while rest.popFirst() != nil
@@ -244,7 +244,7 @@ private struct Authority: Sendable {
         guard looksLikeNumber(label) else { return }
         var parsed = in_addr()
         guard inet_pton(AF_INET, String(decoding: host, as: UTF8.self), &parsed) == 1 else {
-            throw RedirectURL.refusal("must have an IPv4 address written as four decimal numbers from 0 to 255")
+            throw RedirectURL.invalid("must have an IPv4 address written as four decimal numbers from 0 to 255")
         }
     }
 
@@ -255,13 +255,13 @@ private struct Authority: Sendable {
             && label.dropFirst(2).allSatisfy { Hexadecimal.value(of: $0) != nil }
     }
 
-    private static func parsePort(_ bytes: ArraySlice<UInt8>) throws(Refusal) -> UInt16? {
+    private static func parsePort(_ bytes: ArraySlice<UInt8>) throws(ValidationError) -> UInt16? {
         guard !bytes.isEmpty else { return nil }
         let digits = bytes.dropFirst()
         guard bytes.first == UInt8(ascii: ":"), let first = digits.first, first != UInt8(ascii: "0"),
             digits.allSatisfy(\.isASCIIDigit), let port = UInt16(String(decoding: digits, as: UTF8.self))
         else {
-            throw RedirectURL.refusal(
+            throw RedirectURL.invalid(
                 "must have a port from 1 to 65535, without leading zeros, where there is a : after the host")
         }
         return port

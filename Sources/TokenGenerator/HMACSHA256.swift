@@ -5,9 +5,6 @@ package import LinkSessions
 
 /// RFC 2104 with SHA-256, under one secret.
 package struct HMACSHA256: Sendable {
-    /// OpenSSL refused: a broken installation.
-    package struct Failure: Error {}
-
     private let secret: [UInt8]
 
     /// - Parameter secret: 32 bytes or more.
@@ -17,7 +14,7 @@ package struct HMACSHA256: Sendable {
     }
 
     /// Two results compare in constant time, as digests do.
-    package func code(of message: [UInt8]) throws(Failure) -> SHA256Digest {
+    package func code(of message: [UInt8]) throws(OpenSSLError) -> SHA256Digest {
         var code = [UInt8](repeating: 0, count: 32)
         var length: UInt32 = 0
         let made = unsafe secret.withUnsafeBytes { secret in
@@ -29,7 +26,7 @@ package struct HMACSHA256: Sendable {
                 }
             }
         }
-        guard unsafe made != nil, length == 32, let digest = SHA256Digest(bytes: code) else { throw Failure() }
+        guard unsafe made != nil, length == 32, let digest = SHA256Digest(bytes: code) else { throw OpenSSLError() }
         return digest
     }
 }

@@ -4,20 +4,17 @@ internal import COpenSSL
 package import LinkSessions
 
 package enum SHA256 {
-    /// OpenSSL refused to compute a digest: a broken installation.
-    package struct Failure: Error {}
-
     /// The SHA-256 of the text's UTF-8 bytes.
-    package static func digest(of text: String) throws(Failure) -> SHA256Digest {
+    package static func digest(of text: String) throws(OpenSSLError) -> SHA256Digest {
         var text = text
         let result = text.withUTF8 { unsafe digest(of: UnsafeRawBufferPointer($0)) }
-        guard let result else { throw Failure() }
+        guard let result else { throw OpenSSLError() }
         return result
     }
 
-    package static func digest(of bytes: [UInt8]) throws(Failure) -> SHA256Digest {
+    package static func digest(of bytes: [UInt8]) throws(OpenSSLError) -> SHA256Digest {
         let result = unsafe bytes.withUnsafeBytes { unsafe digest(of: $0) }
-        guard let result else { throw Failure() }
+        guard let result else { throw OpenSSLError() }
         return result
     }
 

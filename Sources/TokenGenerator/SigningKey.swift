@@ -6,9 +6,6 @@ internal import COpenSSL
 ///
 /// Its seed is a secret: the key neither prints nor mirrors itself.
 package struct SigningKey: Sendable {
-    /// OpenSSL refused: a broken installation.
-    package struct Failure: Error {}
-
     private let pair: KeyPair
     /// 32 bytes.
     package let publicKey: [UInt8]
@@ -27,14 +24,14 @@ package struct SigningKey: Sendable {
     }
 
     /// 64 bytes.
-    package func signature(of message: [UInt8]) throws(Failure) -> [UInt8] {
-        guard let context = unsafe EVP_MD_CTX_new() else { throw Failure() }
+    package func signature(of message: [UInt8]) throws(OpenSSLError) -> [UInt8] {
+        guard let context = unsafe EVP_MD_CTX_new() else { throw OpenSSLError() }
         defer { unsafe EVP_MD_CTX_free(context) }
         var signature = [UInt8](repeating: 0, count: 64)
         var length = 64
         guard unsafe EVP_DigestSignInit(context, nil, nil, nil, pair.pointer) == 1,
             unsafe EVP_DigestSign(context, &signature, &length, message, message.count) == 1, length == 64
-        else { throw Failure() }
+        else { throw OpenSSLError() }
         return signature
     }
 }

@@ -1,7 +1,7 @@
 // What binds a sign-in to its browser, and whether a request comes from a page of ours.
 
 @testable import AuthenticatorUI
-@testable import HTTPFront
+@testable import HTTPServer
 import LinkSessions
 import NIOHTTP1
 import Testing

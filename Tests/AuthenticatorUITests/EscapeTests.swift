@@ -1,7 +1,7 @@
 // Markup stays text whatever stands beside it: a browser reads Unicode scalars, and Swift's characters are more than one.
 
 @testable import AuthenticatorUI
-@testable import HTTPFront
+@testable import HTTPServer
 import LinkSessions
 import NIOHTTP1
 import Testing

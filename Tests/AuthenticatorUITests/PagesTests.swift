@@ -2,7 +2,7 @@
 
 @testable import AuthenticatorUI
 import Foundation
-@testable import HTTPFront
+@testable import HTTPServer
 import LinkSessions
 import NIOHTTP1
 import Testing

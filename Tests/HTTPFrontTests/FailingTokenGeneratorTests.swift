@@ -2,10 +2,12 @@
 
 import APIKeyAuth
 import HTTPFront
+import HTTPServer
 import LinkSessionRepository
 import LinkSessions
 import Logging
 import PostgresClient
+import ReturnLinks
 import Synchronization
 import TestSupport
 import Testing
@@ -17,8 +19,8 @@ import TokenGenerator
             try await database.addManufacturers()
             let log = Lines()
             let hasRandomness = Atomic<Bool>(false)
-            let generator = TokenGenerator { () throws(TokenGenerator.RandomnessUnavailable) in
-                guard hasRandomness.load(ordering: .relaxed) else { throw TokenGenerator.RandomnessUnavailable() }
+            let generator = TokenGenerator { () throws(RandomnessError) in
+                guard hasRandomness.load(ordering: .relaxed) else { throw RandomnessError() }
                 return (1, 2, 3, 4)
             }
             try await serving(database, generator, log) { port in
@@ -39,7 +41,7 @@ import TokenGenerator
                 let lines = log.all.filter { $0.contains(#"requestID: "without""#) }
                 #expect(lines.count == 1)
                 #expect(lines.first?.contains("status: 500") == true, "\(lines)")
-                #expect(lines.first?.contains("RandomnessUnavailable") == true, "\(lines)")
+                #expect(lines.first?.contains("RandomnessError") == true, "\(lines)")
                 #expect(try await database.count("SELECT count(*) FROM link_sessions") == 0)
 
                 hasRandomness.store(true, ordering: .relaxed)
@@ -63,32 +65,36 @@ import TokenGenerator
         let logger = Logger(label: "test") { _ in log.handler }
         let client = try DatabaseClient(
             address: try database.address, applicationName: "tests", connections: 2, waitingLimit: 64, logger: logger)
-        let keyRing = KeyRing(
+        let apiKeys = APIKeyCache(
             repository: APIKeyRepository(database: client), environment: .test, authenticatorDigests: [],
-            uses: KeyUses(repository: APIKeyRepository(database: client), logger: logger), logger: logger)
+            uses: APIKeyUsageRecorder(repository: APIKeyRepository(database: client), logger: logger), logger: logger)
         let (ports, listening) = AsyncStream.makeStream(of: Int.self)
         let front = HTTPFront(
-            configuration: .init(
-                host: "127.0.0.1", port: 0, publicBaseURL: "https://auth.example", maximumConnections: 64),
-            keyRing: keyRing, repository: LinkSessionRepository(database: client),
-            signIns: SignInRepository(database: client),
+            publicBaseURL: "https://auth.example", apiKeys: apiKeys,
+            sessions: LinkSessionRepository(database: client), signIns: SignInRepository(database: client),
             suppliers: SupplierRepository(database: client, hasSandbox: false),
             returnLinks: try ReturnLinks(
-                issuer: "https://auth.example", signingKeys: [try #require(SigningKey(seed: Array(0..<32)))],
-                sandboxKey: nil, secrets: [try #require(HMACSHA256(secret: Array(0..<32)))]),
+                issuer: "https://auth.example", signingKey: try #require(SigningKey(seed: Array(0..<32))),
+                sandboxKey: nil, codeSecret: try #require(HMACSHA256(secret: Array(0..<32)))),
             tokenGenerator: generator,
             readiness: Readiness {
                 []
             } ownChecks: {
                 []
-            }, logger: logger, accessLog: { log.add($0) }, addPages: { _ in }, onListening: { listening.yield($0) })
+            })
+        var routes = Routes()
+        front.add(to: &routes)
+        let server = HTTPServer(
+            .init(host: "127.0.0.1", port: 0, maximumConnections: 64), routes: routes,
+            isSecret: { apiKeys.isUsable(key: $0) }, logger: logger, accessLog: { log.add($0) },
+            onListening: { listening.yield($0) })
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await client.run() }
-            group.addTask { try await keyRing.run() }
-            group.addTask { try await front.run() }
+            group.addTask { try await apiKeys.run() }
+            group.addTask { try await server.run() }
             defer { group.cancelAll() }
             let deadline = ContinuousClock.now + .seconds(5)
-            while !keyRing.isFresh {
+            while !apiKeys.isFresh {
                 try #require(.now < deadline, "the keys are not there: \(log.all)")
                 try await Task.sleep(for: .milliseconds(5))
             }

@@ -94,7 +94,7 @@ import TokenGenerator
             _ = try await storage.database.rows("SELECT deleted::text FROM purge_link_sessions(30, 0)")
             #expect(try await storage.database.count("SELECT count(*) FROM sign_ins") == 1)
             #expect(try await storage.signIns.find(old, until: soon) == nil)
-            #expect(try await storage.signIns.visit(tokenDigest: digest, until: soon) != nil)
+            #expect(try await storage.signIns.snapshot(tokenDigest: digest, until: soon) != nil)
         }
     }
 }

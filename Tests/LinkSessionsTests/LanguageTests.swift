@@ -18,7 +18,7 @@ import Testing
         "", " ", "NL", "Nl", "nl ", " nl", "nl\0", "nl-NL", "de", "n", "ｎｌ", "n\u{200B}l", "nl\u{301}", "null",
     ])
     func `anything else is refused with the list`(text: String) {
-        let refusal = #expect(throws: Refusal.self) { try Language(text) }
-        #expect(refusal == Refusal(.language, "language must be one of: nl, en, fr, es"))
+        let refusal = #expect(throws: ValidationError.self) { try Language(text) }
+        #expect(refusal == ValidationError(.language, "language must be one of: nl, en, fr, es"))
     }
 }

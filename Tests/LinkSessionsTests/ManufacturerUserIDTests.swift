@@ -79,7 +79,7 @@ import Testing
         }
         #expect(Mirror(reflecting: id).children.isEmpty)
         for text in ["sesame\0", String(repeating: "sesame", count: 100)] {
-            let refusal = #expect(throws: Refusal.self) { try ManufacturerUserID(text) }
+            let refusal = #expect(throws: ValidationError.self) { try ManufacturerUserID(text) }
             #expect(refusal?.message.contains("sesame") == false)
         }
     }
@@ -98,7 +98,9 @@ import Testing
     }
 
     private func expectRefused(_ text: String, _ reason: String, sourceLocation: SourceLocation = #_sourceLocation) {
-        let refusal = #expect(throws: Refusal.self, sourceLocation: sourceLocation) { try ManufacturerUserID(text) }
+        let refusal = #expect(throws: ValidationError.self, sourceLocation: sourceLocation) {
+            try ManufacturerUserID(text)
+        }
         guard let refusal else { return }
         #expect(refusal.rule == .userID, sourceLocation: sourceLocation)
         #expect(refusal.message.hasPrefix("user_id "), sourceLocation: sourceLocation)

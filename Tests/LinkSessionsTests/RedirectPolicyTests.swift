@@ -4,7 +4,7 @@ import LinkSessions
 import Testing
 
 @Suite struct RedirectPolicyTests {
-    private static let refusal = Refusal(
+    private static let refusal = ValidationError(
         .redirectPolicy, "redirect_url is not among the manufacturer's allowed redirect URLs")
 
     private func registered(_ urls: String...) throws -> RedirectPolicy {
@@ -14,7 +14,7 @@ import Testing
     @Test(arguments: ["https://your-app.com/callback", "http://localhost/", "com.acme.app:/linked"])
     func `an empty list allows nothing`(url: String) throws {
         let url = try RedirectURL(url)
-        let refusal = #expect(throws: Refusal.self) { try RedirectPolicy.registered([]).check(url) }
+        let refusal = #expect(throws: ValidationError.self) { try RedirectPolicy.registered([]).check(url) }
         #expect(refusal == Self.refusal)
     }
 
@@ -41,7 +41,7 @@ import Testing
     func `a URL that differs from the registered ones is refused`(url: String) throws {
         let policy = try registered("https://your-app.com/callback", "http://127.0.0.1/done", "com.acme.app:/linked")
         let url = try RedirectURL(url)
-        let refusal = #expect(throws: Refusal.self) { try policy.check(url) }
+        let refusal = #expect(throws: ValidationError.self) { try policy.check(url) }
         #expect(refusal == Self.refusal)
     }
 

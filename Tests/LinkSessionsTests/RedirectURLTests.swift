@@ -370,7 +370,7 @@ import Testing
             "https://x/sesame/..", "https://x/?sesame=1&data", "https://x/sesame#", "https://[sesame]/",
             "https://sesame.1/",
         ] {
-            let refusal = #expect(throws: Refusal.self) { try RedirectURL(text) }
+            let refusal = #expect(throws: ValidationError.self) { try RedirectURL(text) }
             #expect(refusal?.message.contains("sesame") == false)
         }
     }
@@ -439,7 +439,7 @@ import Testing
     private func expectRefused(
         _ text: String, _ reason: String = "", sourceLocation: SourceLocation = #_sourceLocation
     ) {
-        let refusal = #expect(throws: Refusal.self, "\(text.prefix(100))", sourceLocation: sourceLocation) {
+        let refusal = #expect(throws: ValidationError.self, "\(text.prefix(100))", sourceLocation: sourceLocation) {
             try RedirectURL(text)
         }
         guard let refusal else { return }

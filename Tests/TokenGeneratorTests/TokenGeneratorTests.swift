@@ -25,15 +25,15 @@ import TokenGenerator
     }
 
     @Test func `a generator without randomness makes no token and no key`() {
-        let generator = TokenGenerator { () throws(TokenGenerator.RandomnessUnavailable) in
-            throw TokenGenerator.RandomnessUnavailable()
+        let generator = TokenGenerator { () throws(RandomnessError) in
+            throw RandomnessError()
         }
-        #expect(throws: TokenGenerator.RandomnessUnavailable.self) { try generator.makeToken() }
-        #expect(throws: TokenGenerator.RandomnessUnavailable.self) { try generator.makeAPIKey(for: .test) }
+        #expect(throws: RandomnessError.self) { try generator.makeToken() }
+        #expect(throws: RandomnessError.self) { try generator.makeAPIKey(for: .test) }
     }
 
     @Test func `a token is made of the words it was given`() throws {
-        let generator = TokenGenerator { () throws(TokenGenerator.RandomnessUnavailable) in
+        let generator = TokenGenerator { () throws(RandomnessError) in
             (0x0001_0203_0405_0607, 0x0809_0A0B_0C0D_0E0F, 0x1011_1213_1415_1617, 0x1819_1A1B_1C1D_1E1F)
         }
         #expect(try generator.makeToken().characters == "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")

@@ -1,7 +1,5 @@
 // The name under which a request is found in the logs.
 
-internal import APIKeyAuth
-internal import LinkSessions
 internal import NIOHTTP1
 internal import Synchronization
 
@@ -25,11 +23,10 @@ enum RequestID {
     private static let hexadecimal = Array("0123456789abcdef".utf8)
 
     /// The caller's own, where it is 1 to 64 of `A-Za-z0-9._-` and no secret by mistake: it is logged and repeated.
-    static func accepted(from headers: HTTPHeaders, keyRing: KeyRing) -> String? {
+    static func accepted(from headers: HTTPHeaders, isSecret: (String) -> Bool) -> String? {
         let fields = headers["x-request-id"]
         guard fields.count == 1, let id = fields.first, (1...64).contains(id.utf8.count),
-            id.utf8.allSatisfy(isAllowed), !containsTokenLikeRun(id), !APIKey.isMentioned(in: id),
-            !keyRing.isUsable(key: id),
+            id.utf8.allSatisfy(isAllowed), !containsTokenLikeRun(id), !isSecret(id),
             !headers["x-api-key"].contains(where: { !$0.isEmpty && id.contains($0) })
         else { return nil }
         return id

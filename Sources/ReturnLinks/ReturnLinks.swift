@@ -1,7 +1,7 @@
 // The way back to the manufacturer's app: its redirect URL with a signed result.
 
+internal import JSON
 package import LinkSessions
-internal import NIOHTTP1
 package import TokenGenerator
 
 /// Makes return links: `data` and `signature` are added to the query of the session's redirect URL.
@@ -9,9 +9,6 @@ package import TokenGenerator
 /// `data` is base64url of a JSON object; `signature` is a detached JSON web signature (RFC 7515, appendix F) with EdDSA
 /// (RFC 8037): with `data` between its two dots it is a JSON web token (RFC 7519) of type `link-return+jwt`.
 package struct ReturnLinks: Sendable {
-    /// OpenSSL refused: a broken installation.
-    package struct Failure: Error {}
-
     /// How a session ended for the browser that goes back.
     package enum End: String, Sendable {
         case cancelled, expired, failed
@@ -21,48 +18,49 @@ package struct ReturnLinks: Sendable {
         let key: SigningKey
         let id: String
 
-        init(_ key: SigningKey) throws(Failure) {
+        init(_ key: SigningKey) throws(OpenSSLError) {
             self.key = key
-            id = try Failure.translating { () throws(SHA256.Failure) in
-                // RFC 7638, section 3, with the members of RFC 8037, section 2.
-                let digest = try SHA256.digest(
-                    of: #"{"crv":"Ed25519","kty":"OKP","x":"\#(Base64URL.encode(key.publicKey))"}"#)
-                return Base64URL.encode(digest.bytes)
-            }
+            // RFC 7638, section 3, with the members of RFC 8037, section 2.
+            let digest = try SHA256.digest(
+                of: #"{"crv":"Ed25519","kty":"OKP","x":"\#(Base64URL.encode(key.publicKey))"}"#)
+            id = Base64URL.encode(digest.bytes)
         }
     }
 
     private let issuer: String
-    private let keys: [PublishedKey]
+    private let signingKey: PublishedKey
+    private let furtherKeys: [PublishedKey]
     private let sandboxKey: PublishedKey?
-    private let secrets: [HMACSHA256]
+    private let codeSecret: HMACSHA256
+    private let furtherCodeSecrets: [HMACSHA256]
 
     /// - Parameters:
     ///   - issuer: the public base URL.
-    ///   - signingKeys: the first signs, all are published.
+    ///   - furtherKeys: published beside the one that signs, so that keys can be rotated.
     ///   - sandboxKey: signs what comes of the sandbox supplier; `nil` where there is none.
-    ///   - secrets: what the one-time codes are made with; the first makes them, all are good.
+    ///   - codeSecret: makes the one-time codes.
+    ///   - furtherCodeSecrets: what older codes were made with, which are still good.
     package init(
-        issuer: String, signingKeys: [SigningKey], sandboxKey: SigningKey?, secrets: [HMACSHA256]
-    ) throws(Failure) {
-        guard !signingKeys.isEmpty, !secrets.isEmpty else { throw Failure() }
+        issuer: String, signingKey: SigningKey, furtherKeys: some Sequence<SigningKey> = [], sandboxKey: SigningKey?,
+        codeSecret: HMACSHA256, furtherCodeSecrets: some Sequence<HMACSHA256> = []
+    ) throws(OpenSSLError) {
         self.issuer = issuer
-        var keys: [PublishedKey] = []
-        for key in signingKeys { keys.append(try PublishedKey(key)) }
-        self.keys = keys
+        self.signingKey = try PublishedKey(signingKey)
+        var published: [PublishedKey] = []
+        for key in furtherKeys { published.append(try PublishedKey(key)) }
+        self.furtherKeys = published
         var publishedSandboxKey: PublishedKey?
         if let sandboxKey { publishedSandboxKey = try PublishedKey(sandboxKey) }
         self.sandboxKey = publishedSandboxKey
-        self.secrets = secrets
+        self.codeSecret = codeSecret
+        self.furtherCodeSecrets = Array(furtherCodeSecrets)
     }
 
     /// For the browser that completed the session: the same, byte for byte, however often it is made.
     ///
     /// The plain redirect URL where the session has no link, or came of a sandbox supplier that is there no more.
-    package func completed(_ session: LinkSession, tokenDigest: SHA256Digest) throws(Failure) -> String {
-        guard let link = session.link, let completedAt = session.completedAt,
-            link.identity?.supplier != .sandbox || sandboxKey != nil
-        else { return session.redirectURL.text }
+    package func completed(_ session: LinkSession, tokenDigest: SHA256Digest) throws(OpenSSLError) -> String {
+        guard let link = session.link, let completedAt = session.completedAt else { return session.redirectURL.text }
         let code = try code(for: tokenDigest)
         let data = try data("completed", session, tokenDigest, issuedAt: completedAt) { object in
             object.add("nox_user_id", link.noxUserID)
@@ -81,7 +79,7 @@ package struct ReturnLinks: Sendable {
     package func ended(
         _ end: End, _ session: LinkSession, tokenDigest: SHA256Digest, at supplier: Supplier.Slug? = nil,
         now: UnixSeconds
-    ) throws(Failure) -> String {
+    ) throws(OpenSSLError) -> String {
         let data = try data(end.rawValue, session, tokenDigest, issuedAt: now) { _ in }
         return try signed(data, session, isSandbox: supplier == .sandbox)
     }
@@ -89,8 +87,8 @@ package struct ReturnLinks: Sendable {
     private func data(
         _ status: String, _ session: LinkSession, _ tokenDigest: SHA256Digest, issuedAt: UnixSeconds,
         members: (inout JSONWriter) -> Void
-    ) throws(Failure) -> String {
-        let id = try mac(secrets[0], "jti \(status)", tokenDigest)
+    ) throws(OpenSSLError) -> String {
+        let id = try mac(codeSecret, "jti \(status)", tokenDigest)
         let json = JSONWriter.object { object in
             object.add("status", status)
             members(&object)
@@ -103,26 +101,25 @@ package struct ReturnLinks: Sendable {
         return Base64URL.encode(json)
     }
 
-    private func signed(_ data: String, _ session: LinkSession, isSandbox: Bool) throws(Failure) -> String {
-        guard let key = isSandbox ? sandboxKey : keys.first else { throw Failure() }
+    private func signed(_ data: String, _ session: LinkSession, isSandbox: Bool) throws(OpenSSLError) -> String {
+        // What comes of a sandbox that is there no more is signed by nobody.
+        guard let key = isSandbox ? sandboxKey : signingKey else { return session.redirectURL.text }
         let header = Base64URL.encode(
             JSONWriter.object { object in
                 object.add("alg", "EdDSA")
                 object.add("typ", "link-return+jwt")
                 object.add("kid", key.id)
             })
-        let signature = try Failure.translating { () throws(SigningKey.Failure) in
-            try key.key.signature(of: Array("\(header).\(data)".utf8))
-        }
+        let signature = try key.key.signature(of: Array("\(header).\(data)".utf8))
         return session.redirectURL.with(data: data, signature: "\(header)..\(Base64URL.encode(signature))")
     }
 
     /// The public keys as a JWK set (RFC 7517, section 5).
-    var keySet: [UInt8] {
+    package var keySet: [UInt8] {
         JSONWriter.object { object in
             object.add(
                 "keys",
-                array: (keys + (sandboxKey.map { [$0] } ?? [])).map { published in
+                array: ([signingKey] + furtherKeys + (sandboxKey.map { [$0] } ?? [])).map { published in
                     { key in
                         key.add("kty", "OKP")
                         key.add("crv", "Ed25519")
@@ -137,52 +134,23 @@ package struct ReturnLinks: Sendable {
 }
 
 extension ReturnLinks {
-    private func code(for tokenDigest: SHA256Digest) throws(Failure) -> String {
-        Base64URL.encode(try mac(secrets[0], "code", tokenDigest).bytes)
+    private func code(for tokenDigest: SHA256Digest) throws(OpenSSLError) -> String {
+        Base64URL.encode(try mac(codeSecret, "code", tokenDigest).bytes)
     }
 
     /// Whether the text is the one-time code of the session's result; compared in constant time.
-    func isCode(_ text: String, for tokenDigest: SHA256Digest) throws(Failure) -> Bool {
+    package func isCode(_ text: String, for tokenDigest: SHA256Digest) throws(OpenSSLError) -> Bool {
         guard let given = Base64URL.decode(text).flatMap(SHA256Digest.init(bytes:)) else { return false }
         var isOne = false
-        for secret in secrets where try mac(secret, "code", tokenDigest) == given { isOne = true }
+        for secret in [codeSecret] + furtherCodeSecrets where try mac(secret, "code", tokenDigest) == given {
+            isOne = true
+        }
         return isOne
     }
 
-    private func mac(_ secret: HMACSHA256, _ purpose: String, _ tokenDigest: SHA256Digest) throws(Failure)
+    private func mac(_ secret: HMACSHA256, _ purpose: String, _ tokenDigest: SHA256Digest) throws(OpenSSLError)
         -> SHA256Digest
     {
-        try Failure.translating { () throws(HMACSHA256.Failure) in
-            try secret.code(of: Array("\(purpose) ".utf8) + tokenDigest.bytes)
-        }
-    }
-}
-
-extension ReturnLinks.Failure {
-    fileprivate static func translating<Value, Problem: Error>(
-        _ body: () throws(Problem) -> Value
-    ) throws(ReturnLinks.Failure) -> Value {
-        do {
-            return try body()
-        } catch {
-            throw Self()
-        }
-    }
-}
-
-/// /.well-known/jwks.json: the keys that return links are verified with.
-struct KeySet {
-    let returnLinks: ReturnLinks
-
-    func add(to routes: inout Routes) {
-        let body = returnLinks.keySet
-        routes.add(
-            "/.well-known/jwks.json",
-            .get { _ in
-                // A new key is published before it signs, for longer than this.
-                Response(
-                    status: .ok, headers: ["content-type": "application/json", "cache-control": "public, max-age=300"],
-                    body: body)
-            })
+        try secret.code(of: Array("\(purpose) ".utf8) + tokenDigest.bytes)
     }
 }

@@ -313,7 +313,7 @@ final class HTTPConnection: ChannelDuplexHandler {
         isClosing = true
         readDeadline = nil
         let requestID = RequestID.make()
-        let response = answer.response(requestID: requestID)
+        let response = Response(answer, requestID: requestID)
         logger.info(
             "connection refused",
             metadata: ["status": .stringConvertible(answer.status.code), "request_id": "\(requestID)"])

@@ -2,7 +2,7 @@
 
 import Testing
 
-@testable import HTTPFront
+@testable import HTTPServer
 
 @Suite struct RoutesTests {
     private let routes: Routes

@@ -2,7 +2,7 @@
 
 /// A value that breaks a rule. The message is for the developer at the caller: it starts with the field's name
 /// and never repeats the value, which may be personal data.
-package struct Refusal: Error, Sendable, Equatable {
+package struct ValidationError: Error, Sendable, Equatable {
     package enum Rule: Sendable {
         case userID
         case redirectURL

@@ -25,7 +25,7 @@ package enum AuthenticationError: Error, Sendable, Equatable {
 /// A key costs no query, known or not. The copy is compared with the database's version number every 250 ms and
 /// loaded anew when that changed, so that a change is in force everywhere within a second of its commit; a copy that
 /// was not confirmed for a second answers nothing. ``run()`` must be running.
-package final class KeyRing: Service {
+package final class APIKeyCache: Service {
     private struct Copy {
         var version: Int64
         var keys: [SHA256Digest: UsableAPIKey]
@@ -44,7 +44,7 @@ package final class KeyRing: Service {
     private let repository: APIKeyRepository
     private let environment: APIKey.Environment
     private let authenticatorDigests: [SHA256Digest]
-    private let uses: KeyUses
+    private let uses: APIKeyUsageRecorder
     private let logger: Logger
     private let copy = Mutex<Copy?>(nil)
 
@@ -54,7 +54,7 @@ package final class KeyRing: Service {
     ///   - uses: told of every key that is used.
     package init(
         repository: APIKeyRepository, environment: APIKey.Environment, authenticatorDigests: [SHA256Digest],
-        uses: KeyUses, logger: Logger
+        uses: APIKeyUsageRecorder, logger: Logger
     ) {
         self.repository = repository
         self.environment = environment
@@ -158,7 +158,7 @@ package final class KeyRing: Service {
     /// `nil` for what cannot be a key.
     private func digest(ofKey key: String) throws(AuthenticationError) -> SHA256Digest? {
         guard APIKey.isWellFormed(key, in: environment) else { return nil }
-        do throws(SHA256.Failure) {
+        do throws(OpenSSLError) {
             return try SHA256.digest(of: key)
         } catch {
             throw .unavailable

@@ -7,20 +7,14 @@ internal import Synchronization
 final class RequestBody: Sendable {
     static let maximumSize = 16 * 1024
 
-    enum Failure: Error {
-        case tooLarge
-        /// The connection ended or broke before the body did.
-        case brokenOff
-    }
-
     private struct State {
         var bytes = ByteBuffer()
-        var failure: Failure?
+        var failure: RequestBodyError?
         var hasEnded = false
-        var reader: CheckedContinuation<Result<ByteBuffer, Failure>, Never>?
+        var reader: CheckedContinuation<Result<ByteBuffer, RequestBodyError>, Never>?
 
         /// The bytes are handed over, so that the buffer they came in can be used again.
-        mutating func result() -> Result<ByteBuffer, Failure>? {
+        mutating func result() -> Result<ByteBuffer, RequestBodyError>? {
             if let failure { return .failure(failure) }
             guard hasEnded else { return nil }
             defer { bytes = ByteBuffer() }
@@ -34,7 +28,7 @@ final class RequestBody: Sendable {
     var isTooLarge: Bool { state.withLock { $0.failure == .tooLarge } }
 
     /// All of it, when it is there.
-    func collect() async throws(Failure) -> ByteBuffer {
+    func collect() async throws(RequestBodyError) -> ByteBuffer {
         if let result = state.withLock({ $0.result() }) { return try result.get() }
         return try await withCheckedContinuation { reader in
             let result = state.withLock { state in
@@ -68,7 +62,11 @@ final class RequestBody: Sendable {
         let answer = state.withLock { state in
             body(&state)
             guard let reader = state.reader, let result = state.result() else {
-                return nil as (CheckedContinuation<Result<ByteBuffer, Failure>, Never>, Result<ByteBuffer, Failure>)?
+                return nil
+                    as (
+                        CheckedContinuation<Result<ByteBuffer, RequestBodyError>, Never>,
+                        Result<ByteBuffer, RequestBodyError>
+                    )?
             }
             state.reader = nil
             return (reader, result)

@@ -1,12 +1,12 @@
 // Writes the JSON objects of our answers.
 
 /// One JSON object, member by member, in order.
-struct JSONWriter {
+package struct JSONWriter {
     private var text: [UInt8] = []
     private var isEmpty = true
 
     /// The finished object, in UTF-8.
-    static func object(_ write: (inout JSONWriter) -> Void) -> [UInt8] {
+    package static func object(_ write: (inout JSONWriter) -> Void) -> [UInt8] {
         var writer = JSONWriter()
         writer.text.reserveCapacity(512)
         writer.addObject(write)
@@ -15,30 +15,30 @@ struct JSONWriter {
 
     private init() {}
 
-    mutating func add(_ name: StaticString, _ value: String) {
+    package mutating func add(_ name: StaticString, _ value: String) {
         begin(name)
         write(value)
     }
 
-    mutating func add(_ name: StaticString, _ value: Int64) {
+    package mutating func add(_ name: StaticString, _ value: Int64) {
         begin(name)
         text += String(value).utf8
     }
 
     /// Writes `null` for `nil`.
-    mutating func add(_ name: StaticString, orNull value: Int64?) {
+    package mutating func add(_ name: StaticString, orNull value: Int64?) {
         begin(name)
         if let value { text += String(value).utf8 } else { text += "null".utf8 }
     }
 
     /// Writes `null` for `nil`.
-    mutating func add(_ name: StaticString, orNull value: String?) {
+    package mutating func add(_ name: StaticString, orNull value: String?) {
         begin(name)
         if let value { write(value) } else { text += "null".utf8 }
     }
 
     /// An array of objects.
-    mutating func add(_ name: StaticString, array objects: [(inout JSONWriter) -> Void]) {
+    package mutating func add(_ name: StaticString, array objects: [(inout JSONWriter) -> Void]) {
         begin(name)
         text.append(UInt8(ascii: "["))
         isEmpty = true
@@ -50,12 +50,12 @@ struct JSONWriter {
         isEmpty = false
     }
 
-    mutating func add(_ name: StaticString, object write: (inout JSONWriter) -> Void) {
+    package mutating func add(_ name: StaticString, object write: (inout JSONWriter) -> Void) {
         begin(name)
         addObject(write)
     }
 
-    mutating func add(_ name: String, object write: (inout JSONWriter) -> Void) {
+    package mutating func add(_ name: String, object write: (inout JSONWriter) -> Void) {
         separate()
         self.write(name)
         text.append(UInt8(ascii: ":"))

@@ -1,23 +1,56 @@
 // Listens, accepts connections up to a bound, and drains them at the end.
 
+package import Logging
 internal import NIOCore
 internal import NIOExtras
 internal import NIOPosix
 internal import ServiceLifecycle
 
-struct HTTPServer: Sendable {
-    let host: String
-    /// 0: any free port.
-    let port: Int
-    /// Further ones wait in the kernel's queue for their turn.
-    let maximumConnections: Int
-    /// Makes the handler of a new connection, whose tasks run on the executor.
-    let makeConnection: @Sendable (EventLoopTaskExecutor) -> HTTPConnection
+/// The HTTP server (HTTP/1.1, RFC 9112).
+package struct HTTPServer: Service {
+    package struct Configuration: Sendable {
+        package let host: String
+        /// 0: any free port.
+        package let port: Int
+        /// Further connections are answered `503`.
+        package let maximumConnections: Int
 
-    /// Serves until graceful shutdown or cancellation, then until every connection is closed.
-    ///
-    /// - Parameter onListening: called with the port once connections are accepted.
-    func run(onListening: @Sendable (Int) async -> Void) async throws {
+        package init(host: String, port: Int, maximumConnections: Int) {
+            self.host = host
+            self.port = port
+            self.maximumConnections = maximumConnections
+        }
+    }
+
+    private let configuration: Configuration
+    private let makeConnection: @Sendable (EventLoopTaskExecutor) -> HTTPConnection
+    private let beforeListening: @Sendable () async -> Void
+    private let onListening: @Sendable (Int) async -> Void
+
+    /// - Parameters:
+    ///   - isSecret: whether a text that a caller chose for its request's id must not be logged or repeated.
+    ///   - beforeListening: what the first request needs; must end by itself soon.
+    ///   - onListening: called with the port once the server accepts connections.
+    package init(
+        _ configuration: Configuration, routes: Routes, isSecret: @escaping @Sendable (String) -> Bool, logger: Logger,
+        accessLog: @escaping AccessLog, beforeListening: @escaping @Sendable () async -> Void = {},
+        onListening: @escaping @Sendable (Int) async -> Void = { _ in }
+    ) {
+        let responder = Responder(routes: routes, isSecret: isSecret, accessLog: accessLog)
+        let count = ConnectionCount(limit: configuration.maximumConnections)
+        self.configuration = configuration
+        makeConnection = { HTTPConnection(responder: responder, executor: $0, count: count, logger: logger) }
+        self.beforeListening = beforeListening
+        self.onListening = onListening
+    }
+
+    /// So many connections above the bound get their `503`; the rest wait in the kernel's queue for their turn.
+    private static let connectionsToRefuse = 512
+
+    /// Serves until graceful shutdown or cancellation, then until every connection is closed. Throws where it cannot
+    /// listen.
+    package func run() async throws {
+        await beforeListening()
         let group = MultiThreadedEventLoopGroup.singleton
         let executors = Dictionary(
             uniqueKeysWithValues: group.makeIterator().map { ($0.hash, EventLoopTaskExecutor($0)) })
@@ -28,7 +61,8 @@ struct HTTPServer: Sendable {
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.maxMessagesPerRead, value: 64)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelInitializer { [maximumConnections] channel in
+            .serverChannelInitializer {
+                [maximumConnections = configuration.maximumConnections + Self.connectionsToRefuse] channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
                     try pipeline.addHandler(AcceptLimit(maximumConnections))
@@ -44,10 +78,10 @@ struct HTTPServer: Sendable {
                     try makeConnection(executor).add(to: channel)
                 }
             }
-            .bind(host: host, port: port).get()
+            .bind(host: configuration.host, port: configuration.port).get()
         let allClosed = listener.eventLoop.makePromise(of: Void.self)
         try await withTaskCancellationOrGracefulShutdownHandler {
-            await onListening(listener.localAddress?.port ?? port)
+            await onListening(listener.localAddress?.port ?? configuration.port)
             try await allClosed.futureResult.get()
         } onCancelOrGracefulShutdown: {
             quiescing.initiateShutdown(promise: allClosed)

@@ -7,7 +7,7 @@ internal import ServiceLifecycle
 internal import Synchronization
 
 /// Collects which keys were used, and has it recorded from time to time. ``run()`` must be running.
-package final class KeyUses: Service {
+package final class APIKeyUsageRecorder: Service {
     private struct State {
         var pending: Set<SHA256Digest> = []
         /// When each key was last handed on to be recorded.

@@ -8,8 +8,8 @@ package struct AccessLogEntry: Sendable {
     package let status: Int
     package let duration: Duration
     package let requestID: String
-    /// The manufacturer's id, where its key was accepted.
-    package let manufacturer: Int64?
+    /// Who was recognized by a key.
+    package let caller: Int64?
     /// Why it was no success, where the answer does not tell.
     package let cause: String?
 }

@@ -4,28 +4,29 @@
 ///
 /// Stricter than a general decoder where callers would otherwise be misunderstood: a name that occurs twice is
 /// refused (RFC 8259, section 4, leaves it open), and so are unpaired surrogates and invalid UTF-8.
-struct JSONObject {
-    enum Value: Equatable {
+package struct JSONObject {
+    package enum Value: Equatable {
         case string(String)
         case null
         /// A number, a boolean, an array or an object: checked, but not kept.
         case other
     }
 
-    struct Malformed: Error, Equatable {
-        /// What is wrong, without the caller's values.
-        let message: String
-    }
-
     private let members: [ArraySlice<UInt8>: Value]
 
     /// `nil` where the object has no such member.
-    subscript(name: String) -> Value? { members[Array(name.utf8)[...]] }
+    package subscript(name: String) -> Value? { members[Array(name.utf8)[...]] }
 
-    init(_ bytes: [UInt8]) throws(Malformed) {
+    package init(_ bytes: [UInt8]) throws(JSONError) {
         var reader = Reader(bytes: bytes)
         members = try reader.readDocument()
     }
+}
+
+/// Why bytes are no JSON object.
+package struct JSONError: Error, Equatable {
+    /// What is wrong, without the caller's values.
+    package let message: String
 }
 
 private struct Reader {
@@ -36,11 +37,11 @@ private struct Reader {
 
     init(bytes: [UInt8]) { self.bytes = bytes }
 
-    mutating func readDocument() throws(JSONObject.Malformed) -> [ArraySlice<UInt8>: JSONObject.Value] {
+    mutating func readDocument() throws(JSONError) -> [ArraySlice<UInt8>: JSONObject.Value] {
         skipWhitespace()
         guard peek == UInt8(ascii: "{") else { throw malformed("must be a JSON object") }
         var members = [ArraySlice<UInt8>: JSONObject.Value](minimumCapacity: 8)
-        try readMembers { (reader, name) throws(JSONObject.Malformed) in
+        try readMembers { (reader, name) throws(JSONError) in
             let value = try reader.readValue(depth: 1)
             guard members.updateValue(value, forKey: name) == nil else {
                 throw reader.malformed("has a name that occurs twice")
@@ -52,8 +53,8 @@ private struct Reader {
     }
 
     private mutating func readMembers(
-        _ readMember: (inout Reader, ArraySlice<UInt8>) throws(JSONObject.Malformed) -> Void
-    ) throws(JSONObject.Malformed) {
+        _ readMember: (inout Reader, ArraySlice<UInt8>) throws(JSONError) -> Void
+    ) throws(JSONError) {
         position += 1
         skipWhitespace()
         if take(UInt8(ascii: "}")) { return }
@@ -69,14 +70,14 @@ private struct Reader {
         guard take(UInt8(ascii: "}")) else { throw malformedHere() }
     }
 
-    private mutating func readValue(depth: Int) throws(JSONObject.Malformed) -> JSONObject.Value {
+    private mutating func readValue(depth: Int) throws(JSONError) -> JSONObject.Value {
         guard depth <= Self.maximumDepth else { throw malformed("is nested too deeply") }
         skipWhitespace()
         switch peek {
         case UInt8(ascii: "\""):
             return .string(String(decoding: try readText(), as: UTF8.self))
         case UInt8(ascii: "{"):
-            try readMembers { (reader, _) throws(JSONObject.Malformed) in
+            try readMembers { (reader, _) throws(JSONError) in
                 _ = try reader.readValue(depth: depth + 1)
             }
         case UInt8(ascii: "["):
@@ -102,7 +103,7 @@ private struct Reader {
     }
 
     /// A string's text, in valid UTF-8.
-    private mutating func readText() throws(JSONObject.Malformed) -> ArraySlice<UInt8> {
+    private mutating func readText() throws(JSONError) -> ArraySlice<UInt8> {
         position += 1
         let start = position
         while let byte = peek, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\"), byte >= 0x20 { position += 1 }
@@ -127,7 +128,7 @@ private struct Reader {
         throw malformedHere()
     }
 
-    private mutating func readEscape() throws(JSONObject.Malformed) -> Unicode.Scalar {
+    private mutating func readEscape() throws(JSONError) -> Unicode.Scalar {
         guard let byte = peek else { throw malformedHere() }
         position += 1
         switch byte {
@@ -152,7 +153,7 @@ private struct Reader {
         }
     }
 
-    private mutating func readCodeUnit() throws(JSONObject.Malformed) -> UInt16 {
+    private mutating func readCodeUnit() throws(JSONError) -> UInt16 {
         let digits = bytes[position...].prefix(4)
         guard digits.count == 4, !digits.contains(UInt8(ascii: "+")), !digits.contains(UInt8(ascii: "-")),
             let unit = UInt16(String(decoding: digits, as: UTF8.self), radix: 16)
@@ -162,8 +163,8 @@ private struct Reader {
     }
 
     /// RFC 8259, section 6.
-    private mutating func readNumber() throws(JSONObject.Malformed) {
-        func digits(_ reader: inout Reader) throws(JSONObject.Malformed) {
+    private mutating func readNumber() throws(JSONError) {
+        func digits(_ reader: inout Reader) throws(JSONError) {
             let start = reader.position
             while let byte = reader.peek, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
                 reader.position += 1
@@ -179,7 +180,7 @@ private struct Reader {
         }
     }
 
-    private mutating func readWord(_ word: StaticString) throws(JSONObject.Malformed) {
+    private mutating func readWord(_ word: StaticString) throws(JSONError) {
         for byte in word.description.utf8 {
             guard take(byte) else { throw malformedHere() }
         }
@@ -197,9 +198,9 @@ private struct Reader {
         while let byte = peek, byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D { position += 1 }
     }
 
-    private func malformed(_ what: String) -> JSONObject.Malformed { .init(message: "the body " + what) }
+    private func malformed(_ what: String) -> JSONError { .init(message: "the body " + what) }
 
-    private func malformedHere() -> JSONObject.Malformed {
+    private func malformedHere() -> JSONError {
         malformed(
             position < bytes.count
                 ? "is not valid JSON: unexpected character at byte \(position)" : "is not valid JSON: it ends too early"

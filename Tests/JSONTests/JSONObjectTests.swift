@@ -3,9 +3,9 @@
 import Foundation
 import Testing
 
-@testable import HTTPFront
+@testable import JSON
 
-@Suite struct JSONReaderTests {
+@Suite struct JSONObjectTests {
     // MARK: Accepted (the y_ cases of JSONTestSuite by Nicolas Seriot, each as the value of a member)
 
     @Test(
@@ -314,7 +314,7 @@ import Testing
             #"{"a":"\sesame"}"#,
             #"{"sesame" 1}"#,
         ] {
-            let error = #expect(throws: JSONObject.Malformed.self) { try JSONObject(Array(text.utf8)) }
+            let error = #expect(throws: JSONError.self) { try JSONObject(Array(text.utf8)) }
             #expect(error?.message.contains("sesame") == false)
         }
     }
@@ -355,7 +355,7 @@ import Testing
             }
             let theirs = (try? JSONSerialization.jsonObject(with: Data(bytes))) as? [String: Any]
             let text = Comment(rawValue: String(decoding: bytes, as: UTF8.self))
-            switch Result(catching: { () throws(JSONObject.Malformed) in try JSONObject(bytes) }) {
+            switch Result(catching: { () throws(JSONError) in try JSONObject(bytes) }) {
             case .failure(let error):
                 let isStricter = error.message.hasSuffix("occurs twice") || Self.hasTrailingComma(bytes)
                 #expect(theirs == nil || isStricter, text)
@@ -424,7 +424,7 @@ import Testing
 
     private func expectRefused(_ bytes: [UInt8], _ message: String, sourceLocation: SourceLocation = #_sourceLocation) {
         let comment = Comment(rawValue: String(decoding: bytes.prefix(100), as: UTF8.self))
-        let error = #expect(throws: JSONObject.Malformed.self, comment, sourceLocation: sourceLocation) {
+        let error = #expect(throws: JSONError.self, comment, sourceLocation: sourceLocation) {
             try JSONObject(bytes)
         }
         guard let error else { return }

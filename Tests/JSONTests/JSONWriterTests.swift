@@ -3,7 +3,7 @@
 import Foundation
 import Testing
 
-@testable import HTTPFront
+@testable import JSON
 
 @Suite struct JSONWriterTests {
     @Test func `members are written in order, without blanks, slashes as they are`() {

@@ -8,12 +8,12 @@ import PostgresClient
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct KeyRingTests {
+@Suite(.timeLimit(.minutes(1))) struct APIKeyCacheTests {
     // MARK: Whose key it is
 
     @Test func `a key tells its manufacturer and where that may redirect to`() async throws {
-        try await withKeyRing { database, keyRing in
-            let acme = try keyRing.manufacturer(forKey: TestKeys.acme)
+        try await withKeyRing { database, apiKeys in
+            let acme = try apiKeys.manufacturer(forKey: TestKeys.acme)
             #expect(acme.manufacturer.name == "Acme Manufacturing")
             #expect(acme.manufacturer.brand?.titleCased == "Acme Manufacturing")
             let id = try await database.count("SELECT id FROM manufacturers WHERE name = 'Acme Manufacturing'")
@@ -22,7 +22,7 @@ import Testing
             #expect(throws: RedirectPolicy.notAllowed) {
                 try acme.redirectPolicy.check(RedirectURL("https://evil.example/"))
             }
-            let beta = try keyRing.manufacturer(forKey: TestKeys.beta)
+            let beta = try apiKeys.manufacturer(forKey: TestKeys.beta)
             #expect(beta.manufacturer.name == "Beta Devices")
             #expect(beta.manufacturer.brand == nil)
             #expect(throws: Never.self) { try beta.redirectPolicy.check(RedirectURL("https://anywhere.example/")) }
@@ -30,17 +30,17 @@ import Testing
     }
 
     @Test func `what is no key of an enabled manufacturer is one and the same refusal`() async throws {
-        try await withKeyRing { database, keyRing in
+        try await withKeyRing { database, apiKeys in
             let longest = String(repeating: "k", count: 256)
             try await database.addKey(longest, manufacturer: "Acme Manufacturing")
             try await database.addKey(longest + "k", manufacturer: "Acme Manufacturing")
             for key in ["with blank", "tab\tbed", "é", "\u{7F}", " "] {
                 try await database.addKey(key, manufacturer: "Acme Manufacturing")
             }
-            try await wait(until: "the longest key is known") { keyRing.name(forKey: longest) == "Acme Manufacturing" }
+            try await wait(until: "the longest key is known") { apiKeys.name(forKey: longest) == "Acme Manufacturing" }
             let acme = TestKeys.acme
             for key in [
-                // Malformed, some of them although their digests are stored.
+                // JSONError, some of them although their digests are stored.
                 "", longest + "k", "with blank", "tab\tbed", "é", "\u{7F}", " ", acme + " ", " " + acme, acme + "\n",
                 acme + "\u{0}", acme + "\u{301}",
                 // Unknown.
@@ -49,53 +49,53 @@ import Testing
                 TestKeys.disabled, TestKeys.authenticator,
             ] {
                 #expect(throws: AuthenticationError.unauthorized, "\(key.debugDescription)") {
-                    try keyRing.manufacturer(forKey: key)
+                    try apiKeys.manufacturer(forKey: key)
                 }
-                #expect(!keyRing.isUsable(key: key) || key == TestKeys.authenticator, "\(key.debugDescription)")
+                #expect(!apiKeys.isUsable(key: key) || key == TestKeys.authenticator, "\(key.debugDescription)")
             }
         }
     }
 
     @Test func `a key that is usable is known as a secret`() async throws {
-        try await withKeyRing { _, keyRing in
-            #expect(keyRing.isUsable(key: TestKeys.acme))
-            #expect(keyRing.isUsable(key: TestKeys.beta))
-            #expect(keyRing.isUsable(key: TestKeys.authenticator))
-            #expect(!keyRing.isUsable(key: TestKeys.disabled))
-            #expect(!keyRing.isUsable(key: "unknown"))
+        try await withKeyRing { _, apiKeys in
+            #expect(apiKeys.isUsable(key: TestKeys.acme))
+            #expect(apiKeys.isUsable(key: TestKeys.beta))
+            #expect(apiKeys.isUsable(key: TestKeys.authenticator))
+            #expect(!apiKeys.isUsable(key: TestKeys.disabled))
+            #expect(!apiKeys.isUsable(key: "unknown"))
         }
     }
 
     @Test func `several keys of one manufacturer work side by side`() async throws {
-        try await withKeyRing { database, keyRing in
+        try await withKeyRing { database, apiKeys in
             try await database.addKey("second-key", manufacturer: "Acme Manufacturing")
             try await wait(until: "the second key works", within: .seconds(1)) {
-                keyRing.name(forKey: "second-key") == "Acme Manufacturing"
+                apiKeys.name(forKey: "second-key") == "Acme Manufacturing"
             }
-            #expect(keyRing.name(forKey: TestKeys.acme) == "Acme Manufacturing")
+            #expect(apiKeys.name(forKey: TestKeys.acme) == "Acme Manufacturing")
         }
     }
 
     @Test func `before the first answer of the database nothing is known`() async throws {
         let address = try DatabaseAddress(connectionString: "postgres://postgres@127.0.0.1:1/postgres?sslmode=disable")
-        try await withKeyRing(at: address) { keyRing in
+        try await withKeyRing(at: address) { apiKeys in
             try await Task.sleep(for: .milliseconds(100))
-            #expect(throws: AuthenticationError.unavailable) { try keyRing.manufacturer(forKey: TestKeys.acme) }
-            #expect(!keyRing.isFresh)
+            #expect(throws: AuthenticationError.unavailable) { try apiKeys.manufacturer(forKey: TestKeys.acme) }
+            #expect(!apiKeys.isFresh)
             // What needs no database is answered all the same.
-            #expect(throws: AuthenticationError.unauthorized) { try keyRing.manufacturer(forKey: "with blank") }
-            #expect(throws: Never.self) { try keyRing.checkAuthenticator(key: TestKeys.authenticator) }
+            #expect(throws: AuthenticationError.unauthorized) { try apiKeys.manufacturer(forKey: "with blank") }
+            #expect(throws: Never.self) { try apiKeys.checkAuthenticator(key: TestKeys.authenticator) }
         }
     }
 
     // MARK: Changes
 
     @Test func `a new key works within a second`() async throws {
-        try await withKeyRing { database, keyRing in
-            #expect(throws: AuthenticationError.unauthorized) { try keyRing.manufacturer(forKey: "new-key") }
+        try await withKeyRing { database, apiKeys in
+            #expect(throws: AuthenticationError.unauthorized) { try apiKeys.manufacturer(forKey: "new-key") }
             try await database.addKey("new-key", manufacturer: "Beta Devices")
             try await wait(until: "the new key works", within: .milliseconds(900)) {
-                keyRing.name(forKey: "new-key") == "Beta Devices"
+                apiKeys.name(forKey: "new-key") == "Beta Devices"
             }
         }
     }
@@ -108,11 +108,11 @@ import Testing
         "TRUNCATE api_keys",
     ])
     func `a key that was taken away is dead within a second`(sql: String) async throws {
-        try await withKeyRing { database, keyRing in
-            #expect(keyRing.name(forKey: TestKeys.acme) == "Acme Manufacturing")
+        try await withKeyRing { database, apiKeys in
+            #expect(apiKeys.name(forKey: TestKeys.acme) == "Acme Manufacturing")
             try await database.execute(sql)
             try await wait(until: "the key is refused", within: .milliseconds(900)) {
-                keyRing.error(forKey: TestKeys.acme) == .unauthorized
+                apiKeys.error(forKey: TestKeys.acme) == .unauthorized
             }
         }
     }
@@ -140,41 +140,41 @@ import Testing
         },
     ])
     func `a change of a manufacturer is in force within a second`(change: Change) async throws {
-        try await withKeyRing { database, keyRing in
-            #expect(try !change.isInForce(keyRing.manufacturer(forKey: TestKeys.acme)))
+        try await withKeyRing { database, apiKeys in
+            #expect(try !change.isInForce(apiKeys.manufacturer(forKey: TestKeys.acme)))
             try await database.execute(
                 "UPDATE manufacturers SET \(change.assignment) WHERE name = 'Acme Manufacturing'")
             try await wait(until: "the change is in force", within: .milliseconds(900)) {
-                change.isInForce(try keyRing.manufacturer(forKey: TestKeys.acme))
+                change.isInForce(try apiKeys.manufacturer(forKey: TestKeys.acme))
             }
         }
     }
 
     @Test func `a disabled manufacturer is enabled within a second`() async throws {
-        try await withKeyRing { database, keyRing in
-            #expect(keyRing.error(forKey: TestKeys.disabled) == .unauthorized)
+        try await withKeyRing { database, apiKeys in
+            #expect(apiKeys.error(forKey: TestKeys.disabled) == .unauthorized)
             try await database.execute("UPDATE manufacturers SET enabled = true")
             try await wait(until: "the key works", within: .milliseconds(900)) {
-                keyRing.name(forKey: TestKeys.disabled) == "Gamma Retired"
+                apiKeys.name(forKey: TestKeys.disabled) == "Gamma Retired"
             }
         }
     }
 
     @Test func `a key works until its expiry by the database's clock`() async throws {
-        try await withKeyRing { database, keyRing in
+        try await withKeyRing { database, apiKeys in
             try await database.addKey(
                 "short-lived", manufacturer: "Acme Manufacturing",
                 columns: ["expires_at": "clock_timestamp() + interval '3 seconds'"])
             try await wait(until: "the key works", within: .milliseconds(2500)) {
-                keyRing.name(forKey: "short-lived") == "Acme Manufacturing"
+                apiKeys.name(forKey: "short-lived") == "Acme Manufacturing"
             }
             // The copy is not loaded anew for this: nothing in the database changes.
             var lastGood = ContinuousClock.now
-            while keyRing.error(forKey: "short-lived") == nil {
+            while apiKeys.error(forKey: "short-lived") == nil {
                 lastGood = .now
                 try await Task.sleep(for: .milliseconds(5))
             }
-            #expect(keyRing.error(forKey: "short-lived") == .unauthorized)
+            #expect(apiKeys.error(forKey: "short-lived") == .unauthorized)
             let refused = ContinuousClock.now
             let past = try #require(
                 Double(
@@ -187,7 +187,7 @@ import Testing
             let late = Duration.seconds(past) - (asked - refused)
             #expect(late > .milliseconds(-100))
             #expect(Duration.seconds(past) - (asked - lastGood) < .milliseconds(200))
-            #expect(keyRing.name(forKey: TestKeys.acme) == "Acme Manufacturing")
+            #expect(apiKeys.name(forKey: TestKeys.acme) == "Acme Manufacturing")
         }
     }
 
@@ -197,25 +197,25 @@ import Testing
         try await PostgresServer.with { server in
             try await TestDatabase.with(on: server.url) { database in
                 try await database.addManufacturers()
-                try await withKeyRing(at: database.address) { keyRing in
-                    try await wait(until: "the copy is fresh") { keyRing.isFresh }
+                try await withKeyRing(at: database.address) { apiKeys in
+                    try await wait(until: "the copy is fresh") { apiKeys.isFresh }
                     try server.killHard()
                     let killed = ContinuousClock.now
                     try await wait(until: "nothing is answered", within: .milliseconds(1200)) {
-                        keyRing.error(forKey: TestKeys.acme) == .unavailable
+                        apiKeys.error(forKey: TestKeys.acme) == .unavailable
                     }
                     // A moment's absence is bridged.
                     #expect(ContinuousClock.now - killed > .milliseconds(500))
-                    #expect(!keyRing.isFresh)
-                    #expect(keyRing.error(forKey: "unknown") == .unavailable)
-                    #expect(keyRing.isUsable(key: TestKeys.acme))
-                    #expect(throws: Never.self) { try keyRing.checkAuthenticator(key: TestKeys.authenticator) }
+                    #expect(!apiKeys.isFresh)
+                    #expect(apiKeys.error(forKey: "unknown") == .unavailable)
+                    #expect(apiKeys.isUsable(key: TestKeys.acme))
+                    #expect(throws: Never.self) { try apiKeys.checkAuthenticator(key: TestKeys.authenticator) }
                     try await server.start()
                     try await wait(until: "keys are answered again", within: .seconds(1)) {
-                        keyRing.name(forKey: TestKeys.acme) == "Acme Manufacturing"
+                        apiKeys.name(forKey: TestKeys.acme) == "Acme Manufacturing"
                     }
-                    #expect(keyRing.isFresh)
-                    #expect(keyRing.error(forKey: "unknown") == .unauthorized)
+                    #expect(apiKeys.isFresh)
+                    #expect(apiKeys.error(forKey: "unknown") == .unauthorized)
                 }
             }
         }
@@ -225,19 +225,19 @@ import Testing
         try await PostgresServer.with { server in
             try await TestDatabase.with(on: server.url) { database in
                 try await database.addManufacturers()
-                try await withKeyRing(at: database.address) { keyRing in
-                    try await wait(until: "the copy is fresh") { keyRing.isFresh }
+                try await withKeyRing(at: database.address) { apiKeys in
+                    try await wait(until: "the copy is fresh") { apiKeys.isFresh }
                     try server.freeze()
                     // While it is fresh, keys cost no query: there is nobody to answer one.
-                    for _ in 0..<1000 { #expect(keyRing.error(forKey: "unknown") == .unauthorized) }
-                    #expect(keyRing.name(forKey: TestKeys.acme) == "Acme Manufacturing")
+                    for _ in 0..<1000 { #expect(apiKeys.error(forKey: "unknown") == .unauthorized) }
+                    #expect(apiKeys.name(forKey: TestKeys.acme) == "Acme Manufacturing")
                     try await wait(until: "nothing is answered", within: .milliseconds(1200)) {
-                        keyRing.error(forKey: TestKeys.acme) == .unavailable
+                        apiKeys.error(forKey: TestKeys.acme) == .unavailable
                     }
                     try await Task.sleep(for: .milliseconds(500))
                     try server.thaw()
                     try await wait(until: "keys are answered again", within: .seconds(1)) {
-                        keyRing.name(forKey: TestKeys.acme) == "Acme Manufacturing"
+                        apiKeys.name(forKey: TestKeys.acme) == "Acme Manufacturing"
                     }
                 }
             }
@@ -245,27 +245,27 @@ import Testing
     }
 
     @Test func `a schema that cannot be read makes the copy stale`() async throws {
-        try await withKeyRing { database, keyRing in
+        try await withKeyRing { database, apiKeys in
             try await database.execute("ALTER TABLE authentication_version RENAME TO gone")
             try await wait(until: "nothing is answered", within: .milliseconds(1200)) {
-                keyRing.error(forKey: TestKeys.acme) == .unavailable
+                apiKeys.error(forKey: TestKeys.acme) == .unavailable
             }
             try await database.execute("ALTER TABLE gone RENAME TO authentication_version")
             try await wait(until: "keys are answered again", within: .seconds(1)) {
-                keyRing.name(forKey: TestKeys.acme) == "Acme Manufacturing"
+                apiKeys.name(forKey: TestKeys.acme) == "Acme Manufacturing"
             }
         }
     }
 
     @Test func `keys cost no query, whether known or not`() async throws {
-        try await withKeyRing { database, keyRing in
+        try await withKeyRing { database, apiKeys in
             // A server process tells of its transactions once a second at most, and once it has been idle.
             let transactions =
                 "SELECT xact_commit + xact_rollback FROM pg_stat_database WHERE datname = current_database()"
             let before = try await database.count(transactions)
             for _ in 0..<20 {
-                for number in 0..<500 { #expect(keyRing.error(forKey: "unknown-\(number)") == .unauthorized) }
-                _ = try keyRing.manufacturer(forKey: TestKeys.acme)
+                for number in 0..<500 { #expect(apiKeys.error(forKey: "unknown-\(number)") == .unauthorized) }
+                _ = try apiKeys.manufacturer(forKey: TestKeys.acme)
                 try await Task.sleep(for: .milliseconds(50))
             }
             try await wait(until: "the statistics are in", within: .seconds(3)) {
@@ -280,15 +280,15 @@ import Testing
     @Test func `the ring ends when it is cancelled, and then trusts its copy no longer than ever`() async throws {
         try await withKeyRing { database, _ in
             try await DatabaseClient.running(on: database.address, connections: 1) { client in
-                let keyRing = makeKeyRing(client)
-                let running = Task { try await keyRing.run() }
-                try await wait(until: "the copy is fresh") { keyRing.isFresh }
+                let apiKeys = makeKeyRing(client)
+                let running = Task { try await apiKeys.run() }
+                try await wait(until: "the copy is fresh") { apiKeys.isFresh }
                 running.cancel()
                 let start = ContinuousClock.now
                 try await running.value
                 #expect(ContinuousClock.now - start < .seconds(1))
                 try await wait(until: "nothing is answered", within: .milliseconds(1200)) {
-                    keyRing.error(forKey: TestKeys.acme) == .unavailable
+                    apiKeys.error(forKey: TestKeys.acme) == .unavailable
                 }
             }
         }
@@ -296,74 +296,76 @@ import Testing
 }
 
 @Suite struct AuthenticatorKeyTests {
-    private let keyRing: KeyRing
+    private let apiKeys: APIKeyCache
 
     init() throws {
         let address = try DatabaseAddress(connectionString: "postgres://postgres@127.0.0.1:1/postgres")
-        keyRing = makeKeyRing(try .underTest(address, connections: 1), authenticatorKeys: ["old-key", "new-key"])
+        apiKeys = makeKeyRing(try .underTest(address, connections: 1), authenticatorKeys: ["old-key", "new-key"])
     }
 
     @Test(arguments: ["old-key", "new-key"]) func `each of several Authenticator keys is one`(key: String) {
-        #expect(throws: Never.self) { try keyRing.checkAuthenticator(key: key) }
-        #expect(keyRing.isUsable(key: key))
+        #expect(throws: Never.self) { try apiKeys.checkAuthenticator(key: key) }
+        #expect(apiKeys.isUsable(key: key))
     }
 
     @Test(arguments: [
         "", "old-key ", "Old-key", "old-key\n", "old", "third-key", "old-key,new-key", TestKeys.digest("old-key"),
     ])
     func `everything else is none`(key: String) {
-        #expect(throws: AuthenticationError.unauthorized) { try keyRing.checkAuthenticator(key: key) }
-        #expect(!keyRing.isUsable(key: key))
+        #expect(throws: AuthenticationError.unauthorized) { try apiKeys.checkAuthenticator(key: key) }
+        #expect(!apiKeys.isUsable(key: key))
     }
 
     @Test func `without digests nobody is the Authenticator`() throws {
         let address = try DatabaseAddress(connectionString: "postgres://postgres@127.0.0.1:1/postgres")
-        let keyRing = makeKeyRing(try .underTest(address, connections: 1), authenticatorKeys: [])
+        let apiKeys = makeKeyRing(try .underTest(address, connections: 1), authenticatorKeys: [])
         for key in ["", "old-key", TestKeys.authenticator] {
-            #expect(throws: AuthenticationError.unauthorized) { try keyRing.checkAuthenticator(key: key) }
+            #expect(throws: AuthenticationError.unauthorized) { try apiKeys.checkAuthenticator(key: key) }
         }
     }
 
     @Test func `a manufacturer's key is no Authenticator key, and the other way round`() async throws {
-        try await withKeyRing { _, keyRing in
-            #expect(throws: AuthenticationError.unauthorized) { try keyRing.checkAuthenticator(key: TestKeys.acme) }
+        try await withKeyRing { _, apiKeys in
+            #expect(throws: AuthenticationError.unauthorized) { try apiKeys.checkAuthenticator(key: TestKeys.acme) }
             #expect(throws: AuthenticationError.unauthorized) {
-                try keyRing.manufacturer(forKey: TestKeys.authenticator)
+                try apiKeys.manufacturer(forKey: TestKeys.authenticator)
             }
         }
     }
 }
 
-private func makeKeyRing(_ client: DatabaseClient, authenticatorKeys: [String] = [TestKeys.authenticator]) -> KeyRing {
+private func makeKeyRing(_ client: DatabaseClient, authenticatorKeys: [String] = [TestKeys.authenticator])
+    -> APIKeyCache
+{
     let logger = Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() }
-    return KeyRing(
+    return APIKeyCache(
         repository: APIKeyRepository(database: client), environment: .test,
         authenticatorDigests: authenticatorKeys.compactMap { SHA256Digest(hex: TestKeys.digest($0)) },
-        uses: KeyUses(repository: APIKeyRepository(database: client), logger: logger), logger: logger)
+        uses: APIKeyUsageRecorder(repository: APIKeyRepository(database: client), logger: logger), logger: logger)
 }
 
 /// A ring that runs against a database which may be there or not.
-private func withKeyRing(at address: DatabaseAddress, _ body: (KeyRing) async throws -> Void) async throws {
+private func withKeyRing(at address: DatabaseAddress, _ body: (APIKeyCache) async throws -> Void) async throws {
     try await DatabaseClient.running(on: address, connections: 1) { client in
-        let keyRing = makeKeyRing(client)
-        let running = Task { try await keyRing.run() }
+        let apiKeys = makeKeyRing(client)
+        let running = Task { try await apiKeys.run() }
         defer { running.cancel() }
-        try await body(keyRing)
+        try await body(apiKeys)
     }
 }
 
 /// A fresh ring on a database with the manufacturers of the fixtures.
-private func withKeyRing(_ body: (TestDatabase, KeyRing) async throws -> Void) async throws {
+private func withKeyRing(_ body: (TestDatabase, APIKeyCache) async throws -> Void) async throws {
     try await TestDatabase.with { database in
         try await database.addManufacturers()
-        try await withKeyRing(at: database.address) { keyRing in
-            try await wait(until: "the copy is fresh") { keyRing.isFresh }
-            try await body(database, keyRing)
+        try await withKeyRing(at: database.address) { apiKeys in
+            try await wait(until: "the copy is fresh") { apiKeys.isFresh }
+            try await body(database, apiKeys)
         }
     }
 }
 
-extension KeyRing {
+extension APIKeyCache {
     fileprivate func name(forKey key: String) -> String? { try? manufacturer(forKey: key).manufacturer.name }
 
     fileprivate func error(forKey key: String) -> AuthenticationError? {

@@ -1,0 +1,80 @@
+// A request as its handler sees it.
+
+internal import NIOCore
+package import NIOHTTP1
+internal import Synchronization
+
+/// Begun with its head, while the body may still be on its way.
+package struct Request: Sendable {
+    package let id: String
+    let method: HTTPMethod
+    package let headers: HTTPHeaders
+    /// What follows the `?` of the request's target.
+    package let query: Substring
+    let body: RequestBody
+    /// What stands in the path where its template has a name in braces.
+    package let parameter: String
+    package let record = RequestRecord()
+}
+
+/// What a handler finds out and the log wants to know.
+package final class RequestRecord: Sendable {
+    private let findings = Mutex<(caller: Int64?, cause: String?)>((nil, nil))
+
+    /// Who was recognized by a key.
+    package var caller: Int64? {
+        get { findings.withLock { $0.caller } }
+        set { findings.withLock { $0.caller = newValue } }
+    }
+
+    /// Why the answer is no success, where it does not tell. Holds no secret and no personal data.
+    package var cause: String? {
+        get { findings.withLock { $0.cause } }
+        set { findings.withLock { $0.cause = newValue } }
+    }
+}
+
+/// Why a request's body cannot be had.
+package enum RequestBodyError: Error, Equatable {
+    case unsupportedMediaType(expected: String)
+    case tooLarge
+    /// The connection ended or broke before the body did.
+    case brokenOff
+}
+
+extension Request {
+    /// Whether a body comes with the request (RFC 9112, section 6).
+    package var hasBody: Bool {
+        headers.contains(name: "transfer-encoding") || (headers.first(name: "content-length") ?? "0") != "0"
+    }
+
+    /// The whole body, at most 16 KiB, where it is of the media type, with any parameters (RFC 9110, section 8.3.1).
+    package func body(ofType mediaType: String) async throws(RequestBodyError) -> [UInt8] {
+        let types = headers["content-type"]
+        guard types.count == 1 && types[0] == mediaType || types.joined(separator: ", ").isMediaType(mediaType) else {
+            throw .unsupportedMediaType(expected: mediaType)
+        }
+        if let length = headers.first(name: "content-length").flatMap({ Int($0) }), length > RequestBody.maximumSize {
+            throw .tooLarge
+        }
+        return Array(try await body.collect().readableBytesView)
+    }
+}
+
+extension String {
+    fileprivate func isMediaType(_ mediaType: String) -> Bool {
+        prefix { $0 != ";" }.lowercased().trimmingBlanks() == mediaType
+    }
+
+    fileprivate func trimmingBlanks() -> Substring {
+        var text = self[...]
+        while text.utf8.first == 0x20 || text.utf8.first == 0x09 { text = text.dropFirst() }
+        while text.utf8.last == 0x20 || text.utf8.last == 0x09 { text = text.dropLast() }
+        return text
+    }
+}
+
+extension ContinuousClock.Instant {
+    /// Until when a request whose head and body are here may take: waiting in line, query and re-send together.
+    package static var requestDeadline: Self { .now + .milliseconds(1500) }
+}

@@ -1,0 +1,84 @@
+// Which handler answers a request.
+
+internal import NIOHTTP1
+
+package typealias Handler = @Sendable (Request) async -> Response
+
+/// The paths and their methods.
+package struct Routes: Sendable {
+    package struct Endpoint: Sendable {
+        fileprivate let method: HTTPMethod
+        /// RFC 9110, section 9.3.2.
+        fileprivate let answersHead: Bool
+        fileprivate let handler: Handler
+
+        /// - Parameter answersHead: false where the answer to GET does something, so that HEAD cannot.
+        package static func get(answersHead: Bool = true, _ handler: @escaping Handler) -> Endpoint {
+            Endpoint(method: .GET, answersHead: answersHead, handler: handler)
+        }
+
+        package static func post(_ handler: @escaping Handler) -> Endpoint {
+            Endpoint(method: .POST, answersHead: false, handler: handler)
+        }
+    }
+
+    struct Resource: Sendable {
+        let path: String
+        fileprivate let template: [ArraySlice<UInt8>]
+        fileprivate let endpoints: [Endpoint]
+
+        func handler(of method: HTTPMethod) -> Handler? {
+            endpoints.first { $0.method == method || ($0.answersHead && method == .HEAD) }?.handler
+        }
+
+        /// What `Allow` lists (RFC 9110, section 10.2.1).
+        var allow: String {
+            let methods = endpoints.flatMap { $0.answersHead ? ["GET", "HEAD"] : [$0.method.rawValue] }
+            return methods.sorted().joined(separator: ", ")
+        }
+    }
+
+    private var resources: [Resource] = []
+
+    package init() {}
+
+    package mutating func add(_ path: String, _ endpoints: Endpoint...) {
+        resources.append(Resource(path: path, template: Self.components(Array(path.utf8)[...]), endpoints: endpoints))
+    }
+
+    /// The resource that a request's target (RFC 9112, section 3.2) names, and what stands in the place of a name in
+    /// braces.
+    func match(_ target: String) -> (resource: Resource, parameter: String)? {
+        let length = target.utf8.count
+        if let fixed = resources.first(where: { $0.path.utf8.count == length && $0.path == target }) {
+            return (fixed, "")
+        }
+        let components = Self.components(Self.path(of: Array(target.utf8)))
+        for resource in resources where resource.template.count == components.count {
+            var parameter: ArraySlice<UInt8> = []
+            let matches = zip(resource.template, components).allSatisfy { expected, component in
+                guard expected.first == UInt8(ascii: "{") else { return expected == component }
+                parameter = component
+                return true
+            }
+            if matches { return (resource, String(decoding: parameter, as: UTF8.self)) }
+        }
+        return nil
+    }
+
+    static func query(of target: String) -> Substring {
+        guard let mark = target.utf8.firstIndex(of: UInt8(ascii: "?")) else { return "" }
+        return target[target.utf8.index(after: mark)...]
+    }
+
+    private static func components(_ path: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
+        path.split(separator: UInt8(ascii: "/"))
+    }
+
+    private static func path(of target: [UInt8]) -> ArraySlice<UInt8> {
+        let path = target.prefix { $0 != UInt8(ascii: "?") }
+        guard path.first != UInt8(ascii: "/"), let authority = path.firstRange(of: Array("://".utf8))?.upperBound
+        else { return path }
+        return path[authority...].drop { $0 != UInt8(ascii: "/") }
+    }
+}
