@@ -49,7 +49,8 @@ install_missing() { # [no-server|bench|browser]
             missing golang-github-jackc-pgx-v4-dev "the peers' PostgreSQL driver"
     fi
     if [[ ${1-} == browser ]]; then
-        command -v chromium >/dev/null || missing chromium "the browser of the browser tests"
+        command -v chromium-headless-shell >/dev/null || missing chromium-headless-shell "the browser of the browser tests"
+        command -v chromium >/dev/null || missing chromium "the same with settings of its own"
         [[ -x /usr/bin/python3 ]] || missing python3 "drives the browser"
         /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing python3-venv "keeps the browser tests' packages apart"
         command -v node >/dev/null || missing nodejs "runs the example in docs for Node"

@@ -10,7 +10,7 @@ pytest.register_assert_rewrite("accessibility", "pages", "refusals", "service", 
 
 import providers
 from service import Service, free_port
-from visitor import ARGUMENTS, CHROMIUM, Visitor
+from visitor import ARGUMENTS, CHROMIUM, CHROMIUM_WITH_SETTINGS, Visitor
 
 collect_ignore = [] if os.environ.get("UPDATE_SCREENSHOTS") == "1" else ["test_screenshots.py"]
 
@@ -94,7 +94,8 @@ def visitor_without_cookies(service, playwright, tmp_path):
     (tmp_path / "Default").mkdir()
     (tmp_path / "Default/Preferences").write_text(
         json.dumps({"profile": {"default_content_setting_values": {"cookies": 2}}}))
-    context = playwright.chromium.launch_persistent_context(tmp_path, executable_path=CHROMIUM, args=ARGUMENTS)
+    context = playwright.chromium.launch_persistent_context(
+        tmp_path, executable_path=CHROMIUM_WITH_SETTINGS, args=ARGUMENTS)
     visitor = Visitor(service, context)
     yield visitor
     try:
