@@ -45,11 +45,11 @@ package struct Administration: Sendable {
     ///
     /// - Returns: the names of those that were made.
     package func createRoles() async throws(Failure) -> [String] {
-        try await onThread { connection throws(ScriptFailure) in
+        try await onThread { connection throws(ScriptError) in
             var created: [String] = []
             for role in DatabaseRole.allCases {
-                let wasThere = try connection.run(Self.isRole, role.rawValue, until: .after(Self.longest))
-                _ = try connection.execute(script: role.creation, until: .after(Self.longest))
+                let wasThere = try connection.run(Self.isRole, role.rawValue, until: .now + Self.longest)
+                _ = try connection.execute(script: role.creation, until: .now + Self.longest)
                 if !wasThere { created.append(role.rawValue) }
             }
             return created
@@ -59,19 +59,19 @@ package struct Administration: Sendable {
     private func run<Input: Sendable, Output: Sendable>(
         _ query: Query<Input, Output>, _ input: Input
     ) async throws(Failure) -> Output {
-        try await onThread { connection throws(ScriptFailure) in
-            try connection.run(query, input, until: .after(Self.longest))
+        try await onThread { connection throws(ScriptError) in
+            try connection.run(query, input, until: .now + Self.longest)
         }
     }
 
     private func onThread<Value: Sendable>(
-        _ body: @escaping @Sendable (inout Connection) throws(ScriptFailure) -> Value
+        _ body: @escaping @Sendable (inout Connection) throws(ScriptError) -> Value
     ) async throws(Failure) -> Value {
         try await Connection.onThread(
             to: address, applicationName: "link-session-admin",
             settings: "SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'"
         ) { connection throws(Failure) in
-            do throws(ScriptFailure) {
+            do throws(ScriptError) {
                 return try body(&connection)
             } catch {
                 throw Failure(line: error.message + (error.sqlState.map { " (SQLSTATE \($0))" } ?? ""))

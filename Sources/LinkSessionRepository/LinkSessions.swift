@@ -26,7 +26,7 @@ package struct LinkSessionRepository: Sendable {
         tokenDigest: SHA256Digest, of manufacturer: Manufacturer, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
         do throws(DatabaseError) {
-            return try await database.run(Self.find, (tokenDigest, manufacturer), until: Deadline(deadline)).get()
+            return try await database.run(Self.find, (tokenDigest, manufacturer), until: deadline).get()
         } catch {
             throw RepositoryError(error)
         }

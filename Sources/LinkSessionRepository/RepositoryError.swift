@@ -25,7 +25,7 @@ extension DatabaseClient {
         _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> Output {
         do throws(DatabaseError) {
-            return try await run(query, input, until: Deadline(deadline))
+            return try await run(query, input, until: deadline)
         } catch {
             throw RepositoryError(error)
         }

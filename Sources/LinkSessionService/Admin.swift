@@ -40,7 +40,7 @@ func reportingFailures(_ body: () async throws -> Void) async throws {
         throw fail([problem.line], code: 64)
     } catch let problem as Settings.Problem {
         throw fail(problem.line)
-    } catch let failure as MigrationFailure {
+    } catch let failure as MigrationError {
         throw fail(failure.lines)
     } catch let failure as Administration.Failure {
         throw fail(failure.line)

@@ -25,9 +25,9 @@ struct ChangeOptions: ParsableArguments {
         guard let key = try? TokenGenerator().makeAPIKey(for: environment),
             let digest = try? SHA256.digest(of: key.characters)
         else { throw SystemProblem(line: "the system has no randomness for a key") }
-        let path = try await writeAndApply(try change(digest), settings) { () throws(MigrationFailure) in
+        let path = try await writeAndApply(try change(digest), settings) { () throws(MigrationError) in
             guard writeAll(Array((key.characters + "\n").utf8), to: 1) else {
-                throw MigrationFailure("cannot print the key")
+                throw MigrationError("cannot print the key")
             }
         }
         printToStandardError("link-session-service: \(path), with a key for \(environment) environments")
@@ -37,7 +37,7 @@ struct ChangeOptions: ParsableArguments {
     ///   a key that is in force and was not printed would be lost. What throws takes everything back.
     private func writeAndApply(
         _ change: AdministrativeChange, _ settings: Settings,
-        whenSure: @escaping @Sendable () throws(MigrationFailure) -> Void = {}
+        whenSure: @escaping @Sendable () throws(MigrationError) -> Void = {}
     ) async throws -> String {
         let directories = try settings.migrationDirectories
         guard directories.count >= 2, let path = directories.last else {
@@ -56,7 +56,7 @@ struct ChangeOptions: ParsableArguments {
             let statuses = try await Migrator(address: address, histories: histories).status()
             try requireUpToDate(statuses)
             if let name = statuses.last?.ahead.last {
-                throw MigrationFailure("the database has the migration \(name), which \(path) lacks: get it first")
+                throw MigrationError("the database has the migration \(name), which \(path) lacks: get it first")
             }
         }
         let last = try directory.names.compactMap { $0.hasSuffix(".sql") ? Int($0.prefix(4)) : nil }.max() ?? 0
@@ -76,7 +76,7 @@ struct ChangeOptions: ParsableArguments {
             directory.remove(name)
             throw error
         }
-        do throws(MigrationFailure) {
+        do throws(MigrationError) {
             if let address {
                 _ = try await Migrator(address: address, histories: withNew).migrate(willCommit: whenSure) { _ in }
             } else {
@@ -89,7 +89,7 @@ struct ChangeOptions: ParsableArguments {
                 // decided.
                 guard let status = try? await Migrator(address: address, histories: withNew).status(whenIdle: true).last
                 else {
-                    throw MigrationFailure(
+                    throw MigrationError(
                         lines: error.lines + ["whether \(path)/\(name) is applied is not known: see migrate --status"])
                 }
                 isApplied = status.applied.contains(name)
@@ -97,7 +97,7 @@ struct ChangeOptions: ParsableArguments {
             if !isApplied {
                 // It would stand in the way of all later ones.
                 directory.remove(name)
-                throw MigrationFailure(lines: error.lines.map { "\($0); nothing was changed" })
+                throw MigrationError(lines: error.lines.map { "\($0); nothing was changed" })
             }
         }
         _ = consume directory

@@ -41,7 +41,7 @@ struct Settings {
             let text = try string(
                 "database.url", isSecret: true, "a PostgreSQL URI such as postgres://user@host/database")
             let address: DatabaseAddress
-            do throws(DatabaseAddress.Problem) {
+            do throws(DatabaseAddressError) {
                 address = try DatabaseAddress(connectionString: text)
             } catch {
                 switch error {

@@ -36,32 +36,32 @@ struct Migrate: AsyncParsableCommand {
                 for name in status.ahead { printAnswer("ahead    \(status.history)/\(name)") }
             }
             let problems = statuses.flatMap(\.problems)
-            if !problems.isEmpty { throw MigrationFailure(lines: problems) }
+            if !problems.isEmpty { throw MigrationError(lines: problems) }
             if check, !statuses.allSatisfy(\.isUpToDate) { throw ExitCode(1) }
         }
     }
 }
 
 /// Throws where a history is behind, edited or out of order.
-func requireUpToDate(_ statuses: [MigrationStatus]) throws(MigrationFailure) {
+func requireUpToDate(_ statuses: [MigrationStatus]) throws(MigrationError) {
     let lines = statuses.flatMap { status in
         status.problems.isEmpty
             ? status.pending.map {
                 "the database lacks the migration \(status.history)/\($0): run link-session-service migrate"
             } : status.problems
     }
-    if !lines.isEmpty { throw MigrationFailure(lines: lines) }
+    if !lines.isEmpty { throw MigrationError(lines: lines) }
 }
 
 extension MigrationHistory {
     /// The first directory is the product's own schema; the others are a deployment's, known by their last part, whose
     /// migrations may change rows and no tables.
-    static func all(_ directories: [String]) throws(MigrationFailure) -> [MigrationHistory] {
+    static func all(_ directories: [String]) throws(MigrationError) -> [MigrationHistory] {
         var histories: [MigrationHistory] = []
         for (index, directory) in directories.enumerated() {
             let name = index == 0 ? "schema" : directory.split(separator: "/").last.map(String.init) ?? directory
             guard !histories.contains(where: { $0.name == name }) else {
-                throw MigrationFailure("MIGRATIONS_DIRECTORIES names two directories for the history \(name)")
+                throw MigrationError("MIGRATIONS_DIRECTORIES names two directories for the history \(name)")
             }
             histories.append(
                 try MigrationHistory(

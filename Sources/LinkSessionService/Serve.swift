@@ -63,7 +63,7 @@ struct Serve: AsyncParsableCommand {
 
         ignoreBrokenPipes()
         let descriptors = raiseDescriptorLimit()
-        do throws(MigrationFailure) {
+        do throws(MigrationError) {
             try await checkSchema(schema, at: address, logger)
         } catch {
             output.flush()
@@ -161,7 +161,7 @@ struct Serve: AsyncParsableCommand {
 private func databaseChecks(schema: MigrationHistory, database: DatabaseClient) async -> [HealthCheck] {
     var checks: [HealthCheck] = []
     do throws(DatabaseError) {
-        let status = try await Migrator.status(of: schema, in: database, until: .after(.milliseconds(900)))
+        let status = try await Migrator.status(of: schema, in: database, until: .now + .milliseconds(900))
         checks.append(HealthCheck(name: "database", state: "ok"))
         checks.append(HealthCheck(status))
     } catch {
@@ -187,9 +187,9 @@ extension HealthCheck {
 
 private func checkSchema(
     _ schema: MigrationHistory, at address: DatabaseAddress, _ logger: Logger
-) async throws(MigrationFailure) {
+) async throws(MigrationError) {
     let statuses: [MigrationStatus]
-    do throws(MigrationFailure) {
+    do throws(MigrationError) {
         statuses = try await Migrator(address: address, histories: [schema]).status()
     } catch {
         logger.warning(

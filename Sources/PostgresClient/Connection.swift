@@ -9,89 +9,10 @@ internal import CLibpq
     internal import Darwin
 #endif
 
-/// Where the database is.
-package struct DatabaseAddress: Sendable {
-    /// Whatever libpq takes: a URI or a keyword/value string. May hold a password.
-    let connectionString: String
-
-    /// What libpq makes of a connection string, as far as its users must know.
-    package enum Problem: Error, Equatable {
-        /// libpq's own words are left out: they can repeat the string.
-        case malformed
-        /// A password with an unescaped `@` or `/`: a part of it would be taken for a host and end up in logs.
-        case ambiguousPassword
-    }
-
-    /// Whether every host is certainly a Unix-domain socket: then nothing crosses a network. A service file can name
-    /// any host, so one never counts.
-    package let isLocalSocket: Bool
-    package let sslmode: String?
-
-    package init(connectionString: String) throws(Problem) {
-        self.connectionString = connectionString
-        let uri = ["postgres://", "postgresql://"].first { connectionString.hasPrefix($0) }
-        if let uri {
-            let afterScheme = connectionString.dropFirst(uri.count)
-            let userInformation = afterScheme.prefix { $0 != "@" }
-            guard
-                afterScheme.count(where: { $0 == "@" }) <= 1,
-                !afterScheme.contains("@") || !userInformation.contains("/")
-            else { throw .ambiguousPassword }
-        }
-        var message: UnsafeMutablePointer<CChar>?
-        let options = unsafe PQconninfoParse(connectionString, &message)
-        defer {
-            unsafe PQconninfoFree(options)
-            unsafe PQfreemem(message)
-        }
-        guard var option = unsafe options else { throw .malformed }
-        var values: [String: String] = [:]
-        while let keyword = unsafe option.pointee.keyword {
-            if let value = unsafe option.pointee.val {
-                unsafe values[String(cString: keyword)] = String(cString: value)
-            }
-            unsafe option += 1
-        }
-        func value(_ keyword: String, _ variable: String) -> String { values[keyword] ?? environment(variable) ?? "" }
-        let addresses = value("hostaddr", "PGHOSTADDR")
-        let hosts = value("host", "PGHOST").split(separator: ",", omittingEmptySubsequences: false)
-        isLocalSocket =
-            addresses.allSatisfy { $0 == "," } && value("service", "PGSERVICE").isEmpty
-            && hosts.allSatisfy { $0.isEmpty || $0.hasPrefix("/") || $0.hasPrefix("@") }
-        sslmode = values["sslmode"] ?? environment("PGSSLMODE")
-    }
-}
-
-extension DatabaseAddress: CustomStringConvertible, CustomReflectable {
-    package var description: String { "DatabaseAddress(secret)" }
-    package var customMirror: Mirror { Mirror(self, children: []) }
-}
-
-private func environment(_ name: String) -> String? {
-    guard let value = unsafe getenv(name) else { return nil }
-    return unsafe String(cString: value)
-}
-
-/// A name for the server to remember the statement by, and its text.
-package struct Statement: Sendable {
-    package let name: String
-    package let sql: String
-
-    package init(_ name: String, _ sql: String) {
-        self.name = name
-        self.sql = sql
-    }
-}
-
 /// Owns a `PGconn` and closes it. Used by one thread at a time.
 @safe package struct Connection: ~Copyable {
     private let pointer: OpaquePointer
     private var prepared: Set<String> = []
-
-    package struct ConnectFailure: Error {
-        /// libpq's message: names hosts, databases and users, no password.
-        package let message: String
-    }
 
     private init(owning pointer: OpaquePointer) { unsafe self.pointer = pointer }
 
@@ -100,22 +21,22 @@ package struct Statement: Sendable {
     /// - Parameter settings: run once as they are, such as `SET lock_timeout = '1s'`.
     package static func open(
         to address: DatabaseAddress, applicationName: String, settings: String
-    ) throws(ConnectFailure) -> Connection {
+    ) throws(ConnectionError) -> Connection {
         let keywords = ["dbname", "connect_timeout", "client_encoding", "fallback_application_name"]
         let values = [address.connectionString, "2", "UTF8", applicationName]
         let pointer = unsafe withCStrings(keywords) { keywords in
             unsafe withCStrings(values) { values in unsafe PQconnectdbParams(keywords, values, 1) }
         }
-        guard let pointer = unsafe pointer else { throw ConnectFailure(message: "out of memory") }
+        guard let pointer = unsafe pointer else { throw ConnectionError(message: "out of memory") }
         var connection = unsafe Connection(owning: pointer)
         guard unsafe PQstatus(pointer) == CONNECTION_OK, unsafe PQsetnonblocking(pointer, 1) == 0 else {
-            throw ConnectFailure(message: connection.errorMessage)
+            throw ConnectionError(message: connection.errorMessage)
         }
         unsafe PQsetNoticeProcessor(pointer, { _, _ in }, nil)
-        do throws(ScriptFailure) {
-            _ = try connection.execute(script: settings, until: .after(.seconds(2)))
+        do throws(ScriptError) {
+            _ = try connection.execute(script: settings, until: .now + .seconds(2))
         } catch {
-            throw ConnectFailure(message: "session settings: \(error.message)")
+            throw ConnectionError(message: "session settings: \(error.message)")
         }
         return connection
     }
@@ -140,9 +61,9 @@ package struct Statement: Sendable {
     /// - Parameter whenPast: called when the deadline has passed; returns the next one to wait for, or `nil` to
     ///   give up, after which the connection can only be dropped.
     mutating func execute(
-        _ statement: Statement, _ parameters: borrowing Parameters, until deadline: Deadline,
-        whenPast: () -> Deadline? = { nil }
-    ) throws(AttemptFailure) -> QueryResult {
+        _ statement: Statement, _ parameters: borrowing Parameters, until deadline: ContinuousClock.Instant,
+        whenPast: () -> ContinuousClock.Instant? = { nil }
+    ) throws(ExecutionError) -> QueryResult {
         var deadline = deadline
         if !prepared.contains(statement.name) {
             try prepare(statement, until: &deadline, whenPast: whenPast)
@@ -156,38 +77,40 @@ package struct Statement: Sendable {
     }
 
     /// Runs SQL text of any number of statements through the simple query protocol; the last one's result.
-    package mutating func execute(script: String, until deadline: Deadline) throws(ScriptFailure) -> QueryResult {
+    package mutating func execute(script: String, until deadline: ContinuousClock.Instant) throws(ScriptError)
+        -> QueryResult
+    {
         do {
-            guard unsafe PQsendQuery(pointer, script) == 1 else { throw AttemptFailure.notSent }
+            guard unsafe PQsendQuery(pointer, script) == 1 else { throw ExecutionError.notSent }
             var deadline = deadline
             return try receive("script", until: &deadline, whenPast: { nil })
-        } catch let failure as AttemptFailure {
-            throw ScriptFailure(failure)
+        } catch let failure as ExecutionError {
+            throw ScriptError(failure)
         } catch {
-            throw ScriptFailure(.connectionBroken)
+            throw ScriptError(.connectionBroken)
         }
     }
 
-    /// Executes one statement with parameters outside the waiting line.
+    /// Executes one statement with parameters outside the queue.
     package mutating func execute(
-        _ statement: Statement, _ parameters: borrowing Parameters, until deadline: Deadline
-    ) throws(ScriptFailure) -> QueryResult {
-        do throws(AttemptFailure) {
+        _ statement: Statement, _ parameters: borrowing Parameters, until deadline: ContinuousClock.Instant
+    ) throws(ScriptError) -> QueryResult {
+        do throws(ExecutionError) {
             return try execute(statement, parameters, until: deadline, whenPast: { nil })
         } catch {
-            throw ScriptFailure(error)
+            throw ScriptError(error)
         }
     }
 
-    /// Answers one input outside the waiting line.
+    /// Answers one input outside the queue.
     package mutating func run<Input, Output>(
-        _ query: Query<Input, Output>, _ input: Input, until deadline: Deadline
-    ) throws(ScriptFailure) -> Output {
+        _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
+    ) throws(ScriptError) -> Output {
         var parameters = Parameters()
         query.encode([input], &parameters)
         let result = try execute(query.statement, parameters, until: deadline)
         do {
-            guard let output = try query.decode(result, [input]).first else { throw ScriptFailure.unexpectedResult }
+            guard let output = try query.decode(result, [input]).first else { throw ScriptError.unexpectedResult }
             return output
         } catch {
             throw .unexpectedResult
@@ -202,11 +125,11 @@ package struct Statement: Sendable {
     package static func onThread<Value: Sendable, Failure: Error>(
         to address: DatabaseAddress, applicationName: String, settings: String,
         _ body: @escaping @Sendable (inout Connection) throws(Failure) -> Value,
-        cannotConnect failure: @escaping @Sendable (ConnectFailure) -> Failure
+        cannotConnect failure: @escaping @Sendable (ConnectionError) -> Failure
     ) async throws(Failure) -> Value {
         let result: Result<Value, Failure> = await withCheckedContinuation { continuation in
             let started = startThread {
-                do throws(ConnectFailure) {
+                do throws(ConnectionError) {
                     var connection = try open(to: address, applicationName: applicationName, settings: settings)
                     continuation.resume(returning: Result { () throws(Failure) in try body(&connection) })
                 } catch {
@@ -215,15 +138,15 @@ package struct Statement: Sendable {
             }
             if !started {
                 continuation.resume(
-                    returning: .failure(failure(ConnectFailure(message: "the system gives no more threads"))))
+                    returning: .failure(failure(ConnectionError(message: "the system gives no more threads"))))
             }
         }
         return try result.get()
     }
 
     private mutating func prepare(
-        _ statement: Statement, until deadline: inout Deadline, whenPast: () -> Deadline?
-    ) throws(AttemptFailure) {
+        _ statement: Statement, until deadline: inout ContinuousClock.Instant, whenPast: () -> ContinuousClock.Instant?
+    ) throws(ExecutionError) {
         guard unsafe PQsendPrepare(pointer, statement.name, statement.sql, 0, nil) == 1 else { throw .notSent }
         do {
             _ = try receive(statement.name, until: &deadline, whenPast: whenPast)
@@ -235,9 +158,9 @@ package struct Statement: Sendable {
     }
 
     private func executePrepared(
-        _ statement: Statement, _ parameters: borrowing Parameters, until deadline: inout Deadline,
-        whenPast: () -> Deadline?
-    ) throws(AttemptFailure) -> QueryResult {
+        _ statement: Statement, _ parameters: borrowing Parameters, until deadline: inout ContinuousClock.Instant,
+        whenPast: () -> ContinuousClock.Instant?
+    ) throws(ExecutionError) -> QueryResult {
         let values = parameters.values
         let lengths = values.map { Int32(max(0, $0.length)) }
         let formats = [Int32](repeating: 1, count: values.count)
@@ -260,8 +183,8 @@ package struct Statement: Sendable {
     /// Flushes what was sent, while also reading (a server that blocks on writing its answer reads nothing more),
     /// then waits for the answer.
     private func receive(
-        _ statement: String, until deadline: inout Deadline, whenPast: () -> Deadline?
-    ) throws(AttemptFailure) -> QueryResult {
+        _ statement: String, until deadline: inout ContinuousClock.Instant, whenPast: () -> ContinuousClock.Instant?
+    ) throws(ExecutionError) -> QueryResult {
         while true {
             let unflushed = unsafe PQflush(pointer)
             guard unflushed >= 0 else { throw .connectionBroken }
@@ -311,7 +234,7 @@ package struct Statement: Sendable {
     }
 
     /// COPY from or to the client never ends by itself, and leaves the connection of no use for anything else.
-    private static func refuseCopy(_ result: borrowing QueryResult) throws(AttemptFailure) {
+    private static func refuseCopy(_ result: borrowing QueryResult) throws(ExecutionError) {
         switch result.status {
         case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
             throw .refused(
@@ -322,38 +245,12 @@ package struct Statement: Sendable {
     }
 
     /// The events that came, or `nil` when the deadline passed.
-    private func wait(for events: Int16, until deadline: Deadline) -> Int16? {
+    private func wait(for events: Int16, until deadline: ContinuousClock.Instant) -> Int16? {
         var descriptor = pollfd(fd: socket, events: events, revents: 0)
         while true {
             let count = unsafe poll(&descriptor, 1, deadline.remainingMilliseconds)
             if count > 0 { return descriptor.revents }
             if count == 0 && deadline.hasPassed { return nil }
-        }
-    }
-}
-
-/// Why a statement run outside the waiting line failed: for the operator at the terminal, not for logs.
-package struct ScriptFailure: Error {
-    package let sqlState: SQLState?
-    package let message: String
-    /// Where in the text, in characters from 1, PostgreSQL found the fault.
-    package let position: Int?
-
-    private init(message: String) {
-        (sqlState, self.message, position) = (nil, message, nil)
-    }
-
-    static let unexpectedResult = ScriptFailure(
-        message: "the database's answer has another shape than this build expects")
-
-    init(_ failure: AttemptFailure) {
-        switch failure {
-        case .notSent, .connectionBroken:
-            (sqlState, message, position) = (nil, "the connection to the database was lost", nil)
-        case .abandoned:
-            (sqlState, message, position) = (nil, "the database did not answer in time", nil)
-        case .refused(let state, _, let text, let at):
-            (sqlState, message, position) = (state, text, at)
         }
     }
 }

@@ -1,4 +1,4 @@
-// libpq made async: callers wait in one line, threads with a connection each take them from it.
+// libpq made async: queries wait in one queue, threads with a connection take them from it.
 
 package import Logging
 internal import ServiceLifecycle
@@ -12,13 +12,11 @@ internal import Synchronization
 package final class DatabaseClient: Service {
     private let address: DatabaseAddress
     private let applicationName: String
-    private let line: WaitingLine
+    private let queue: QueryQueue
     private let wakeups: [Wakeup]
     private let lastID = Atomic<UInt64>(0)
     private let outage: Outage
     private let hasStarted = Atomic<Bool>(false)
-
-    package struct CannotStart: Error {}
 
     /// - Parameters:
     ///   - connections: so many threads and server sessions.
@@ -28,34 +26,34 @@ package final class DatabaseClient: Service {
     ) throws {
         self.address = address
         self.applicationName = applicationName
-        wakeups = try (0..<connections).map { _ throws(Wakeup.TooManyDescriptors) in try Wakeup() }
-        line = WaitingLine(limit: waitingLimit, wakeups: wakeups)
+        wakeups = try (0..<connections).map { _ throws(TooManyDescriptorsError) in try Wakeup() }
+        queue = QueryQueue(limit: waitingLimit, wakeups: wakeups)
         outage = Outage(logger: logger)
     }
 
     /// Answers one input, within the deadline.
     ///
-    /// Cancelling the task takes the query out of the line; one that is under way runs to its end or its deadline.
+    /// Cancelling the task removes a query that waits in the queue; one that is under way runs to its end or its deadline.
     package func run<Input, Output>(
-        _ query: Query<Input, Output>, _ input: Input, until deadline: Deadline
+        _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
     ) async throws(DatabaseError) -> Output {
         let id = lastID.add(1, ordering: .relaxed).newValue
         do {
             return try await withTaskCancellationHandler {
                 try await withCheckedThrowingContinuation { continuation in
-                    line.enqueue(
-                        Call(id: id, query: query, input: input, deadline: deadline, continuation: continuation),
-                        in: query.lane)
-                    // The handler below may have come before the caller stood in line.
-                    if Task.isCancelled { line.cancel(id: id) }
+                    queue.enqueue(
+                        QueuedQuery(id: id, query: query, input: input, deadline: deadline, continuation: continuation),
+                        in: query.subqueue)
+                    // The handler below may have come before the query was in the queue.
+                    if Task.isCancelled { queue.cancel(id: id) }
                 }
             } onCancel: {
-                line.cancel(id: id)
+                queue.cancel(id: id)
             }
         } catch let error as DatabaseError {
             throw error
         } catch {
-            // Only `Waiter.fail` resumes with an error, and it takes nothing but a DatabaseError.
+            // Only `PendingQuery.fail` resumes with an error, and it takes nothing but a DatabaseError.
             throw .cancelled
         }
     }
@@ -63,29 +61,29 @@ package final class DatabaseClient: Service {
     /// Runs the connections until graceful shutdown or cancellation; then whoever still waits is refused.
     package func run() async throws {
         guard hasStarted.compareExchange(expected: false, desired: true, ordering: .relaxed).exchanged else {
-            throw CannotStart()
+            throw DatabaseClientStartError.startedBefore
         }
         for worker in wakeups.indices {
             guard startThread({ [self] in work(as: worker) }) else {
-                line.stop()
-                throw CannotStart()
+                queue.stop()
+                throw DatabaseClientStartError.noThread
             }
         }
         await withTaskCancellationOrGracefulShutdownHandler {
-            while !line.isStopped {
-                line.failExpired()
+            while !queue.isStopped {
+                queue.failExpired()
                 try? await Task.sleep(for: .milliseconds(50))
             }
-        } onCancelOrGracefulShutdown: { [line] in
-            line.stop()
+        } onCancelOrGracefulShutdown: { [queue] in
+            queue.stop()
         }
     }
 
     /// A thread's life: connect, take work until the connection is gone, connect again.
     private func work(as worker: Int) {
         var failures = 0
-        while !line.isStopped {
-            do throws(Connection.ConnectFailure) {
+        while !queue.isStopped {
+            do throws(ConnectionError) {
                 var connection = try Connection.open(
                     to: address, applicationName: applicationName, settings: Self.sessionSettings)
                 outage.connected()
@@ -93,7 +91,7 @@ package final class DatabaseClient: Service {
             } catch {
                 outage.failed(error.message)
             }
-            line.leave(worker)
+            queue.workerDisconnected(worker)
             // The first new attempt follows at once: after a cut the server is usually there.
             if failures > 0 {
                 let longest = min(25 << min(failures, 4), 400)
@@ -107,7 +105,7 @@ package final class DatabaseClient: Service {
     private func serve(_ connection: inout Connection, as worker: Int) -> Bool {
         var hasAnswered = false
         while true {
-            switch line.next(for: worker) {
+            switch queue.dequeue(for: worker) {
             case .stop:
                 return hasAnswered
             case .idle:
@@ -115,16 +113,16 @@ package final class DatabaseClient: Service {
                     return hasAnswered
                 }
             case .batch(let batch):
-                guard let first = batch.waiters.first else { continue }
-                switch first.carryOut(batch.waiters, on: &connection) {
+                guard let first = batch.queries.first else { continue }
+                switch first.execute(batch.queries, on: &connection) {
                 case .answered:
-                    line.finish(batch)
+                    queue.finish(batch)
                     hasAnswered = true
-                case .connectionUseless:
-                    line.finish(batch)
+                case .connectionUnusable:
+                    queue.finish(batch)
                     return hasAnswered
-                case .again(let unanswered):
-                    line.finish(batch, again: unanswered)
+                case .requeue(let unanswered):
+                    queue.finish(batch, requeue: unanswered)
                     return hasAnswered
                 }
             }

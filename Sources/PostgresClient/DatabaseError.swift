@@ -7,14 +7,14 @@ package enum DatabaseError: Error, Sendable, Equatable {
     case refused(SQLState, constraint: String?)
     /// The answer was not of the shape that the code expects: the code and the schema disagree.
     case undecodable(statement: String, column: String)
-    /// The caller's task was cancelled while it waited in line.
+    /// The caller's task was cancelled while it waited in the queue.
     case cancelled
 }
 
 package enum Unavailability: Sendable, Equatable {
-    /// The waiting line is full.
+    /// The queue is full.
     case overloaded
-    /// The deadline passed, in line or while PostgreSQL worked on it.
+    /// The deadline passed, in the queue or while PostgreSQL worked on it.
     case timedOut
     case shuttingDown
     /// PostgreSQL gave up for want of time, locks or resources (SQLSTATE 57014, 55P03, 53xxx).
@@ -37,43 +37,22 @@ extension DatabaseError: CustomStringConvertible {
     }
 }
 
-/// The five characters that decide what happens after an error (PostgreSQL, appendix A).
-package struct SQLState: Sendable, Equatable, CustomStringConvertible {
-    package let code: String
+/// Why a client does not start.
+package enum DatabaseClientStartError: Error {
+    /// A client runs once.
+    case startedBefore
+    /// The system gives no more threads.
+    case noThread
+}
 
-    package init(_ code: String) { self.code = code }
-    package var description: String { code }
-
-    enum Consequence {
-        /// The server or the session is going away, or stopped being the primary: use another connection.
-        case connectionBroken
-        /// No time, no lock, no memory, no disk.
-        case exhausted
-        /// Serialization failure or deadlock: the same statement may pass at once.
-        case tryAgain
-        /// The prepared statement is not known to this session (a pooler may have changed it underneath).
-        case prepareAgain
-        /// A value does not fit its column or breaks a constraint: the fault lies in one row.
-        case dataError
-        case bug
-    }
-
-    var consequence: Consequence {
-        switch code {
-        case "57014", "55P03": .exhausted
-        case "40001", "40P01": .tryAgain
-        case "26000": .prepareAgain
-        case "25006": .connectionBroken
-        case _ where code.hasPrefix("08") || code.hasPrefix("57P"): .connectionBroken
-        case _ where code.hasPrefix("53"): .exhausted
-        case _ where code.hasPrefix("22") || code.hasPrefix("23"): .dataError
-        default: .bug
-        }
-    }
+/// Why no connection could be made.
+package struct ConnectionError: Error {
+    /// libpq's message: names hosts, databases and users, no password.
+    package let message: String
 }
 
 /// What became of one attempt on one connection.
-enum AttemptFailure: Error {
+enum ExecutionError: Error {
     /// The connection was found dead before anything was sent on it.
     case notSent
     /// The connection died after sending: the statement may have been carried out.
@@ -81,4 +60,30 @@ enum AttemptFailure: Error {
     /// Every caller's deadline passed: the connection is in the middle of a query and of no use any more.
     case abandoned
     case refused(SQLState, constraint: String?, message: String, position: Int?)
+}
+
+/// Why a statement run outside the queue failed: for the operator at the terminal, not for logs.
+package struct ScriptError: Error {
+    package let sqlState: SQLState?
+    package let message: String
+    /// Where in the text, in characters from 1, PostgreSQL found the fault.
+    package let position: Int?
+
+    private init(message: String) {
+        (sqlState, self.message, position) = (nil, message, nil)
+    }
+
+    static let unexpectedResult = ScriptError(
+        message: "the database's answer has another shape than this build expects")
+
+    init(_ failure: ExecutionError) {
+        switch failure {
+        case .notSent, .connectionBroken:
+            (sqlState, message, position) = (nil, "the connection to the database was lost", nil)
+        case .abandoned:
+            (sqlState, message, position) = (nil, "the database did not answer in time", nil)
+        case .refused(let state, _, let text, let at):
+            (sqlState, message, position) = (state, text, at)
+        }
+    }
 }

@@ -1,5 +1,16 @@
 // A statement together with how its parameters are made and its rows are read.
 
+/// A name for the server to remember the statement by, and its text.
+package struct Statement: Sendable {
+    package let name: String
+    package let sql: String
+
+    package init(_ name: String, _ sql: String) {
+        self.name = name
+        self.sql = sql
+    }
+}
+
 /// One kind of question to the database.
 ///
 /// A grouped query answers many callers with one execution: those who ask while an execution is under way go together
@@ -21,7 +32,7 @@ package final class Query<Input: Sendable, Output: Sendable>: Sendable {
 
     let statement: Statement
     let statementForResend: Statement
-    let lane: WaitingLine.LaneKey
+    let subqueue: QueryQueue.SubqueueKey
     let encode: @Sendable ([Input], inout Parameters) -> Void
     let decode: @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
 
@@ -38,43 +49,47 @@ package final class Query<Input: Sendable, Output: Sendable>: Sendable {
     ) {
         self.statement = statement
         self.statementForResend = statementForResend ?? statement
-        lane =
-            group.map { WaitingLine.LaneKey(name: statement.name, callers: $0.callers, executions: $0.executions) }
+        subqueue =
+            group.map {
+                QueryQueue.SubqueueKey(
+                    name: statement.name, maxBatchSize: $0.callers, maxConcurrentBatches: $0.executions)
+            }
             ?? .single
         self.encode = encode
         self.decode = decode
     }
 }
 
-/// A caller in the waiting line. Whoever takes it out of the line answers it, once.
-protocol Waiter: AnyObject, Sendable {
+/// A query in the queue. Whoever takes it out of the queue answers it, once.
+protocol PendingQuery: AnyObject, Sendable {
     var id: UInt64 { get }
-    var deadline: Deadline { get }
+    var deadline: ContinuousClock.Instant { get }
 
     func fail(_ error: DatabaseError)
 
     /// Answers the whole batch, of which `self` is the first.
-    func carryOut(_ batch: [any Waiter], on connection: inout Connection) -> Outcome
+    func execute(_ batch: [any PendingQuery], on connection: inout Connection) -> BatchOutcome
 }
 
-enum Outcome {
+enum BatchOutcome {
     case answered
     /// All are answered, but the connection is in the middle of a query.
-    case connectionUseless
+    case connectionUnusable
     /// The connection broke; these are still to be answered.
-    case again([any Waiter])
+    case requeue([any PendingQuery])
 }
 
-final class Call<Input: Sendable, Output: Sendable>: Waiter {
+final class QueuedQuery<Input: Sendable, Output: Sendable>: PendingQuery {
     let id: UInt64
-    let deadline: Deadline
+    let deadline: ContinuousClock.Instant
     private let query: Query<Input, Output>
     private let input: Input
     private let continuation: CheckedContinuation<Output, any Error>
     private let mayHaveBeenSent: Bool
 
     init(
-        id: UInt64, query: Query<Input, Output>, input: Input, deadline: Deadline, mayHaveBeenSent: Bool = false,
+        id: UInt64, query: Query<Input, Output>, input: Input, deadline: ContinuousClock.Instant,
+        mayHaveBeenSent: Bool = false,
         continuation: CheckedContinuation<Output, any Error>
     ) {
         self.id = id
@@ -87,8 +102,8 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
 
     func fail(_ error: DatabaseError) { continuation.resume(throwing: error) }
 
-    func carryOut(_ batch: [any Waiter], on connection: inout Connection) -> Outcome {
-        var calls: [Call] = []
+    func execute(_ batch: [any PendingQuery], on connection: inout Connection) -> BatchOutcome {
+        var calls: [QueuedQuery] = []
         calls.reserveCapacity(batch.count)
         for waiter in batch {
             // `Self` is at hand; spelled out, the type would be looked up for every caller.
@@ -102,17 +117,17 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
         return Self.execute(query, for: calls, on: &connection)
     }
 
-    private func possiblySent() -> Call {
-        Call(
+    private func possiblySent() -> QueuedQuery {
+        QueuedQuery(
             id: id, query: query, input: input, deadline: deadline, mayHaveBeenSent: true, continuation: continuation)
     }
 
     private static func execute(
-        _ query: Query<Input, Output>, for batch: [Call], on connection: inout Connection
-    ) -> Outcome {
+        _ query: Query<Input, Output>, for batch: [QueuedQuery], on connection: inout Connection
+    ) -> BatchOutcome {
         var calls = batch
         /// The earliest deadline of those who wait; whoever's time is up is told so and waits no more.
-        func earliestDeadline() -> Deadline? {
+        func earliestDeadline() -> ContinuousClock.Instant? {
             while var earliest = calls.first?.deadline {
                 for call in calls { earliest = min(earliest, call.deadline) }
                 guard earliest.hasPassed else { return earliest }
@@ -124,7 +139,7 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
             }
             return nil
         }
-        func failAll(_ error: DatabaseError) -> Outcome {
+        func failAll(_ error: DatabaseError) -> BatchOutcome {
             for call in calls { call.fail(error) }
             return .answered
         }
@@ -142,17 +157,17 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
             var parameters = Parameters()
             query.encode(inputs, &parameters)
             let result: QueryResult
-            do throws(AttemptFailure) {
+            do throws(ExecutionError) {
                 result = try connection.execute(
                     statement, parameters, until: deadline, whenPast: earliestDeadline)
             } catch {
                 switch error {
                 case .notSent:
-                    return .again(calls)
+                    return .requeue(calls)
                 case .connectionBroken:
-                    return .again(calls.map { $0.possiblySent() })
+                    return .requeue(calls.map { $0.possiblySent() })
                 case .abandoned:
-                    return .connectionUseless
+                    return .connectionUnusable
                 case .refused(let state, let constraint, _, _):
                     switch state.consequence {
                     case .tryAgain:
@@ -186,14 +201,14 @@ final class Call<Input: Sendable, Output: Sendable>: Waiter {
 
     /// One bad row must not fail its neighbours, and finding it must not cost a commit for each of them.
     private static func executeHalves(
-        _ query: Query<Input, Output>, of calls: [Call], on connection: inout Connection
-    ) -> Outcome {
+        _ query: Query<Input, Output>, of calls: [QueuedQuery], on connection: inout Connection
+    ) -> BatchOutcome {
         let half = calls.count / 2
         let rest = Array(calls[half...])
         switch execute(query, for: Array(calls[..<half]), on: &connection) {
         case .answered: return execute(query, for: rest, on: &connection)
-        case .connectionUseless: return .again(rest)
-        case .again(let unanswered): return .again(unanswered + rest)
+        case .connectionUnusable: return .requeue(rest)
+        case .requeue(let unanswered): return .requeue(unanswered + rest)
         }
     }
 }

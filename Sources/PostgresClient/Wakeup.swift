@@ -1,4 +1,4 @@
-// Waking a thread that sleeps in poll, and starting one.
+// Waking a thread that sleeps in poll.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -13,11 +13,9 @@ final class Wakeup: Sendable {
     private let readEnd: CInt
     private let writeEnd: CInt
 
-    struct TooManyDescriptors: Error {}
-
-    init() throws(TooManyDescriptors) {
+    init() throws(TooManyDescriptorsError) {
         var ends: [CInt] = [-1, -1]
-        guard unsafe pipe(&ends) == 0 else { throw TooManyDescriptors() }
+        guard unsafe pipe(&ends) == 0 else { throw TooManyDescriptorsError() }
         for end in ends {
             _ = fcntl(end, F_SETFL, O_NONBLOCK)
             _ = fcntl(end, F_SETFD, FD_CLOEXEC)
@@ -49,41 +47,5 @@ final class Wakeup: Sendable {
     }
 }
 
-/// Runs `body` on a thread of its own, where it may block.
-///
-/// False when the system gives no thread.
-func startThread(_ body: @escaping @Sendable () -> Void) -> Bool {
-    final class Box: Sendable {
-        let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-    }
-    let box = unsafe Unmanaged.passRetained(Box(body))
-    #if canImport(Darwin)
-        var thread: pthread_t?
-    #else
-        var thread = pthread_t()
-    #endif
-    var attributes = pthread_attr_t()
-    unsafe pthread_attr_init(&attributes)
-    unsafe pthread_attr_setdetachstate(&attributes, CInt(PTHREAD_CREATE_DETACHED))
-    let status = unsafe pthread_create(
-        &thread, &attributes,
-        { argument in
-            #if canImport(Darwin)
-                let box = unsafe Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
-            #else
-                guard let argument = unsafe argument else { return nil }
-                let box = unsafe Unmanaged<Box>.fromOpaque(argument).takeRetainedValue()
-            #endif
-            box.body()
-            return nil
-        }, box.toOpaque())
-    unsafe pthread_attr_destroy(&attributes)
-    if status != 0 { unsafe box.release() }
-    return status == 0
-}
-
-/// Blocks the calling thread.
-func pauseThread(milliseconds: CInt) {
-    _ = poll(nil, 0, milliseconds)
-}
+/// The process may open no more files.
+struct TooManyDescriptorsError: Error {}

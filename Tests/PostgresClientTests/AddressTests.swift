@@ -28,7 +28,7 @@ import Testing
         "postgres://[::1/prod", "host='a", "postgres://app:%zz@db.example/prod", "mysql://db.example/prod",
     ])
     func `what libpq cannot parse is malformed`(text: String) {
-        #expect(throws: DatabaseAddress.Problem.malformed) { try DatabaseAddress(connectionString: text) }
+        #expect(throws: DatabaseAddressError.malformed) { try DatabaseAddress(connectionString: text) }
     }
 
     @Test(arguments: [
@@ -38,7 +38,7 @@ import Testing
         "postgres://app:p?s@s@db.example/prod",
     ])
     func `a password with an unescaped @ is refused`(text: String) {
-        #expect(throws: DatabaseAddress.Problem.ambiguousPassword) { try DatabaseAddress(connectionString: text) }
+        #expect(throws: DatabaseAddressError.ambiguousPassword) { try DatabaseAddress(connectionString: text) }
     }
 
     /// libpq takes `app` for the host and `pa` for the port, or the rest for the database's name, and repeats them in
@@ -48,7 +48,7 @@ import Testing
         "postgres://app:5432/ss@db.example/prod",
     ])
     func `a password with an unescaped slash is refused`(text: String) {
-        #expect(throws: DatabaseAddress.Problem.self) { try DatabaseAddress(connectionString: text) }
+        #expect(throws: DatabaseAddressError.self) { try DatabaseAddress(connectionString: text) }
     }
 
     @Test func `a keyword's value may hold whatever it likes`() throws {

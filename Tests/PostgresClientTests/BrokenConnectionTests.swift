@@ -52,14 +52,14 @@ import Testing
                 decode: { result, _ throws(DatabaseError) in
                     try result.map { row throws(DatabaseError) in try row.text(0) }
                 })
-            async let value = client.run(query, 1, until: .after(.seconds(5)))
+            async let value = client.run(query, 1, until: .now + .seconds(5))
             try await database.waitForBlocked()
             try await database.cutConnections()
             try await database.waitForBlocked()
             try transaction.end("COMMIT")
             #expect(try await value == "first")
             // A query that was never sent before is not sent as one that was.
-            let second = await timed { try await client.run(query, 1, until: .after(.seconds(5))) }
+            let second = await timed { try await client.run(query, 1, until: .now + .seconds(5)) }
             #expect(second.result.databaseError == .refused(SQLState("23505"), constraint: "items_pkey"))
         }
     }
@@ -190,7 +190,7 @@ private func underLoad<Value: Sendable>(
 ) async throws -> Value {
     try await withThrowingTaskGroup(of: (Int64, Int64).self) { group in
         for id in 0..<calls {
-            group.addTask { (Int64(id), try await client.run(query, Int64(id), until: .after(.seconds(10)))) }
+            group.addTask { (Int64(id), try await client.run(query, Int64(id), until: .now + .seconds(10))) }
         }
         let value = try await body()
         for try await (id, answer) in group { #expect(id == answer) }

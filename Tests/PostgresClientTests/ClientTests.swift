@@ -87,7 +87,7 @@ import Testing
                 let query = ask("SELECT $1::text::bigint", { (text: String, to) in to.append(text) }) {
                     row throws(DatabaseError) in try row.int64(0)
                 }
-                let result = await timed { try await client.run(query, "personal-data", until: .after(.seconds(5))) }
+                let result = await timed { try await client.run(query, "personal-data", until: .now + .seconds(5)) }
                     .result
                 let error = try #require(result.databaseError)
                 #expect(error == .refused(SQLState("22P02"), constraint: nil))
@@ -105,8 +105,8 @@ import Testing
                 let insert = ask("INSERT INTO users VALUES ($1::text)", { (text: String, to) in to.append(text) }) {
                     _ in ()
                 }
-                _ = try await client.run(insert, "personal-data", until: .after(.seconds(5)))
-                let result = await timed { try await client.run(insert, "personal-data", until: .after(.seconds(5))) }
+                _ = try await client.run(insert, "personal-data", until: .now + .seconds(5))
+                let result = await timed { try await client.run(insert, "personal-data", until: .now + .seconds(5)) }
                     .result
                 let error = try #require(result.databaseError)
                 #expect(error == .refused(SQLState("23505"), constraint: "users_name_unique"))
@@ -280,7 +280,7 @@ import Testing
                 try await database.waitForSleeping()
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for caller in 0..<8 {
-                        group.addTask { _ = try await client.run(insert, Int64(caller), until: .after(.seconds(5))) }
+                        group.addTask { _ = try await client.run(insert, Int64(caller), until: .now + .seconds(5)) }
                         try await Task.sleep(for: .milliseconds(10))
                     }
                     try await group.waitForAll()
@@ -398,11 +398,11 @@ import Testing
             DatabaseAddress(connectionString: TestEnvironment.databaseURL), connections: 1)
         let running = Task { try await client.run() }
         try await client.run(perform("SELECT 1"))
-        await #expect(throws: DatabaseClient.CannotStart.self) { try await client.run() }
+        await #expect(throws: DatabaseClientStartError.self) { try await client.run() }
         try await client.run(perform("SELECT 1"))
         running.cancel()
         try await running.value
-        await #expect(throws: DatabaseClient.CannotStart.self) { try await client.run() }
+        await #expect(throws: DatabaseClientStartError.self) { try await client.run() }
     }
 
     @Test func `an address that does not answer: calls time out, and shutdown does not wait for it`() async throws {

@@ -10,7 +10,7 @@ import Testing
             let insert = insertItems(group: .init(callers: 64, executions: 1))
             let answers = try await withThrowingTaskGroup(of: (Int64, Int64).self) { group in
                 for id in 0..<300 {
-                    group.addTask { (Int64(id), try await client.run(insert, Int64(id), until: .after(.seconds(5)))) }
+                    group.addTask { (Int64(id), try await client.run(insert, Int64(id), until: .now + .seconds(5))) }
                 }
                 return try await group.reduce(into: []) { $0.append($1) }
             }
@@ -29,8 +29,8 @@ import Testing
     @Test func `a lone caller waits for nobody`() async throws {
         try await withItems { _, client in
             let insert = insertItems(group: .init(callers: 256, executions: 1))
-            _ = try await client.run(insert, 0, until: .after(.seconds(5)))
-            let lone = await timed { try await client.run(insert, 1, until: .after(.seconds(5))) }
+            _ = try await client.run(insert, 0, until: .now + .seconds(5))
+            let lone = await timed { try await client.run(insert, 1, until: .now + .seconds(5)) }
             #expect(try lone.result.get() == 2)
             #expect(lone.duration < .seconds(1))
         }
@@ -42,7 +42,7 @@ import Testing
             async let most = mostSleeping(in: database, for: .milliseconds(900))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for id in 0..<40 {
-                    group.addTask { _ = try await client.run(insert, Int64(id), until: .after(.seconds(5))) }
+                    group.addTask { _ = try await client.run(insert, Int64(id), until: .now + .seconds(5)) }
                 }
                 try await group.waitForAll()
             }
@@ -54,9 +54,9 @@ import Testing
     @Test func `a group that waits does not keep other queries from idle connections`() async throws {
         try await withItems { database, client in
             let insert = insertItems(group: .init(callers: 1, executions: 1), pause: "1")
-            async let first = client.run(insert, 1, until: .after(.seconds(5)))
+            async let first = client.run(insert, 1, until: .now + .seconds(5))
             try await database.waitForSleeping()
-            async let second = client.run(insert, 2, until: .after(.seconds(5)))
+            async let second = client.run(insert, 2, until: .now + .seconds(5))
             try await Task.sleep(for: .milliseconds(20))
             let other = await timed { try await client.run(perform("SELECT 1")) }
             #expect(other.result.databaseError == nil)
@@ -91,7 +91,7 @@ import Testing
     @Test func `a fault of the statement fails the whole group at once`() async throws {
         try await withItems { database, client in
             let insert = insertItems(group: .init(callers: 50, executions: 1))
-            _ = try await client.run(insert, 1000, until: .after(.seconds(5)))
+            _ = try await client.run(insert, 1000, until: .now + .seconds(5))
             try await database.execute("ALTER TABLE items RENAME TO gone; SELECT setval('statements', 1)")
             let errors = try await inOneGroup(0..<50, insert, database, client)
             #expect(errors.count == 50)
@@ -102,12 +102,12 @@ import Testing
     @Test func `callers of one group with different deadlines are each answered at their own`() async throws {
         try await withItems { database, client in
             let insert = insertItems(group: .init(callers: 50, executions: 1), pause: "1")
-            async let blocker = client.run(insert, 0, until: .after(.seconds(5)))
+            async let blocker = client.run(insert, 0, until: .now + .seconds(5))
             try await database.waitForSleeping()
             // These two go in one execution, which lasts from 1 to 2 s.
-            async let patient = client.run(insert, 1, until: .after(.seconds(5)))
+            async let patient = client.run(insert, 1, until: .now + .seconds(5))
             try await Task.sleep(for: .milliseconds(20))
-            let hasty = await timed { try await client.run(insert, 2, until: .after(.milliseconds(1200))) }
+            let hasty = await timed { try await client.run(insert, 2, until: .now + .milliseconds(1200)) }
             #expect(hasty.result.databaseError == .unavailable(.timedOut))
             #expect(hasty.duration < .milliseconds(1900))
             #expect(try await blocker == 0)
@@ -119,9 +119,9 @@ import Testing
         try await withItems { database, client in
             let insert = insertItems(
                 group: .init(callers: 2, executions: 1), pause: "CASE WHEN id < 2 THEN 5 ELSE 0 END")
-            async let slow = timed { try await client.run(insert, 0, until: .after(.milliseconds(300))) }
+            async let slow = timed { try await client.run(insert, 0, until: .now + .milliseconds(300)) }
             try await database.waitForSleeping()
-            let next = await timed { try await client.run(insert, 7, until: .after(.seconds(2))) }
+            let next = await timed { try await client.run(insert, 7, until: .now + .seconds(2)) }
             #expect(try next.result.get() == 14)
             #expect(next.duration < .milliseconds(1500))
             #expect(await slow.result.databaseError == .unavailable(.timedOut))
@@ -180,7 +180,7 @@ private func inOneGroup(
         for id in ids {
             group.addTask {
                 do throws(DatabaseError) {
-                    let double = try await client.run(insert, id, until: .after(.seconds(5)))
+                    let double = try await client.run(insert, id, until: .now + .seconds(5))
                     #expect(double == id * 2)
                     return (id, nil)
                 } catch {

@@ -69,7 +69,7 @@ import Testing
             ] {
                 try directory.write("0003_c.sql", sql)
                 let (result, _) = await migrate(database, [try directory.history(role: role)])
-                #expect(throws: MigrationFailure.self, "\(sql)") { try result.get() }
+                #expect(throws: MigrationError.self, "\(sql)") { try result.get() }
                 guard case .failure(let failure) = result else { continue }
                 #expect("\(failure)".contains(refusal), "\(failure)")
             }
@@ -126,11 +126,11 @@ import Testing
             try directory.write("0001_a.sql", "CREATE TABLE a ();")
             let history = try directory.history()
             try await DatabaseClient.running(on: database.address, connections: 1) { client in
-                let before = try await Migrator.status(of: history, in: client, until: .after(.seconds(5)))
+                let before = try await Migrator.status(of: history, in: client, until: .now + .seconds(5))
                 #expect(before.pending == ["0001_a.sql"])
                 #expect(!before.isUpToDate)
                 _ = await migrate(database, [history])
-                let after = try await Migrator.status(of: history, in: client, until: .after(.seconds(5)))
+                let after = try await Migrator.status(of: history, in: client, until: .now + .seconds(5))
                 #expect(after.isUpToDate)
                 #expect(after.applied == ["0001_a.sql"])
             }
@@ -377,7 +377,7 @@ import Testing
 
     @Test func `a database out of reach is said in one line without a password`() async throws {
         let address = try DatabaseAddress(connectionString: "postgres://app:secret@127.0.0.1:1/prod?sslmode=disable")
-        let failure = await #expect(throws: MigrationFailure.self) {
+        let failure = await #expect(throws: MigrationError.self) {
             _ = try await Migrator(address: address, histories: []).migrate { _ in }
         }
         let line = try #require(failure?.lines.first)
@@ -410,7 +410,7 @@ import Testing
         let directory = try Directory()
         defer { directory.delete() }
         try directory.write(name, "SELECT 1;")
-        let failure = #expect(throws: MigrationFailure.self) { try directory.history() }
+        let failure = #expect(throws: MigrationError.self) { try directory.history() }
         #expect(failure?.lines.count == 1)
         #expect(failure?.lines.first?.hasSuffix("/\(name): expected a name like 0001_what_it_does.sql") == true)
     }
@@ -419,7 +419,7 @@ import Testing
         let directory = try Directory()
         defer { directory.delete() }
         for name in ["0001_a.sql", "0002_b.sql", "0002_c.sql"] { try directory.write(name, "SELECT 1;") }
-        let failure = #expect(throws: MigrationFailure.self) { try directory.history() }
+        let failure = #expect(throws: MigrationError.self) { try directory.history() }
         #expect(failure?.lines.first?.hasSuffix(": 0002_b.sql and 0002_c.sql have the same number") == true)
     }
 
@@ -428,7 +428,7 @@ import Testing
         let directory = try Directory()
         defer { directory.delete() }
         try directory.write("0001_a.sql", bytes)
-        let failure = #expect(throws: MigrationFailure.self) { try directory.history() }
+        let failure = #expect(throws: MigrationError.self) { try directory.history() }
         #expect(failure?.lines.first?.hasSuffix("/0001_a.sql: cannot be read as UTF-8 text") == true)
     }
 
@@ -437,7 +437,7 @@ import Testing
         let directory = try Directory()
         defer { directory.delete() }
         try directory.write("0001_a.sql", "CREATE TABLE a ();\u{0}CREATE TABLE b ();")
-        let failure = #expect(throws: MigrationFailure.self) { try directory.history() }
+        let failure = #expect(throws: MigrationError.self) { try directory.history() }
         #expect(failure?.lines.first?.contains("0001_a.sql") == true)
     }
 
@@ -446,14 +446,14 @@ import Testing
         defer { directory.delete() }
         try FileManager.default.createDirectory(
             atPath: directory.path + "/0001_a.sql", withIntermediateDirectories: false)
-        let failure = #expect(throws: MigrationFailure.self) { try directory.history() }
+        let failure = #expect(throws: MigrationError.self) { try directory.history() }
         #expect(failure?.lines.first?.contains("0001_a.sql") == true)
     }
 
     @Test func `a directory that is not there is refused and named`() throws {
         let directory = try Directory()
         directory.delete()
-        let failure = #expect(throws: MigrationFailure.self) { try directory.history() }
+        let failure = #expect(throws: MigrationError.self) { try directory.history() }
         #expect(
             failure?.lines == ["MIGRATIONS_DIRECTORIES expects readable directories: cannot read \(directory.path)"])
     }
@@ -527,7 +527,7 @@ private func migrate(
 
 extension Result {
     fileprivate var failure: [String]? {
-        if case .failure(let error) = self { (error as? MigrationFailure)?.lines ?? ["\(error)"] } else { nil }
+        if case .failure(let error) = self { (error as? MigrationError)?.lines ?? ["\(error)"] } else { nil }
     }
 }
 

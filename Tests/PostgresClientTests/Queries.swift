@@ -34,7 +34,7 @@ func ask<Input: Sendable, Value: Sendable>(
 
 extension DatabaseClient {
     func run<Output>(_ query: Query<Void, Output>, within time: Duration = .seconds(5)) async throws -> Output {
-        try await run(query, (), until: .after(time))
+        try await run(query, (), until: .now + time)
     }
 
     /// The server's process behind the connection that answers.

@@ -14,7 +14,7 @@ import Testing
             row throws(DatabaseError) in (Array(try row.text(0).utf8), try row.bool(1), try row.int32(2))
         }
         let (bytes, isNull, length) = try await withClient {
-            try await $0.run(echo, text, until: .after(.seconds(5)))[0]
+            try await $0.run(echo, text, until: .now + .seconds(5))[0]
         }
         #expect(bytes == Array(text.utf8))
         #expect(!isNull)
@@ -27,7 +27,7 @@ import Testing
             row throws(DatabaseError) in (try row.blob(0), try row.bool(1), try row.int32(2))
         }
         let (bytes, isNull, length) = try await withClient {
-            try await $0.run(echo, blob, until: .after(.seconds(5)))[0]
+            try await $0.run(echo, blob, until: .now + .seconds(5))[0]
         }
         #expect(bytes == blob)
         #expect(!isNull)
@@ -39,7 +39,7 @@ import Testing
         let echo = ask("SELECT $1::bigint, $1::text", { (number: Int64, to) in to.append(number) }) {
             row throws(DatabaseError) in (try row.int64(0), try row.text(1))
         }
-        let (back, text) = try await withClient { try await $0.run(echo, number, until: .after(.seconds(5)))[0] }
+        let (back, text) = try await withClient { try await $0.run(echo, number, until: .now + .seconds(5))[0] }
         #expect(back == number)
         #expect(text == "\(number)")
     }
@@ -68,7 +68,7 @@ import Testing
         let echo = ask("SELECT $1::text[], cardinality($1)", { (texts: [String], to) in to.append(texts: texts) }) {
             row throws(DatabaseError) in (try row.texts(0), try row.int32(1))
         }
-        let (back, length) = try await withClient { try await $0.run(echo, texts, until: .after(.seconds(5)))[0] }
+        let (back, length) = try await withClient { try await $0.run(echo, texts, until: .now + .seconds(5))[0] }
         #expect(back == texts)
         #expect(length == count)
     }
@@ -81,7 +81,7 @@ import Testing
         ) {
             row throws(DatabaseError) in try row.blob(0)
         }
-        #expect(try await withClient { try await $0.run(unnest, blobs, until: .after(.seconds(5))) } == blobs)
+        #expect(try await withClient { try await $0.run(unnest, blobs, until: .now + .seconds(5)) } == blobs)
     }
 
     @Test(arguments: [0, 1, 2, 256])
@@ -92,7 +92,7 @@ import Testing
         ) {
             row throws(DatabaseError) in try row.int64(0)
         }
-        #expect(try await withClient { try await $0.run(unnest, numbers, until: .after(.seconds(5))) } == numbers)
+        #expect(try await withClient { try await $0.run(unnest, numbers, until: .now + .seconds(5)) } == numbers)
     }
 
     @Test func `NULL is told from empty`() async throws {
@@ -144,7 +144,7 @@ import Testing
             row throws(DatabaseError) in (try row.unixSeconds(0), try row.unixMicroseconds(0))
         }
         let (gotSeconds, gotMicroseconds) = try await withClient {
-            try await $0.run(query, time, until: .after(.seconds(5)))[0]
+            try await $0.run(query, time, until: .now + .seconds(5))[0]
         }
         #expect(gotSeconds == seconds)
         #expect(gotMicroseconds == microseconds)

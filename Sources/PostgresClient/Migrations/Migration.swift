@@ -40,31 +40,31 @@ package struct MigrationHistory: Sendable {
     ///
     /// - Parameters:
     ///   - checksum: a digest of the file's bytes.
-    /// - Throws: ``MigrationFailure`` where the directory or a file cannot be read, a file's name has no number,
+    /// - Throws: ``MigrationError`` where the directory or a file cannot be read, a file's name has no number,
     ///   or two have the same.
     package init(
         name: String, role: String? = nil, directory: String, checksum: ([UInt8]) throws -> [UInt8]
-    ) throws(MigrationFailure) {
+    ) throws(MigrationError) {
         let files: [String]
         do {
             files = try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasSuffix(".sql") }
         } catch {
-            throw MigrationFailure("MIGRATIONS_DIRECTORIES expects readable directories: cannot read \(directory)")
+            throw MigrationError("MIGRATIONS_DIRECTORIES expects readable directories: cannot read \(directory)")
         }
         var migrations: [Migration] = []
         for file in files.sorted() {
             let digits = file.prefix { $0.isASCII && $0.isNumber }
             guard digits.count == 4, let version = Int32(digits), version > 0, file.dropFirst(4).hasPrefix("_") else {
-                throw MigrationFailure("\(directory)/\(file): expected a name like 0001_what_it_does.sql")
+                throw MigrationError("\(directory)/\(file): expected a name like 0001_what_it_does.sql")
             }
             if let last = migrations.last, last.version == version {
-                throw MigrationFailure("\(directory): \(last.name) and \(file) have the same number")
+                throw MigrationError("\(directory): \(last.name) and \(file) have the same number")
             }
             guard let data = FileManager.default.contents(atPath: directory + "/" + file),
                 let sql = String(validating: data, as: UTF8.self), !sql.utf8.contains(0),
                 let digest = try? checksum([UInt8](data))
             else {
-                throw MigrationFailure("\(directory)/\(file): cannot be read as UTF-8 text")
+                throw MigrationError("\(directory)/\(file): cannot be read as UTF-8 text")
             }
             migrations.append(Migration(version: version, name: file, sql: sql, checksum: digest))
         }
@@ -135,7 +135,7 @@ package struct MigrationStatus: Sendable, Equatable {
 }
 
 /// What an operator has to know, a line each.
-package struct MigrationFailure: Error, Sendable, Equatable {
+package struct MigrationError: Error, Sendable, Equatable {
     package let lines: [String]
 
     package init(_ lines: String...) { self.lines = lines }

@@ -17,15 +17,15 @@ package struct Migrator: Sendable {
     ///   - report: called with a line of progress, on a thread of the migrator's.
     /// - Returns: how many were applied.
     package func migrate(
-        willCommit: @escaping @Sendable () throws(MigrationFailure) -> Void = {},
+        willCommit: @escaping @Sendable () throws(MigrationError) -> Void = {},
         report: @escaping @Sendable (String) -> Void
-    ) async throws(MigrationFailure) -> Int {
-        try await onThread { connection throws(MigrationFailure) in
+    ) async throws(MigrationError) -> Int {
+        try await onThread { connection throws(MigrationError) in
             try Self.lock(&connection, report: report)
             try Self.createLedger(&connection)
             let statuses = try Self.statuses(of: histories, &connection)
             let problems = statuses.flatMap(\.problems)
-            guard problems.isEmpty else { throw MigrationFailure(lines: problems) }
+            guard problems.isEmpty else { throw MigrationError(lines: problems) }
             var count = 0
             for (history, status) in zip(histories, statuses) {
                 for name in status.ahead { report("ahead    \(history.name)/\(name)") }
@@ -42,8 +42,8 @@ package struct Migrator: Sendable {
     /// Changes nothing.
     ///
     /// - Parameter whenIdle: waits until no migrator is at work, at most a minute.
-    package func status(whenIdle: Bool = false) async throws(MigrationFailure) -> [MigrationStatus] {
-        try await onThread { connection throws(MigrationFailure) in
+    package func status(whenIdle: Bool = false) async throws(MigrationError) -> [MigrationStatus] {
+        try await onThread { connection throws(MigrationError) in
             if whenIdle { try Self.lock(&connection) { _ in } }
             return try Self.statuses(of: histories, &connection)
         }
@@ -51,7 +51,7 @@ package struct Migrator: Sendable {
 
     /// The same question asked by a running service, through its own connections.
     package static func status(
-        of history: MigrationHistory, in database: DatabaseClient, until deadline: Deadline
+        of history: MigrationHistory, in database: DatabaseClient, until deadline: ContinuousClock.Instant
     ) async throws(DatabaseError) -> MigrationStatus {
         do {
             let ledger = try await database.run(
@@ -81,21 +81,21 @@ extension Migrator {
 
     private static func statuses(
         of histories: [MigrationHistory], _ connection: inout Connection
-    ) throws(MigrationFailure) -> [MigrationStatus] {
+    ) throws(MigrationError) -> [MigrationStatus] {
         var statuses: [MigrationStatus] = []
         for history in histories {
             var parameters = Parameters()
             parameters.append(history.name)
             let ledger: [LedgerEntry]?
-            do throws(ScriptFailure) {
-                let result = try connection.execute(ledgerOfHistory, parameters, until: .after(.seconds(10)))
+            do throws(ScriptError) {
+                let result = try connection.execute(ledgerOfHistory, parameters, until: .now + .seconds(10))
                 ledger = try? entries(result)
             } catch {
                 guard error.sqlState == undefinedTable else { throw failure("cannot read the ledger", error) }
                 ledger = []
             }
             guard let ledger else {
-                throw MigrationFailure("the ledger schema_migrations has another shape than this build expects")
+                throw MigrationError("the ledger schema_migrations has another shape than this build expects")
             }
             statuses.append(MigrationStatus(of: history, ledger: ledger))
         }
@@ -105,14 +105,14 @@ extension Migrator {
     /// The lock belongs to the connection: it ends with it, whatever happens.
     private static func lock(
         _ connection: inout Connection, report: (String) -> Void
-    ) throws(MigrationFailure) {
+    ) throws(MigrationError) {
         // An arbitrary number that means this and nothing else in this database.
         let tryLock = Statement("lock_migrations", "SELECT pg_try_advisory_lock(7420183390125671)")
-        let deadline = Deadline.after(.seconds(60))
+        let deadline = ContinuousClock.now + .seconds(60)
         var hasReported = false
         while true {
-            do throws(ScriptFailure) {
-                let result = try connection.execute(tryLock, Parameters(), until: .after(.seconds(10)))
+            do throws(ScriptError) {
+                let result = try connection.execute(tryLock, Parameters(), until: .now + .seconds(10))
                 if let locked = try? result.map({ (row) throws(DatabaseError) in try row.bool(0) }).first, locked {
                     return
                 }
@@ -120,7 +120,7 @@ extension Migrator {
                 throw failure("cannot lock", error)
             }
             guard !deadline.hasPassed else {
-                throw MigrationFailure("another migrate has been running for a minute; try again when it has ended")
+                throw MigrationError("another migrate has been running for a minute; try again when it has ended")
             }
             if !hasReported { report("waiting for another migrate to end") }
             hasReported = true
@@ -128,7 +128,7 @@ extension Migrator {
         }
     }
 
-    private static func createLedger(_ connection: inout Connection) throws(MigrationFailure) {
+    private static func createLedger(_ connection: inout Connection) throws(MigrationError) {
         try run(
             """
             DO $$ BEGIN
@@ -147,24 +147,24 @@ extension Migrator {
     }
 
     private static func apply(
-        _ migration: Migration, of history: MigrationHistory, _ willCommit: () throws(MigrationFailure) -> Void,
+        _ migration: Migration, of history: MigrationHistory, _ willCommit: () throws(MigrationError) -> Void,
         _ connection: inout Connection
-    ) throws(MigrationFailure) {
+    ) throws(MigrationError) {
         let label = "\(history.name)/\(migration.name)"
         try run("BEGIN", what: label, &connection)
         let transaction = try transactionID(label, &connection)
-        do throws(ScriptFailure) {
+        do throws(ScriptError) {
             if let role = history.role {
                 try execute(migration.sql, as: role, &connection)
             } else {
-                _ = try connection.execute(script: migration.sql, until: .after(longest))
+                _ = try connection.execute(script: migration.sql, until: .now + longest)
             }
         } catch {
             // The connection is closed on the way out, which rolls back.
             throw failure(label, error, in: migration.sql)
         }
         guard connection.isInTransaction, try transactionID(label, &connection) == transaction else {
-            throw MigrationFailure("\(label): ends its own transaction; leave BEGIN, COMMIT and ROLLBACK to migrate")
+            throw MigrationError("\(label): ends its own transaction; leave BEGIN, COMMIT and ROLLBACK to migrate")
         }
         // What a file sets for itself (a role, a search path) is not for the ledger and not for the next file.
         try run("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; \(settings)", what: label, &connection)
@@ -179,8 +179,8 @@ extension Migrator {
             INSERT INTO schema_migrations (history, version, name, checksum)
             VALUES ($1::text, $2::bigint::integer, $3::text, $4::bytea)
             """)
-        do throws(ScriptFailure) {
-            _ = try connection.execute(record, parameters, until: .after(.seconds(10)))
+        do throws(ScriptError) {
+            _ = try connection.execute(record, parameters, until: .now + .seconds(10))
         } catch {
             throw failure(label, error)
         }
@@ -192,7 +192,7 @@ extension Migrator {
     /// and to end the transaction.
     private static func execute(
         _ sql: String, as role: String, _ connection: inout Connection
-    ) throws(ScriptFailure) {
+    ) throws(ScriptError) {
         // The tables are in the schema that is first for whoever migrates; for the role it may be another one.
         _ = try connection.execute(
             script: """
@@ -200,34 +200,34 @@ extension Migrator {
                 SET LOCAL ROLE \(role);
                 CREATE FUNCTION pg_temp.apply_migration(sql text) RETURNS void
                     LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN EXECUTE sql; END $$
-                """, until: .after(.seconds(10)))
+                """, until: .now + .seconds(10))
         var parameters = Parameters()
         parameters.append(sql)
         _ = try connection.execute(
-            Statement("", "SELECT pg_temp.apply_migration($1::text)"), parameters, until: .after(longest))
-        _ = try connection.execute(script: "DROP FUNCTION pg_temp.apply_migration(text)", until: .after(.seconds(10)))
+            Statement("", "SELECT pg_temp.apply_migration($1::text)"), parameters, until: .now + longest)
+        _ = try connection.execute(script: "DROP FUNCTION pg_temp.apply_migration(text)", until: .now + .seconds(10))
     }
 
     private static func transactionID(
         _ label: String, _ connection: inout Connection
-    ) throws(MigrationFailure) -> Int64 {
+    ) throws(MigrationError) -> Int64 {
         let id: Int64?
-        do throws(ScriptFailure) {
+        do throws(ScriptError) {
             let result = try connection.execute(
-                Statement("transaction_id", "SELECT txid_current()"), Parameters(), until: .after(.seconds(10)))
+                Statement("transaction_id", "SELECT txid_current()"), Parameters(), until: .now + .seconds(10))
             id = try? result.map { (row) throws(DatabaseError) in try row.int64(0) }.first
         } catch {
             throw failure(label, error)
         }
-        guard let id else { throw MigrationFailure("\(label): cannot read the transaction's id") }
+        guard let id else { throw MigrationError("\(label): cannot read the transaction's id") }
         return id
     }
 
     private static func run(
         _ script: String, what: String, _ connection: inout Connection
-    ) throws(MigrationFailure) {
-        do throws(ScriptFailure) {
-            _ = try connection.execute(script: script, until: .after(longest))
+    ) throws(MigrationError) {
+        do throws(ScriptError) {
+            _ = try connection.execute(script: script, until: .now + longest)
         } catch {
             throw failure(what, error)
         }
@@ -239,20 +239,20 @@ extension Migrator {
     /// An index on a large table takes its time.
     private static let longest = Duration.seconds(6 * 3600)
 
-    private static func failure(_ what: String, _ error: ScriptFailure, in sql: String? = nil) -> MigrationFailure {
+    private static func failure(_ what: String, _ error: ScriptError, in sql: String? = nil) -> MigrationError {
         var place = ""
         if let sql, let position = error.position {
             place = " line \(sql.unicodeScalars.prefix(position - 1).count { $0 == "\n" } + 1):"
         }
-        return MigrationFailure(
+        return MigrationError(
             "\(what):\(place) \(error.message)\(error.sqlState.map { " (SQLSTATE \($0))" } ?? "")")
     }
 
     private func onThread<Value: Sendable>(
-        _ body: @escaping @Sendable (inout Connection) throws(MigrationFailure) -> Value
-    ) async throws(MigrationFailure) -> Value {
+        _ body: @escaping @Sendable (inout Connection) throws(MigrationError) -> Value
+    ) async throws(MigrationError) -> Value {
         try await Connection.onThread(
             to: address, applicationName: "link-session-migrate", settings: Self.settings, body
-        ) { MigrationFailure("cannot connect to the database: \($0.message)") }
+        ) { MigrationError("cannot connect to the database: \($0.message)") }
     }
 }

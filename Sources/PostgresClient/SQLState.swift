@@ -1,0 +1,36 @@
+// What follows from an error of PostgreSQL.
+
+/// The five characters that decide what happens after an error (PostgreSQL, appendix A).
+package struct SQLState: Sendable, Equatable, CustomStringConvertible {
+    package let code: String
+
+    package init(_ code: String) { self.code = code }
+    package var description: String { code }
+
+    enum Consequence {
+        /// The server or the session is going away, or stopped being the primary: use another connection.
+        case connectionBroken
+        /// No time, no lock, no memory, no disk.
+        case exhausted
+        /// Serialization failure or deadlock: the same statement may pass at once.
+        case tryAgain
+        /// The prepared statement is not known to this session (a pooler may have changed it underneath).
+        case prepareAgain
+        /// A value does not fit its column or breaks a constraint: the fault lies in one row.
+        case dataError
+        case bug
+    }
+
+    var consequence: Consequence {
+        switch code {
+        case "57014", "55P03": .exhausted
+        case "40001", "40P01": .tryAgain
+        case "26000": .prepareAgain
+        case "25006": .connectionBroken
+        case _ where code.hasPrefix("08") || code.hasPrefix("57P"): .connectionBroken
+        case _ where code.hasPrefix("53"): .exhausted
+        case _ where code.hasPrefix("22") || code.hasPrefix("23"): .dataError
+        default: .bug
+        }
+    }
+}
