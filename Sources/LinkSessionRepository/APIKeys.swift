@@ -52,49 +52,48 @@ package struct APIKeyRepository: Sendable {
 
 extension APIKeyRepository {
     private static let version = Query<Void, AuthenticationVersion>(
-        Statement("authentication_version", "SELECT version, clock_timestamp() FROM authentication_version"),
+        Statement("authentication_version", "SELECT \(AuthenticationVersion.columns) FROM authentication_version v"),
         encode: { _, _ in },
-        decode: { result, _ throws(DatabaseError) in
-            try result.map { (row) throws(DatabaseError) in
-                AuthenticationVersion(number: try row.int64(0), databaseTime: try row.unixMicroseconds(1))
-            }
-        })
+        readOne: { (row) throws(DatabaseError) in try row.authenticationVersion() })
 
     private static let usableKeys = Query<Void, (version: AuthenticationVersion, keys: [UsableAPIKey])>(
         // One statement sees one state: the version belongs to exactly these keys.
         Statement(
             "usable_api_keys",
             """
-            SELECT v.version, clock_timestamp(), k.key_hash, k.expires_at, m.id, m.name, m.brand,
-                   m.redirect_policy, m.redirect_urls
+            SELECT \(AuthenticationVersion.columns), k.key_hash, k.expires_at, \(Manufacturer.columns),
+                   \(RedirectPolicy.columns)
             FROM authentication_version v
             LEFT JOIN (api_keys k JOIN manufacturers m ON m.id = k.manufacturer_id AND m.enabled)
                    ON k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
             """),
         encode: { _, _ in },
-        decode: { result, _ throws(DatabaseError) in
+        decode: { result throws(DatabaseError) in
             var version: AuthenticationVersion?
             var policies: [Manufacturer.ID: (policy: RedirectPolicy, invalid: Int)] = [:]
             var keys: [UsableAPIKey] = []
             try result.forEachRow { (row) throws(DatabaseError) in
-                version = AuthenticationVersion(number: try row.int64(0), databaseTime: try row.unixMicroseconds(1))
-                guard let hash = try row.optionalBlob(2) else { return }
-                guard let digest = SHA256Digest(bytes: hash) else { throw row.mismatch(2) }
-                let manufacturer = try row.manufacturer(at: 4)
-                let (policy, invalid) =
-                    if let known = policies[manufacturer.id] { known } else { try row.redirectPolicy(at: 7) }
-                policies[manufacturer.id] = (policy, invalid)
+                version = try row.authenticationVersion()
+                guard let digest = try row.optionalDigest() else { return row.skipRest() }
+                let expiresAt = try row.optionalUnixMicroseconds()
+                let manufacturer = try row.manufacturer()
+                let (policy, invalid): (RedirectPolicy, Int)
+                if let known = policies[manufacturer.id] {
+                    (policy, invalid) = known
+                    row.skipRest()
+                } else {
+                    (policy, invalid) = try row.redirectPolicy()
+                    policies[manufacturer.id] = (policy, invalid)
+                }
                 keys.append(
                     UsableAPIKey(
-                        digest: digest, expiresAt: try row.optionalUnixMicroseconds(3), manufacturer: manufacturer,
-                        redirectPolicy: policy, invalidRedirectURLs: invalid))
+                        digest: digest, expiresAt: expiresAt, manufacturer: manufacturer, redirectPolicy: policy,
+                        invalidRedirectURLs: invalid))
             }
             guard let version else { throw .undecodable(statement: "usable_api_keys", column: "version") }
-            return [(version, keys)]
+            return (version, keys)
         })
-}
 
-extension APIKeyRepository {
     private static let recordUse = Query<[SHA256Digest], Void>(
         Statement(
             "record_use_of_api_keys",
@@ -106,24 +105,16 @@ extension APIKeyRepository {
                   AND (last_used_at IS NULL OR last_used_at <= clock_timestamp() - interval '5 minutes')
                 FOR NO KEY UPDATE SKIP LOCKED)
             """),
-        encode: { inputs, parameters in
-            for digests in inputs { parameters.append(blobs: digests.map(\.bytes)) }
-        },
-        decode: { _, _ in [()] })
+        encode: { digests, parameters in parameters.append(blobs: digests.map(\.bytes)) })
+}
+
+extension AuthenticationVersion {
+    /// What ``PostgresClient/Row/authenticationVersion()`` reads of the row `v` of the table authentication_version.
+    fileprivate static let columns = "v.version, clock_timestamp()"
 }
 
 extension Row {
-    /// From `redirect_policy` and `redirect_urls`, one after the other.
-    func redirectPolicy(at column: Int) throws(DatabaseError) -> (RedirectPolicy, invalid: Int) {
-        switch try text(column) {
-        case "unrestricted":
-            return (.unrestricted, 0)
-        case "registered":
-            let texts = try texts(column + 1)
-            let urls = texts.compactMap { try? RedirectURL($0) }
-            return (.registered(Set(urls.map(\.registrationKey))), texts.count - urls.count)
-        default:
-            throw mismatch(column)
-        }
+    fileprivate mutating func authenticationVersion() throws(DatabaseError) -> AuthenticationVersion {
+        AuthenticationVersion(number: try int64(), databaseTime: try unixMicroseconds())
     }
 }

@@ -182,73 +182,39 @@ package struct ErasureReceipt: Sendable {
 extension Administration {
     private static let isRole = Query<String, Bool>(
         Statement("is_role", "SELECT to_regrole($1::text) IS NOT NULL"),
-        encode: { names, parameters in for name in names { parameters.append(name) } },
-        decode: { result, _ throws(DatabaseError) in
-            try result.map { (row) throws(DatabaseError) in try row.bool(0) }
-        })
+        encode: { name, parameters in parameters.append(name) },
+        readOne: { (row) throws(DatabaseError) in try row.bool() })
 
     private static let manufacturers = Query<Void, [ManufacturerReport]>(
         Statement(
             "report_manufacturers",
             """
-            SELECT m.name, m.brand, m.enabled, m.redirect_policy = 'unrestricted', m.redirect_urls, m.created_at,
-                   k.key_hash, k.label, k.created_at, k.expires_at, k.revoked_at, k.last_used_at,
-                   CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
-                        WHEN k.expires_at <= now() THEN 'expired' ELSE 'usable' END, m.id
+            SELECT \(ManufacturerReport.columns), \(KeyReport.columns)
             FROM manufacturers m LEFT JOIN api_keys k ON k.manufacturer_id = m.id
             ORDER BY m.name, m.id, k.created_at, k.id
             """),
         encode: { _, _ in },
-        decode: { result, _ throws(DatabaseError) in
+        decode: { result throws(DatabaseError) in
             var manufacturers: [ManufacturerReport] = []
-            var latest: Int64?
             try result.forEachRow { (row) throws(DatabaseError) in
-                let id = try row.int64(13)
-                if latest != id {
-                    latest = id
-                    manufacturers.append(
-                        ManufacturerReport(
-                            id: Manufacturer.ID(id), name: try row.text(0), brand: try row.optionalText(1),
-                            isEnabled: try row.bool(2),
-                            isUnrestricted: try row.bool(3), redirectURLs: try row.texts(4),
-                            createdAt: try row.unixSeconds(5)))
-                }
-                guard let hash = try row.optionalBlob(6) else { return }
-                guard let digest = SHA256Digest(bytes: hash), let state = KeyReport.State(rawValue: try row.text(12))
-                else { throw row.mismatch(6) }
-                manufacturers[manufacturers.count - 1].keys.append(
-                    KeyReport(
-                        digest: digest, label: try row.text(7), state: state, createdAt: try row.unixSeconds(8),
-                        expiresAt: try row.optionalUnixSeconds(9), revokedAt: try row.optionalUnixSeconds(10),
-                        lastUsedAt: try row.optionalUnixSeconds(11)))
+                let manufacturer = try row.manufacturerReport()
+                if manufacturers.last?.id != manufacturer.id { manufacturers.append(manufacturer) }
+                guard let key = try row.keyReport() else { return }
+                manufacturers[manufacturers.count - 1].keys.append(key)
             }
-            return [manufacturers]
+            return manufacturers
         })
 
     private static let suppliers = Query<Void, [SupplierReport]>(
-        Statement(
-            "report_suppliers",
-            """
-            SELECT slug, name, enabled, issuer, client_id, client_secret_name, scopes, created_at
-            FROM suppliers ORDER BY slug
-            """),
+        Statement("report_suppliers", "SELECT \(SupplierReport.columns) FROM suppliers ORDER BY slug"),
         encode: { _, _ in },
-        decode: { result, _ throws(DatabaseError) in
-            let suppliers = try result.map { (row) throws(DatabaseError) in
-                SupplierReport(
-                    slug: try row.text(0), name: try row.text(1), isEnabled: try row.bool(2), issuer: try row.text(3),
-                    clientID: try row.text(4), clientSecretName: try row.text(5), scopes: try row.texts(6),
-                    createdAt: try row.unixSeconds(7))
-            }
-            return [suppliers]
-        })
+        readEach: { (row) throws(DatabaseError) in try row.supplierReport() })
 
     private static let sessions = Query<(DisplayText, ManufacturerUserID), [SessionReport]?>(
         Statement(
             "report_sessions",
             """
-            SELECT \(LinkSessionRepository.columnsWithManufacturer()),
-                   s.token_hash, e.event, e.reason, e.request_id, e.occurred_at
+            SELECT s.token_hash, \(LinkSession.columnsWithManufacturer()), \(SessionEvent.columns)
             FROM manufacturers m
             LEFT JOIN link_sessions s ON s.manufacturer_id = m.id AND s.user_id = $2::text
             LEFT JOIN link_session_events e ON e.token_hash = s.token_hash
@@ -256,40 +222,110 @@ extension Administration {
             ORDER BY s.created_at, s.token_hash, e.occurred_at, e.event
             """),
         encode: encode,
-        decode: { result, _ throws(DatabaseError) in
-            guard result.rowCount > 0 else { return [nil] }
+        decode: { result throws(DatabaseError) in
+            guard result.rowCount > 0 else { return nil }
             var sessions: [SessionReport] = []
             try result.forEachRow { (row) throws(DatabaseError) in
-                guard let hash = try row.optionalBlob(15) else { return }
-                guard let digest = SHA256Digest(bytes: hash) else { throw row.mismatch(15) }
+                guard let digest = try row.optionalDigest() else { return row.skipRest() }
+                let session = try row.linkSession()
                 if sessions.last?.tokenDigest != digest {
-                    sessions.append(SessionReport(tokenDigest: digest, session: try row.linkSession()))
+                    sessions.append(SessionReport(tokenDigest: digest, session: session))
                 }
-                guard let event = try row.optionalText(16) else { return }
-                sessions[sessions.count - 1].events.append(
-                    SessionEvent(
-                        event: event, reason: try row.optionalText(17), requestID: try row.text(18),
-                        occurredAt: try row.unixSeconds(19)))
+                guard let event = try row.sessionEvent() else { return }
+                sessions[sessions.count - 1].events.append(event)
             }
-            return [sessions]
+            return sessions
         })
 
     private static let erase = Query<(DisplayText, ManufacturerUserID), ErasureReceipt>(
-        Statement("erase_user", "SELECT sessions, events, erased_at FROM erase_user($1::text, $2::text)"),
+        Statement("erase_user", "SELECT \(ErasureReceipt.columns) FROM erase_user($1::text, $2::text)"),
         encode: encode,
-        decode: { result, _ throws(DatabaseError) in
-            try result.map { (row) throws(DatabaseError) in
-                ErasureReceipt(
-                    sessions: try row.int64(0), events: try row.int64(1), erasedAt: try row.unixSeconds(2))
-            }
-        })
+        readOne: { (row) throws(DatabaseError) in try row.erasureReceipt() })
 
     @Sendable private static func encode(
-        _ inputs: [(DisplayText, ManufacturerUserID)], _ parameters: inout Parameters
+        _ input: (manufacturer: DisplayText, user: ManufacturerUserID), _ parameters: inout Parameters
     ) {
-        for (manufacturer, user) in inputs {
-            parameters.append(manufacturer.text)
-            parameters.append(user.text)
+        parameters.append(input.manufacturer.text)
+        parameters.append(input.user.text)
+    }
+}
+
+// MARK: Rows
+
+extension ManufacturerReport {
+    fileprivate static let columns = """
+        m.id, m.name, m.brand, m.enabled, m.redirect_policy = 'unrestricted', m.redirect_urls, m.created_at
+        """
+}
+
+extension Row {
+    fileprivate mutating func manufacturerReport() throws(DatabaseError) -> ManufacturerReport {
+        ManufacturerReport(
+            id: Manufacturer.ID(try int64()), name: try text(), brand: try optionalText(), isEnabled: try bool(),
+            isUnrestricted: try bool(), redirectURLs: try texts(), createdAt: try unixSeconds())
+    }
+}
+
+extension KeyReport {
+    fileprivate static let columns = """
+        k.key_hash, k.label, CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked' \
+        WHEN k.expires_at <= now() THEN 'expired' ELSE 'usable' END, \
+        k.created_at, k.expires_at, k.revoked_at, k.last_used_at
+        """
+}
+
+extension Row {
+    /// - Returns: `nil` for a manufacturer without keys.
+    fileprivate mutating func keyReport() throws(DatabaseError) -> KeyReport? {
+        guard let digest = try optionalDigest() else {
+            skipRest()
+            return nil
         }
+        let label = try text()
+        guard let state = KeyReport.State(rawValue: try text()) else { throw mismatch() }
+        return KeyReport(
+            digest: digest, label: label, state: state, createdAt: try unixSeconds(),
+            expiresAt: try optionalUnixSeconds(), revokedAt: try optionalUnixSeconds(),
+            lastUsedAt: try optionalUnixSeconds())
+    }
+}
+
+extension SupplierReport {
+    fileprivate static let columns = """
+        slug, name, enabled, issuer, client_id, client_secret_name, scopes, created_at
+        """
+}
+
+extension Row {
+    fileprivate mutating func supplierReport() throws(DatabaseError) -> SupplierReport {
+        SupplierReport(
+            slug: try text(), name: try text(), isEnabled: try bool(), issuer: try text(), clientID: try text(),
+            clientSecretName: try text(), scopes: try texts(), createdAt: try unixSeconds())
+    }
+}
+
+extension SessionEvent {
+    fileprivate static let columns = "e.event, e.reason, e.request_id, e.occurred_at"
+}
+
+extension Row {
+    /// - Returns: `nil` for a session without events.
+    fileprivate mutating func sessionEvent() throws(DatabaseError) -> SessionEvent? {
+        guard let event = try optionalText() else {
+            skipRest()
+            return nil
+        }
+        return SessionEvent(
+            event: event, reason: try optionalText(), requestID: try text(), occurredAt: try unixSeconds())
+    }
+}
+
+extension ErasureReceipt {
+    fileprivate static let columns = "sessions, events, erased_at"
+}
+
+extension Row {
+    fileprivate mutating func erasureReceipt() throws(DatabaseError) -> ErasureReceipt {
+        ErasureReceipt(sessions: try int64(), events: try int64(), erasedAt: try unixSeconds())
     }
 }

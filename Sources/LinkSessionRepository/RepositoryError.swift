@@ -19,10 +19,20 @@ package enum RepositoryError: Error, Sendable, Equatable {
     }
 }
 
+/// The border between the client's errors and ours.
 extension DatabaseClient {
-    /// The border between the client's errors and ours.
     func answer<Input, Output>(
         _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
+    ) async throws(RepositoryError) -> Output {
+        do throws(DatabaseError) {
+            return try await run(query, input, until: deadline)
+        } catch {
+            throw RepositoryError(error)
+        }
+    }
+
+    func answer<Input, Output>(
+        _ query: GroupedQuery<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> Output {
         do throws(DatabaseError) {
             return try await run(query, input, until: deadline)

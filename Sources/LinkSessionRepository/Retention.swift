@@ -29,17 +29,22 @@ package struct RetentionRepository: Sendable {
     private static let purge = Query<(Int64, Int64), Purged?>(
         Statement(
             "purge_link_sessions",
-            "SELECT deleted, next_block FROM purge_link_sessions($1::bigint::integer, $2::bigint)"),
-        encode: { inputs, parameters in
-            for (days, block) in inputs {
-                parameters.append(days)
-                parameters.append(block)
-            }
+            "SELECT \(Purged.columns) FROM purge_link_sessions($1::bigint::integer, $2::bigint)"),
+        encode: { input, parameters in
+            let (days, block) = input
+            parameters.append(days)
+            parameters.append(block)
         },
-        decode: { result, _ throws(DatabaseError) in
-            let pieces = try result.map { (row) throws(DatabaseError) in
-                Purged(deleted: try row.int64(0), nextBlock: try row.optionalInt64(1))
-            }
-            return [pieces.first]
-        })
+        readOptional: { (row) throws(DatabaseError) in try row.purged() })
+}
+
+extension RetentionRepository.Purged {
+    /// What ``PostgresClient/Row/purged()`` reads.
+    fileprivate static let columns = "deleted, next_block"
+}
+
+extension Row {
+    fileprivate mutating func purged() throws(DatabaseError) -> RetentionRepository.Purged {
+        RetentionRepository.Purged(deleted: try int64(), nextBlock: try optionalInt64())
+    }
 }

@@ -1,22 +1,7 @@
-// Every statement on the table sign_ins, and a session as the browser's pages see it.
+// Every statement of the service on the table sign_ins.
 
 package import LinkSessions
 package import PostgresClient
-
-/// A link session together with what its pages have to know.
-package struct LinkSessionSnapshot: Sendable {
-    package let session: LinkSession
-    package let tokenDigest: SHA256Digest
-    /// By the database's clock.
-    package let now: UnixSeconds
-    /// Whether the session has pages at all: not where it ended more than an hour ago, its manufacturer is disabled,
-    /// or its redirect URL is allowed no more.
-    package let isServed: Bool
-    /// Whether the result of a completion may still be fetched.
-    package let resultIsFresh: Bool
-    /// The sign-in that completed the session.
-    package let completedBy: SHA256Digest?
-}
 
 /// A browser's attempt to sign in at a supplier.
 package struct SignIn: Sendable {
@@ -108,41 +93,26 @@ package struct SignInRepository: Sendable {
 }
 
 extension SignInRepository {
-    /// In the order of ``Row/snapshot()``.
-    private static let snapshotColumns = """
-        \(LinkSessionRepository.columnsWithManufacturer()), s.token_hash, clock_timestamp(), \
-        m.enabled AND coalesce(s.completed_at, s.expires_at) + interval '1 hour' > clock_timestamp(), \
-        m.redirect_policy, m.redirect_urls, \
-        s.completed_at + interval '\(LinkSession.resultLifetimeInSeconds) seconds' > clock_timestamp(), \
-        s.completed_by
-        """
-
-    private static let snapshotTables = "link_sessions s JOIN manufacturers m ON m.id = s.manufacturer_id"
-
     private static let snapshot = Query<SHA256Digest, LinkSessionSnapshot?>(
         Statement(
-            "snapshot_link_session", "SELECT \(snapshotColumns) FROM \(snapshotTables) WHERE s.token_hash = $1::bytea"),
-        encode: encode,
-        decode: { result, _ throws(DatabaseError) in
-            [try result.map { (row) throws(DatabaseError) in try row.snapshot() }.first]
-        })
+            "snapshot_link_session",
+            """
+            SELECT \(LinkSessionSnapshot.columns) FROM \(LinkSessionSnapshot.tables)
+            WHERE s.token_hash = $1::bytea
+            """),
+        encode: { digest, parameters in parameters.append(digest.bytes) },
+        readOptional: { (row) throws(DatabaseError) in try row.snapshot() })
 
     private static let find = Query<SHA256Digest, (signIn: SignIn, snapshot: LinkSessionSnapshot)?>(
         Statement(
             "find_sign_in",
             """
-            SELECT \(snapshotColumns), a.state_hash, a.supplier, a.language, a.answered_at IS NOT NULL,
-                   coalesce(a.answered_at > clock_timestamp() - interval '20 seconds', false), a.outcome, a.supplier_user_id, a.account
-            FROM \(snapshotTables) JOIN sign_ins a ON a.token_hash = s.token_hash
+            SELECT \(SignIn.columns), \(LinkSessionSnapshot.columns)
+            FROM \(LinkSessionSnapshot.tables) JOIN sign_ins a ON a.token_hash = s.token_hash
             WHERE a.state_hash = $1::bytea
             """),
-        encode: encode,
-        decode: { result, _ throws(DatabaseError) in
-            let found = try result.map { (row) throws(DatabaseError) in
-                (signIn: try row.signIn(at: 22), snapshot: try row.snapshot())
-            }
-            return [found.first]
-        })
+        encode: { id, parameters in parameters.append(id.bytes) },
+        readOptional: { (row) throws(DatabaseError) in (signIn: try row.signIn(), snapshot: try row.snapshot()) })
 
     private static let start = Query<(NewSignIn, String), Bool>(
         Statement(
@@ -167,16 +137,15 @@ extension SignInRepository {
             )
             SELECT EXISTS (SELECT FROM s) OR EXISTS (SELECT FROM sign_ins WHERE state_hash = $1::bytea)
             """),
-        encode: { inputs, parameters in
-            for (signIn, requestID) in inputs {
-                parameters.append(signIn.id.bytes)
-                parameters.append(signIn.tokenDigest.bytes)
-                parameters.append(signIn.supplier.text)
-                parameters.append(signIn.language.rawValue)
-                parameters.append(requestID)
-            }
+        encode: { input, parameters in
+            let (signIn, requestID) = input
+            parameters.append(signIn.id.bytes)
+            parameters.append(signIn.tokenDigest.bytes)
+            parameters.append(signIn.supplier.text)
+            parameters.append(signIn.language.rawValue)
+            parameters.append(requestID)
         },
-        decode: decodeTruth)
+        readOne: { (row) throws(DatabaseError) in try row.bool() })
 
     private static let answer = Query<(SHA256Digest, String), Bool>(
         Statement(
@@ -189,13 +158,12 @@ extension SignInRepository {
             )
             SELECT EXISTS (SELECT FROM answered)
             """),
-        encode: { inputs, parameters in
-            for (id, taker) in inputs {
-                parameters.append(id.bytes)
-                parameters.append(taker)
-            }
+        encode: { input, parameters in
+            let (id, taker) = input
+            parameters.append(id.bytes)
+            parameters.append(taker)
         },
-        decode: decodeTruth)
+        readOne: { (row) throws(DatabaseError) in try row.bool() })
 
     private static let conclude = Query<(SHA256Digest, SignIn.Outcome, SignInRefusal?, String), Void>(
         Statement(
@@ -214,69 +182,54 @@ extension SignInRepository {
             FROM s
             ON CONFLICT DO NOTHING
             """),
-        encode: { inputs, parameters in
-            for (id, outcome, refusal, requestID) in inputs {
-                parameters.append(id.bytes)
-                switch outcome {
-                case .signedIn(let identity, let account):
-                    parameters.append("signed_in")
-                    parameters.append(identity.userID)
-                    parameters.append(account)
-                case .declined, .failed:
-                    if case .declined = outcome { parameters.append("declined") } else { parameters.append("failed") }
-                    parameters.append(orNull: nil as String?)
-                    parameters.append(orNull: nil as String?)
-                }
-                parameters.append(orNull: refusal?.rawValue)
-                parameters.append(requestID)
+        encode: { input, parameters in
+            let (id, outcome, refusal, requestID) = input
+            parameters.append(id.bytes)
+            switch outcome {
+            case .signedIn(let identity, let account):
+                parameters.append("signed_in")
+                parameters.append(identity.userID)
+                parameters.append(account)
+            case .declined, .failed:
+                if case .declined = outcome { parameters.append("declined") } else { parameters.append("failed") }
+                parameters.append(orNull: nil as String?)
+                parameters.append(orNull: nil as String?)
             }
-        },
-        decode: { _, inputs in inputs.map { _ in } })
+            parameters.append(orNull: refusal?.rawValue)
+            parameters.append(requestID)
+        })
+}
 
-    @Sendable private static func encode(_ inputs: [SHA256Digest], _ parameters: inout Parameters) {
-        for digest in inputs { parameters.append(digest.bytes) }
-    }
-
-    @Sendable private static func decodeTruth<Input>(
-        _ result: borrowing QueryResult, _: [Input]
-    ) throws(DatabaseError) -> [Bool] {
-        try result.map { (row) throws(DatabaseError) in try row.bool(0) }
-    }
+extension SignIn {
+    /// What ``PostgresClient/Row/signIn()`` reads of a sign-in `a`.
+    fileprivate static let columns = """
+        a.state_hash, a.supplier, a.language, a.answered_at IS NOT NULL, \
+        coalesce(a.answered_at > clock_timestamp() - interval '20 seconds', false), \
+        a.outcome, a.supplier_user_id, a.account
+        """
 }
 
 extension Row {
-    /// From the columns of ``SignInRepository/snapshotColumns``.
-    fileprivate func snapshot() throws(DatabaseError) -> LinkSessionSnapshot {
-        let session = try linkSession()
-        let (policy, _) = try redirectPolicy(at: 18)
-        var isServed = try bool(17)
-        do throws(ValidationError) {
-            try policy.check(session.redirectURL)
-        } catch {
-            isServed = false
-        }
-        return LinkSessionSnapshot(
-            session: session, tokenDigest: try digest(15), now: try unixSeconds(16), isServed: isServed,
-            resultIsFresh: session.completedAt == nil ? false : try bool(20), completedBy: try optionalDigest(21))
+    fileprivate mutating func signIn() throws(DatabaseError) -> SignIn {
+        let id = try digest()
+        guard let supplier = Supplier.Slug(try text()) else { throw mismatch() }
+        return SignIn(
+            id: id, supplier: supplier, language: try parse(Language.init), isAnswered: try bool(),
+            isBeingJudged: try bool(), outcome: try outcome(at: supplier))
     }
 
-    fileprivate func signIn(at column: Int) throws(DatabaseError) -> SignIn {
-        guard let supplier = Supplier.Slug(try text(column + 1)) else { throw mismatch(column + 1) }
-        var outcome: SignIn.Outcome?
-        switch try optionalText(column + 5) {
-        case nil: break
+    /// From `outcome`, `supplier_user_id` and `account`.
+    private mutating func outcome(at supplier: Supplier.Slug) throws(DatabaseError) -> SignIn.Outcome? {
+        let (outcome, userID, account) = (try optionalText(), try optionalText(), try optionalText())
+        switch outcome {
+        case nil: return nil
         case "signed_in":
-            guard let identity = SupplierIdentity(supplier: supplier, userID: try text(column + 6)) else {
-                throw mismatch(column + 6)
-            }
-            outcome = .signedIn(identity, account: try text(column + 7))
-        case "declined": outcome = .declined
-        case "failed": outcome = .failed
-        default: throw mismatch(column + 5)
+            guard let userID, let account, let identity = SupplierIdentity(supplier: supplier, userID: userID)
+            else { throw mismatch() }
+            return .signedIn(identity, account: account)
+        case "declined": return .declined
+        case "failed": return .failed
+        default: throw mismatch()
         }
-        return SignIn(
-            id: try digest(column), supplier: supplier,
-            language: try parse(column + 2, Language.init), isAnswered: try bool(column + 3),
-            isBeingJudged: try bool(column + 4), outcome: outcome)
     }
 }

@@ -28,14 +28,10 @@ package struct SupplierRepository: Sendable {
 }
 
 extension SupplierRepository {
-    private static let enabled = Query<Void, [Supplier]>(
+    private static let enabled = GroupedQuery<Void, [Supplier]>(
         Statement(
-            "enabled_suppliers",
-            """
-            SELECT slug, name, issuer, client_id, client_secret_name, scopes FROM suppliers
-            WHERE enabled ORDER BY name, slug
-            """),
-        group: .init(callers: 256, executions: 1),
+            "enabled_suppliers", "SELECT \(Supplier.columns) FROM suppliers WHERE enabled ORDER BY name, slug"),
+        maxBatchSize: 256, maxConcurrentBatches: 1,
         encode: { _, _ in },
         decode: { result, inputs throws(DatabaseError) in
             let suppliers = try result.map { (row) throws(DatabaseError) in try row.supplier() }.compactMap(\.self)
@@ -43,15 +39,21 @@ extension SupplierRepository {
         })
 }
 
+extension Supplier {
+    /// What ``PostgresClient/Row/supplier()`` reads.
+    fileprivate static let columns = "slug, name, issuer, client_id, client_secret_name, scopes"
+}
+
 extension Row {
-    fileprivate func supplier() throws(DatabaseError) -> Supplier? {
-        let (clientID, secretName, scopes) = (try text(3), try text(4), try texts(5))
-        guard let slug = Supplier.Slug(try text(0)), let issuer = ProviderURL(try text(2)), !issuer.hasQuery,
-            OpenIDClient.isClientID(clientID), OpenIDClient.isSecretName(secretName),
-            scopes.allSatisfy(OpenIDClient.isScope)
+    /// - Returns: `nil` for one that breaks a rule.
+    fileprivate mutating func supplier() throws(DatabaseError) -> Supplier? {
+        let (slug, name, issuer) = (Supplier.Slug(try text()), try text(), ProviderURL(try text()))
+        let (clientID, secretName, scopes) = (try text(), try text(), try texts())
+        guard let slug, let issuer, !issuer.hasQuery, OpenIDClient.isClientID(clientID),
+            OpenIDClient.isSecretName(secretName), scopes.allSatisfy(OpenIDClient.isScope)
         else { return nil }
         return Supplier(
-            slug: slug, name: try text(1),
+            slug: slug, name: name,
             signIn: .openIDConnect(
                 OpenIDClient(issuer: issuer, clientID: clientID, clientSecretName: secretName, scopes: scopes)))
     }

@@ -62,7 +62,7 @@ internal import CLibpq
     ///   give up, after which the connection can only be dropped.
     mutating func execute(
         _ statement: Statement, _ parameters: borrowing Parameters, until deadline: ContinuousClock.Instant,
-        whenPast: () -> ContinuousClock.Instant? = { nil }
+        whenPast: () -> ContinuousClock.Instant?
     ) throws(ExecutionError) -> QueryResult {
         var deadline = deadline
         if !prepared.contains(statement.name) {
@@ -107,11 +107,10 @@ internal import CLibpq
         _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
     ) throws(ScriptError) -> Output {
         var parameters = Parameters()
-        query.encode([input], &parameters)
+        query.encode(input, &parameters)
         let result = try execute(query.statement, parameters, until: deadline)
-        do {
-            guard let output = try query.decode(result, [input]).first else { throw ScriptError.unexpectedResult }
-            return output
+        do throws(DatabaseError) {
+            return try query.decode(result)
         } catch {
             throw .unexpectedResult
         }

@@ -33,29 +33,40 @@ package final class DatabaseClient: Service {
 
     /// Answers one input, within the deadline.
     ///
-    /// Cancelling the task removes a query that waits in the queue; one that is under way runs to its end or its deadline.
+    /// Cancelling the task removes a query that waits in the queue; one that is under way runs to its end or its
+    /// deadline.
     package func run<Input, Output>(
         _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
     ) async throws(DatabaseError) -> Output {
-        let id = lastID.add(1, ordering: .relaxed).newValue
-        do {
-            return try await withTaskCancellationHandler {
-                try await withCheckedThrowingContinuation { continuation in
-                    queue.enqueue(
-                        QueuedQuery(id: id, query: query, input: input, deadline: deadline, continuation: continuation),
-                        in: query.subqueue)
-                    // The handler below may have come before the query was in the queue.
-                    if Task.isCancelled { queue.cancel(id: id) }
-                }
-            } onCancel: {
-                queue.cancel(id: id)
-            }
-        } catch let error as DatabaseError {
-            throw error
-        } catch {
-            // Only `PendingQuery.fail` resumes with an error, and it takes nothing but a DatabaseError.
-            throw .cancelled
+        try await answer(in: .single) { id, continuation in
+            PendingSingleQuery(id: id, query: query, input: input, deadline: deadline, continuation: continuation)
         }
+    }
+
+    /// The same, in one execution with other callers' inputs.
+    package func run<Input, Output>(
+        _ query: GroupedQuery<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
+    ) async throws(DatabaseError) -> Output {
+        try await answer(in: query.subqueue) { id, continuation in
+            PendingGroupedQuery(id: id, query: query, input: input, deadline: deadline, continuation: continuation)
+        }
+    }
+
+    private func answer<Output>(
+        in subqueue: QueryQueue.SubqueueKey,
+        _ makeQuery: (_ id: UInt64, AnswerContinuation<Output>) -> any PendingQuery
+    ) async throws(DatabaseError) -> Output {
+        let id = lastID.add(1, ordering: .relaxed).newValue
+        let result = await withTaskCancellationHandler {
+            await withCheckedContinuation { continuation in
+                queue.enqueue(makeQuery(id, continuation), in: subqueue)
+                // The handler below may have come before the query was in the queue.
+                if Task.isCancelled { queue.cancel(id: id) }
+            }
+        } onCancel: {
+            queue.cancel(id: id)
+        }
+        return try result.get()
     }
 
     /// Runs the connections until graceful shutdown or cancellation; then whoever still waits is refused.

@@ -63,7 +63,7 @@ enum ExecutionError: Error {
 }
 
 /// Why a statement run outside the queue failed: for the operator at the terminal, not for logs.
-package struct ScriptError: Error {
+package struct ScriptError: Error, Equatable {
     package let sqlState: SQLState?
     package let message: String
     /// Where in the text, in characters from 1, PostgreSQL found the fault.
@@ -73,7 +73,7 @@ package struct ScriptError: Error {
         (sqlState, self.message, position) = (nil, message, nil)
     }
 
-    static let unexpectedResult = ScriptError(
+    package static let unexpectedResult = ScriptError(
         message: "the database's answer has another shape than this build expects")
 
     init(_ failure: ExecutionError) {

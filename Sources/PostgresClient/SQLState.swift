@@ -33,4 +33,9 @@ package struct SQLState: Sendable, Equatable, CustomStringConvertible {
         default: .bug
         }
     }
+
+    /// What the caller is told whose statement is not tried again.
+    func error(constraint: String?) -> DatabaseError {
+        consequence == .exhausted ? .unavailable(.exhausted(self)) : .refused(self, constraint: constraint)
+    }
 }

@@ -80,3 +80,27 @@ extension Completion {
     /// Without saying for which account.
     static let anonymous = Completion(identity: nil)
 }
+
+extension Storage {
+    /// Makes the session so much older.
+    func move(_ digest: SHA256Digest, by interval: String) async throws {
+        try await database.execute(
+            """
+            UPDATE link_sessions SET
+                created_at = created_at - interval '\(interval)', expires_at = expires_at - interval '\(interval)',
+                completed_at = completed_at - interval '\(interval)'
+            WHERE token_hash = \(digest.sql)
+            """)
+    }
+
+    /// Half a second is left.
+    func expireSoon(_ digest: SHA256Digest) async throws {
+        try await database.execute(
+            """
+            UPDATE link_sessions SET
+                created_at = created_at - interval '599 seconds',
+                expires_at = clock_timestamp() + interval '500 milliseconds'
+            WHERE token_hash = \(digest.sql)
+            """)
+    }
+}

@@ -8,7 +8,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct BrokenConnectionTests {
     @Test func `cutting every connection under 200 calls fails none, and none counts twice`() async throws {
         try await withItems { database, client in
-            let cuts = try await underLoad(200, client, insertOne) {
+            let cuts = try await underLoad(200, { try await client.run(insertOne, $0, until: .now + .seconds(10)) }) {
                 var cuts = 0
                 for _ in 1...5 {
                     try await Task.sleep(for: .milliseconds(80))
@@ -24,7 +24,8 @@ import Testing
 
     @Test func `cutting every connection under 200 grouped calls fails none`() async throws {
         try await withItems { database, client in
-            let cuts = try await underLoad(200, client, insertGrouped) {
+            let cuts = try await underLoad(200, { try await client.run(insertGrouped, $0, until: .now + .seconds(10)) })
+            {
                 var cuts = 0
                 for _ in 1...5 {
                     try await Task.sleep(for: .milliseconds(40))
@@ -48,10 +49,8 @@ import Testing
                     INSERT INTO items VALUES ($1::bigint, 'third')
                     ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING value
                     """),
-                encode: { inputs, parameters in for input in inputs { parameters.append(input) } },
-                decode: { result, _ throws(DatabaseError) in
-                    try result.map { row throws(DatabaseError) in try row.text(0) }
-                })
+                encode: { input, parameters in parameters.append(input) },
+                readOne: { row throws(DatabaseError) in try row.text() })
             async let value = client.run(query, 1, until: .now + .seconds(5))
             try await database.waitForBlocked()
             try await database.cutConnections()
@@ -169,28 +168,29 @@ private let insert = "INSERT INTO items SELECT id, 'item ' || id FROM unnest($1:
 private let again = "ON CONFLICT (id) DO UPDATE SET id = excluded.id"
 
 /// Takes its time, so that a cut meets statements at every stage.
-private let insertOne = insertItem(pause: ", pg_sleep(0.01)", group: nil)
-private let insertGrouped = insertItem(pause: ", pg_sleep(0.02)", group: .init(callers: 20, executions: 1))
+private let insertOne = Query<Int64, Int64>(
+    statement("\(insert), pg_sleep(0.01) RETURNING id"),
+    statementForResend: statement("\(insert), pg_sleep(0.01) \(again) RETURNING id"),
+    encode: { input, parameters in parameters.append(numbers: [input]) },
+    readOne: { row throws(DatabaseError) in try row.int64() })
 
-private func insertItem(pause: String, group: Query<Int64, Int64>.Group?) -> Query<Int64, Int64> {
-    Query(
-        statement("\(insert)\(pause) RETURNING id"),
-        statementForResend: statement("\(insert)\(pause) \(again) RETURNING id"),
-        group: group,
-        encode: { inputs, parameters in parameters.append(numbers: inputs) },
-        decode: { result, inputs throws(DatabaseError) in
-            let ids = Set(try result.map { row throws(DatabaseError) in try row.int64(0) })
-            return inputs.map { ids.contains($0) ? $0 : -1 }
-        })
-}
+private let insertGrouped = GroupedQuery<Int64, Int64>(
+    statement("\(insert), pg_sleep(0.02) RETURNING id"),
+    statementForResend: statement("\(insert), pg_sleep(0.02) \(again) RETURNING id"),
+    maxBatchSize: 20, maxConcurrentBatches: 1,
+    encode: { inputs, parameters in parameters.append(numbers: inputs) },
+    decode: { result, inputs throws(DatabaseError) in
+        let ids = Set(try result.map { row throws(DatabaseError) in try row.int64() })
+        return inputs.map { ids.contains($0) ? $0 : -1 }
+    })
 
 /// Starts so many calls, does something to the server meanwhile, and expects each to have its own answer.
 private func underLoad<Value: Sendable>(
-    _ calls: Int, _ client: DatabaseClient, _ query: Query<Int64, Int64>, _ body: () async throws -> Value
+    _ calls: Int, _ call: @escaping @Sendable (Int64) async throws -> Int64, _ body: () async throws -> Value
 ) async throws -> Value {
     try await withThrowingTaskGroup(of: (Int64, Int64).self) { group in
         for id in 0..<calls {
-            group.addTask { (Int64(id), try await client.run(query, Int64(id), until: .now + .seconds(10))) }
+            group.addTask { (Int64(id), try await call(Int64(id))) }
         }
         let value = try await body()
         for try await (id, answer) in group { #expect(id == answer) }

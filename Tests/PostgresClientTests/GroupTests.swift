@@ -7,7 +7,7 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct GroupTests {
     @Test func `each of 300 concurrent callers gets its own answer, and they share statements`() async throws {
         try await withItems { database, client in
-            let insert = insertItems(group: .init(callers: 64, executions: 1))
+            let insert = insertItems(maxBatchSize: 64, maxConcurrentBatches: 1)
             let answers = try await withThrowingTaskGroup(of: (Int64, Int64).self) { group in
                 for id in 0..<300 {
                     group.addTask { (Int64(id), try await client.run(insert, Int64(id), until: .now + .seconds(5))) }
@@ -28,7 +28,7 @@ import Testing
 
     @Test func `a lone caller waits for nobody`() async throws {
         try await withItems { _, client in
-            let insert = insertItems(group: .init(callers: 256, executions: 1))
+            let insert = insertItems(maxBatchSize: 256, maxConcurrentBatches: 1)
             _ = try await client.run(insert, 0, until: .now + .seconds(5))
             let lone = await timed { try await client.run(insert, 1, until: .now + .seconds(5)) }
             #expect(try lone.result.get() == 2)
@@ -38,7 +38,7 @@ import Testing
 
     @Test func `no more executions are under way than a group allows`() async throws {
         try await withItems { database, client in
-            let insert = insertItems(group: .init(callers: 4, executions: 2), pause: "0.2")
+            let insert = insertItems(maxBatchSize: 4, maxConcurrentBatches: 2, pause: "0.2")
             async let most = mostSleeping(in: database, for: .milliseconds(900))
             try await withThrowingTaskGroup(of: Void.self) { group in
                 for id in 0..<40 {
@@ -53,7 +53,7 @@ import Testing
 
     @Test func `a group that waits does not keep other queries from idle connections`() async throws {
         try await withItems { database, client in
-            let insert = insertItems(group: .init(callers: 1, executions: 1), pause: "1")
+            let insert = insertItems(maxBatchSize: 1, maxConcurrentBatches: 1, pause: "1")
             async let first = client.run(insert, 1, until: .now + .seconds(5))
             try await database.waitForSleeping()
             async let second = client.run(insert, 2, until: .now + .seconds(5))
@@ -68,7 +68,7 @@ import Testing
     @Test(arguments: [0, 13, 49])
     func `one bad row among 50 fails alone, at the cost of a few statements`(bad: Int64) async throws {
         try await withItems(check: "id <> \(bad)") { database, client in
-            let insert = insertItems(group: .init(callers: 50, executions: 1))
+            let insert = insertItems(maxBatchSize: 50, maxConcurrentBatches: 1)
             let errors = try await inOneGroup(0..<50, insert, database, client)
             #expect(errors == [bad: .refused(SQLState("23514"), constraint: "items_check")])
             #expect(try await database.count("SELECT count(*) FROM items") == 49)
@@ -79,7 +79,7 @@ import Testing
 
     @Test func `bad rows everywhere fail, the good ones between them do not`() async throws {
         try await withItems(check: "id % 2 = 0") { database, client in
-            let insert = insertItems(group: .init(callers: 50, executions: 1))
+            let insert = insertItems(maxBatchSize: 50, maxConcurrentBatches: 1)
             let errors = try await inOneGroup(0..<50, insert, database, client)
             #expect(errors.keys.sorted() == (0..<50).filter { $0 % 2 == 1 })
             #expect(errors.values.allSatisfy { $0 == .refused(SQLState("23514"), constraint: "items_check") })
@@ -90,7 +90,7 @@ import Testing
 
     @Test func `a fault of the statement fails the whole group at once`() async throws {
         try await withItems { database, client in
-            let insert = insertItems(group: .init(callers: 50, executions: 1))
+            let insert = insertItems(maxBatchSize: 50, maxConcurrentBatches: 1)
             _ = try await client.run(insert, 1000, until: .now + .seconds(5))
             try await database.execute("ALTER TABLE items RENAME TO gone; SELECT setval('statements', 1)")
             let errors = try await inOneGroup(0..<50, insert, database, client)
@@ -101,7 +101,7 @@ import Testing
 
     @Test func `callers of one group with different deadlines are each answered at their own`() async throws {
         try await withItems { database, client in
-            let insert = insertItems(group: .init(callers: 50, executions: 1), pause: "1")
+            let insert = insertItems(maxBatchSize: 50, maxConcurrentBatches: 1, pause: "1")
             async let blocker = client.run(insert, 0, until: .now + .seconds(5))
             try await database.waitForSleeping()
             // These two go in one execution, which lasts from 1 to 2 s.
@@ -118,7 +118,7 @@ import Testing
     @Test func `when all of a group are out of time, those of the next one are served`() async throws {
         try await withItems { database, client in
             let insert = insertItems(
-                group: .init(callers: 2, executions: 1), pause: "CASE WHEN id < 2 THEN 5 ELSE 0 END")
+                maxBatchSize: 2, maxConcurrentBatches: 1, pause: "CASE WHEN id < 2 THEN 5 ELSE 0 END")
             async let slow = timed { try await client.run(insert, 0, until: .now + .milliseconds(300)) }
             try await database.waitForSleeping()
             let next = await timed { try await client.run(insert, 7, until: .now + .seconds(2)) }
@@ -148,26 +148,29 @@ private func withItems(
 
 /// Answers each id with its double.
 private func insertItems(
-    group: Query<Int64, Int64>.Group, pause: String? = nil
-) -> Query<Int64, Int64> {
+    maxBatchSize: Int, maxConcurrentBatches: Int, pause: String? = nil
+) -> GroupedQuery<Int64, Int64> {
     let sleep = pause.map {
         ", LATERAL (SELECT pg_sleep(max(\($0))) FROM unnest($1::bigint[]) AS u(id)) AS pause WHERE pause IS NOT NULL"
     }
-    return Query(
+    return GroupedQuery(
         statement(
             "INSERT INTO items SELECT new.id FROM unnest($1::bigint[]) AS new(id)\(sleep ?? "") RETURNING id, id * 2"),
-        group: group,
+        maxBatchSize: maxBatchSize, maxConcurrentBatches: maxConcurrentBatches,
         encode: { inputs, parameters in parameters.append(numbers: inputs) },
         decode: { result, inputs throws(DatabaseError) in
             var doubles: [Int64: Int64] = [:]
-            try result.forEachRow { row throws(DatabaseError) in doubles[try row.int64(0)] = try row.int64(1) }
+            try result.forEachRow { row throws(DatabaseError) in
+                let id = try row.int64()
+                doubles[id] = try row.int64()
+            }
             return inputs.map { doubles[$0] ?? -1 }
         })
 }
 
 /// Runs all in the one execution that follows a first one, and returns the errors.
 private func inOneGroup(
-    _ ids: Range<Int64>, _ insert: Query<Int64, Int64>, _ database: TestDatabase, _ client: DatabaseClient
+    _ ids: Range<Int64>, _ insert: GroupedQuery<Int64, Int64>, _ database: TestDatabase, _ client: DatabaseClient
 ) async throws -> [Int64: DatabaseError] {
     // All connections are taken, so that the callers come together in the line.
     let sleep = perform("SELECT pg_sleep(1)")

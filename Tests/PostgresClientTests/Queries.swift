@@ -10,26 +10,22 @@ func statement(_ sql: String) -> Statement {
 
 /// Reads every row.
 func read<Value: Sendable>(
-    _ sql: String, _ decode: @escaping @Sendable (borrowing Row) throws(DatabaseError) -> Value
+    _ sql: String, _ readRow: @escaping @Sendable (inout Row) throws(DatabaseError) -> Value
 ) -> Query<Void, [Value]> {
-    Query(
-        statement(sql), encode: { _, _ in },
-        decode: { result, _ throws(DatabaseError) in [try result.map(decode)] })
+    Query(statement(sql), encode: { _, _ in }, readEach: readRow)
 }
 
 /// Reads nothing.
 func perform(_ sql: String) -> Query<Void, Void> {
-    Query(statement(sql), encode: { _, _ in }, decode: { _, _ in [()] })
+    Query(statement(sql), encode: { _, _ in })
 }
 
 /// One parameter in, every row out.
 func ask<Input: Sendable, Value: Sendable>(
     _ sql: String, _ append: @escaping @Sendable (Input, inout Parameters) -> Void,
-    _ decode: @escaping @Sendable (borrowing Row) throws(DatabaseError) -> Value
+    _ readRow: @escaping @Sendable (inout Row) throws(DatabaseError) -> Value
 ) -> Query<Input, [Value]> {
-    Query(
-        statement(sql), encode: { inputs, parameters in for input in inputs { append(input, &parameters) } },
-        decode: { result, _ throws(DatabaseError) in [try result.map(decode)] })
+    Query(statement(sql), encode: append, readEach: readRow)
 }
 
 extension DatabaseClient {
@@ -39,7 +35,7 @@ extension DatabaseClient {
 
     /// The server's process behind the connection that answers.
     func backend() async throws -> Int32 {
-        try await run(read("SELECT pg_backend_pid()") { row throws(DatabaseError) in try row.int32(0) })[0]
+        try await run(read("SELECT pg_backend_pid()") { row throws(DatabaseError) in try row.int32() })[0]
     }
 }
 
@@ -60,4 +56,10 @@ extension Result {
     var databaseError: DatabaseError? {
         if case .failure(let error) = self { error as? DatabaseError } else { nil }
     }
+}
+
+/// One connection to the server's own database: these tests store nothing.
+func withClient<Value>(_ body: (DatabaseClient) async throws -> Value) async throws -> Value {
+    let address = try DatabaseAddress(connectionString: TestEnvironment.databaseURL)
+    return try await DatabaseClient.running(on: address, connections: 1, body)
 }

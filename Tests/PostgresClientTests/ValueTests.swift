@@ -11,7 +11,7 @@ import Testing
     ])
     func `text comes back byte for byte`(text: String) async throws {
         let echo = ask("SELECT $1::text, $1 IS NULL, octet_length($1)", { (text: String, to) in to.append(text) }) {
-            row throws(DatabaseError) in (Array(try row.text(0).utf8), try row.bool(1), try row.int32(2))
+            row throws(DatabaseError) in (Array(try row.text().utf8), try row.bool(), try row.int32())
         }
         let (bytes, isNull, length) = try await withClient {
             try await $0.run(echo, text, until: .now + .seconds(5))[0]
@@ -24,7 +24,7 @@ import Testing
     @Test(arguments: [[], [0], Array(0...255), [UInt8](repeating: 0x5C, count: 70_000)])
     func `bytea comes back byte for byte`(blob: [UInt8]) async throws {
         let echo = ask("SELECT $1::bytea, $1 IS NULL, octet_length($1)", { (blob: [UInt8], to) in to.append(blob) }) {
-            row throws(DatabaseError) in (try row.blob(0), try row.bool(1), try row.int32(2))
+            row throws(DatabaseError) in (try row.blob(), try row.bool(), try row.int32())
         }
         let (bytes, isNull, length) = try await withClient {
             try await $0.run(echo, blob, until: .now + .seconds(5))[0]
@@ -37,7 +37,7 @@ import Testing
     @Test(arguments: [Int64.min, -1, 0, 1, 255, 256, 1 << 32, Int64.max])
     func `bigint comes back`(number: Int64) async throws {
         let echo = ask("SELECT $1::bigint, $1::text", { (number: Int64, to) in to.append(number) }) {
-            row throws(DatabaseError) in (try row.int64(0), try row.text(1))
+            row throws(DatabaseError) in (try row.int64(), try row.text())
         }
         let (back, text) = try await withClient { try await $0.run(echo, number, until: .now + .seconds(5))[0] }
         #expect(back == number)
@@ -56,9 +56,7 @@ import Testing
                 parameters.append("four")
                 parameters.append("")
             },
-            decode: { result, _ throws(DatabaseError) in
-                [try result.map { row throws(DatabaseError) in [try row.text(0)] }]
-            })
+            readEach: { row throws(DatabaseError) in [try row.text()] })
         #expect(try await withClient { try await $0.run(query) } == [["|7||four|"]])
     }
 
@@ -66,7 +64,7 @@ import Testing
     func `text arrays come back`(count: Int) async throws {
         let texts = (0..<count).map { $0 % 3 == 0 ? "" : "é{\"\($0)\",NULL}" }
         let echo = ask("SELECT $1::text[], cardinality($1)", { (texts: [String], to) in to.append(texts: texts) }) {
-            row throws(DatabaseError) in (try row.texts(0), try row.int32(1))
+            row throws(DatabaseError) in (try row.texts(), try row.int32())
         }
         let (back, length) = try await withClient { try await $0.run(echo, texts, until: .now + .seconds(5))[0] }
         #expect(back == texts)
@@ -79,7 +77,7 @@ import Testing
         let unnest = ask(
             "SELECT b FROM unnest($1::bytea[]) AS b", { (blobs: [[UInt8]], to) in to.append(blobs: blobs) }
         ) {
-            row throws(DatabaseError) in try row.blob(0)
+            row throws(DatabaseError) in try row.blob()
         }
         #expect(try await withClient { try await $0.run(unnest, blobs, until: .now + .seconds(5)) } == blobs)
     }
@@ -90,7 +88,7 @@ import Testing
         let unnest = ask(
             "SELECT n FROM unnest($1::bigint[]) AS n", { (numbers: [Int64], to) in to.append(numbers: numbers) }
         ) {
-            row throws(DatabaseError) in try row.int64(0)
+            row throws(DatabaseError) in try row.int64()
         }
         #expect(try await withClient { try await $0.run(unnest, numbers, until: .now + .seconds(5)) } == numbers)
     }
@@ -98,12 +96,13 @@ import Testing
     @Test func `NULL is told from empty`() async throws {
         let query = read(
             """
-            SELECT ''::text, NULL::text, ''::bytea, NULL::bytea, '1970-01-01T00:00:00Z'::timestamptz, NULL::timestamptz
+            SELECT ''::text, NULL::text, ''::bytea, NULL::bytea, '1970-01-01T00:00:00Z'::timestamptz, NULL::timestamptz,
+                   NULL::timestamptz
             """
         ) { row throws(DatabaseError) in
             (
-                try row.optionalText(0), try row.optionalText(1), try row.optionalBlob(2), try row.optionalBlob(3),
-                try row.optionalUnixSeconds(4), try row.optionalUnixSeconds(5), try row.optionalUnixMicroseconds(5)
+                try row.optionalText(), try row.optionalText(), try row.optionalBlob(), try row.optionalBlob(),
+                try row.optionalUnixSeconds(), try row.optionalUnixSeconds(), try row.optionalUnixMicroseconds()
             )
         }
         let row = try await withClient { try await $0.run(query)[0] }
@@ -118,7 +117,7 @@ import Testing
 
     @Test func `integers and booleans come back`() async throws {
         let query = read("SELECT (-2147483648)::int, true, false, 2147483647::int") { row throws(DatabaseError) in
-            (try row.int32(0), try row.bool(1), try row.bool(2), try row.int32(3))
+            (try row.int32(), try row.bool(), try row.bool(), try row.int32())
         }
         #expect(try await withClient { try await $0.run(query)[0] } == (.min, true, false, .max))
     }
@@ -140,8 +139,10 @@ import Testing
     func `a time is read as Unix time, seconds rounded down`(time: String, seconds: Int64, microseconds: Int64)
         async throws
     {
-        let query = ask("SELECT $1::text::timestamptz", { (time: String, to) in to.append(time) }) {
-            row throws(DatabaseError) in (try row.unixSeconds(0), try row.unixMicroseconds(0))
+        let query = ask(
+            "SELECT t, t FROM (VALUES ($1::text::timestamptz)) AS v(t)", { (time: String, to) in to.append(time) }
+        ) {
+            row throws(DatabaseError) in (try row.unixSeconds(), try row.unixMicroseconds())
         }
         let (gotSeconds, gotMicroseconds) = try await withClient {
             try await $0.run(query, time, until: .now + .seconds(5))[0]
@@ -152,7 +153,7 @@ import Testing
 
     @Test func `the earliest time that PostgreSQL has is read`() async throws {
         let query = read("SELECT '4714-11-24 00:00:00+00 BC'::timestamptz") { row throws(DatabaseError) in
-            try row.unixSeconds(0)
+            try row.unixSeconds()
         }
         #expect(try await withClient { try await $0.run(query)[0] } == -210_866_803_200)
     }
@@ -160,7 +161,7 @@ import Testing
     @Test(arguments: ["294276-12-31T23:59:59.999999Z", "294247-01-10T04:00:54.775808Z"])
     func `a time beyond what fits is refused`(time: String) async throws {
         let query = read("SELECT '\(time)'::timestamptz AS the_column") { row throws(DatabaseError) in
-            try row.unixSeconds(0)
+            try row.unixSeconds()
         }
         let result = await timed { try await withClient { try await $0.run(query) } }.result
         #expect(result.databaseError == .undecodable(statement: query.statement.name, column: "the_column"))
@@ -168,39 +169,39 @@ import Testing
 
     @Test func `the last time that fits is read`() async throws {
         let query = read("SELECT '294247-01-10T04:00:54.775807Z'::timestamptz") { row throws(DatabaseError) in
-            try row.unixMicroseconds(0)
+            try row.unixMicroseconds()
         }
         #expect(try await withClient { try await $0.run(query)[0] } == .max)
     }
 
     @Test(arguments: [
-        Strict("int for bigint", "1::int") { row throws(DatabaseError) in _ = try row.int64(0) },
-        Strict("bigint for int", "1::bigint") { row throws(DatabaseError) in _ = try row.int32(0) },
-        Strict("text for bytea", "'a'::text") { row throws(DatabaseError) in _ = try row.blob(0) },
-        Strict("bytea for text", "'a'::bytea") { row throws(DatabaseError) in _ = try row.text(0) },
-        Strict("varchar for text", "'a'::varchar") { row throws(DatabaseError) in _ = try row.text(0) },
-        Strict("int for bool", "1") { row throws(DatabaseError) in _ = try row.bool(0) },
-        Strict("bool for int", "true") { row throws(DatabaseError) in _ = try row.int32(0) },
+        Strict("int for bigint", "1::int") { row throws(DatabaseError) in _ = try row.int64() },
+        Strict("bigint for int", "1::bigint") { row throws(DatabaseError) in _ = try row.int32() },
+        Strict("text for bytea", "'a'::text") { row throws(DatabaseError) in _ = try row.blob() },
+        Strict("bytea for text", "'a'::bytea") { row throws(DatabaseError) in _ = try row.text() },
+        Strict("varchar for text", "'a'::varchar") { row throws(DatabaseError) in _ = try row.text() },
+        Strict("int for bool", "1") { row throws(DatabaseError) in _ = try row.bool() },
+        Strict("bool for int", "true") { row throws(DatabaseError) in _ = try row.int32() },
         Strict("timestamp without zone", "'2000-01-01'::timestamp") { row throws(DatabaseError) in
-            _ = try row.unixSeconds(0)
+            _ = try row.unixSeconds()
         },
-        Strict("bigint for a time", "1::bigint") { row throws(DatabaseError) in _ = try row.unixSeconds(0) },
-        Strict("NULL text", "NULL::text") { row throws(DatabaseError) in _ = try row.text(0) },
-        Strict("NULL bytea", "NULL::bytea") { row throws(DatabaseError) in _ = try row.blob(0) },
-        Strict("NULL bigint", "NULL::bigint") { row throws(DatabaseError) in _ = try row.int64(0) },
-        Strict("NULL int", "NULL::int") { row throws(DatabaseError) in _ = try row.int32(0) },
-        Strict("NULL bool", "NULL::bool") { row throws(DatabaseError) in _ = try row.bool(0) },
-        Strict("NULL time", "NULL::timestamptz") { row throws(DatabaseError) in _ = try row.unixSeconds(0) },
-        Strict("NULL text[]", "NULL::text[]") { row throws(DatabaseError) in _ = try row.texts(0) },
-        Strict("NULL of another type", "NULL::int") { row throws(DatabaseError) in _ = try row.optionalText(0) },
-        Strict("infinity", "'infinity'::timestamptz") { row throws(DatabaseError) in _ = try row.unixSeconds(0) },
-        Strict("-infinity", "'-infinity'::timestamptz") { row throws(DatabaseError) in _ = try row.unixSeconds(0) },
+        Strict("bigint for a time", "1::bigint") { row throws(DatabaseError) in _ = try row.unixSeconds() },
+        Strict("NULL text", "NULL::text") { row throws(DatabaseError) in _ = try row.text() },
+        Strict("NULL bytea", "NULL::bytea") { row throws(DatabaseError) in _ = try row.blob() },
+        Strict("NULL bigint", "NULL::bigint") { row throws(DatabaseError) in _ = try row.int64() },
+        Strict("NULL int", "NULL::int") { row throws(DatabaseError) in _ = try row.int32() },
+        Strict("NULL bool", "NULL::bool") { row throws(DatabaseError) in _ = try row.bool() },
+        Strict("NULL time", "NULL::timestamptz") { row throws(DatabaseError) in _ = try row.unixSeconds() },
+        Strict("NULL text[]", "NULL::text[]") { row throws(DatabaseError) in _ = try row.texts() },
+        Strict("NULL of another type", "NULL::int") { row throws(DatabaseError) in _ = try row.optionalText() },
+        Strict("infinity", "'infinity'::timestamptz") { row throws(DatabaseError) in _ = try row.unixSeconds() },
+        Strict("-infinity", "'-infinity'::timestamptz") { row throws(DatabaseError) in _ = try row.unixSeconds() },
         Strict("infinity where NULL may be", "'infinity'::timestamptz") { row throws(DatabaseError) in
-            _ = try row.optionalUnixSeconds(0)
+            _ = try row.optionalUnixSeconds()
         },
-        Strict("NULL within text[]", "'{a,NULL}'::text[]") { row throws(DatabaseError) in _ = try row.texts(0) },
-        Strict("text[] of two dimensions", "'{{a},{b}}'::text[]") { row throws(DatabaseError) in _ = try row.texts(0) },
-        Strict("int[] for text[]", "'{1}'::int[]") { row throws(DatabaseError) in _ = try row.texts(0) },
+        Strict("NULL within text[]", "'{a,NULL}'::text[]") { row throws(DatabaseError) in _ = try row.texts() },
+        Strict("text[] of two dimensions", "'{{a},{b}}'::text[]") { row throws(DatabaseError) in _ = try row.texts() },
+        Strict("int[] for text[]", "'{1}'::int[]") { row throws(DatabaseError) in _ = try row.texts() },
     ])
     func `a value of another type, or NULL where none may be, is refused and its column named`(strict: Strict)
         async throws
@@ -210,27 +211,11 @@ import Testing
         #expect(result.databaseError == .undecodable(statement: query.statement.name, column: "the_column"))
     }
 
-    @Test func `a column that is not there is refused`() async throws {
-        let query = read("SELECT 'a'::text AS the_column") { row throws(DatabaseError) in try row.text(1) }
-        let result = await timed { try await withClient { try await $0.run(query) } }.result
-        #expect(result.databaseError == .undecodable(statement: query.statement.name, column: "1"))
-    }
-
-    @Test func `fewer outputs than callers are refused`() async throws {
-        let query = Query<Void, Int64>(
-            statement("SELECT 1::bigint WHERE false"), encode: { _, _ in },
-            decode: { result, _ throws(DatabaseError) in
-                try result.map { row throws(DatabaseError) in try row.int64(0) }
-            })
-        let result = await timed { try await withClient { try await $0.run(query) } }.result
-        #expect(result.databaseError == .undecodable(statement: query.statement.name, column: "row count"))
-    }
-
     @Test func `what a row was refused for does not harm the connection`() async throws {
         try await withClient { client in
             let before = try await client.backend()
             let result = await timed {
-                try await client.run(read("SELECT NULL::text") { row throws(DatabaseError) in try row.text(0) })
+                try await client.run(read("SELECT NULL::text") { row throws(DatabaseError) in try row.text() })
             }.result
             #expect(result.databaseError != nil)
             #expect(try await client.backend() == before)
@@ -242,17 +227,11 @@ import Testing
 struct Strict: Sendable, CustomTestStringConvertible {
     let testDescription: String
     let value: String
-    let decode: @Sendable (borrowing Row) throws(DatabaseError) -> Void
+    let decode: @Sendable (inout Row) throws(DatabaseError) -> Void
 
-    init(_ name: String, _ value: String, _ decode: @escaping @Sendable (borrowing Row) throws(DatabaseError) -> Void) {
+    init(_ name: String, _ value: String, _ decode: @escaping @Sendable (inout Row) throws(DatabaseError) -> Void) {
         testDescription = name
         self.value = value
         self.decode = decode
     }
-}
-
-/// One connection to the server's own database: these tests store nothing.
-private func withClient<Value>(_ body: (DatabaseClient) async throws -> Value) async throws -> Value {
-    let address = try DatabaseAddress(connectionString: TestEnvironment.databaseURL)
-    return try await DatabaseClient.running(on: address, connections: 1, body)
 }

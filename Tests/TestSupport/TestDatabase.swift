@@ -92,7 +92,7 @@ package struct TestDatabase: Sendable {
                     "SELECT (SELECT array_agg(coalesce(e.value, '\u{1}') ORDER BY e.ordinality) FROM json_each_text(row_to_json(q)) WITH ORDINALITY e(key, value, ordinality)) FROM (\(sql)) q"
                 ),
                 Parameters(), until: .now + .seconds(30))
-            return try result.map { (row) throws(DatabaseError) in try row.texts(0).map { $0 == "\u{1}" ? nil : $0 } }
+            return try result.map { (row) throws(DatabaseError) in try row.texts().map { $0 == "\u{1}" ? nil : $0 } }
         }
     }
 

@@ -85,6 +85,17 @@ package struct LedgerEntry: Sendable, Equatable {
     }
 }
 
+extension LedgerEntry {
+    /// What ``Row/ledgerEntry()`` reads.
+    static let columns = "version, name, checksum"
+}
+
+extension Row {
+    mutating func ledgerEntry() throws(DatabaseError) -> LedgerEntry {
+        LedgerEntry(version: try int32(), name: try text(), checksum: try blob())
+    }
+}
+
 /// A history compared with the ledger.
 package struct MigrationStatus: Sendable, Equatable {
     package let history: String

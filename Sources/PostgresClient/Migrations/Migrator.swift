@@ -54,11 +54,7 @@ package struct Migrator: Sendable {
         of history: MigrationHistory, in database: DatabaseClient, until deadline: ContinuousClock.Instant
     ) async throws(DatabaseError) -> MigrationStatus {
         do {
-            let ledger = try await database.run(
-                Query(
-                    ledgerOfHistory, encode: { names, parameters in for name in names { parameters.append(name) } },
-                    decode: { result, _ throws(DatabaseError) in [try Self.entries(result)] }),
-                history.name, until: deadline)
+            let ledger = try await database.run(ledger, history.name, until: deadline)
             return MigrationStatus(of: history, ledger: ledger)
         } catch .refused(let state, _) where state == undefinedTable {
             return MigrationStatus(of: history, ledger: [])
@@ -67,37 +63,31 @@ package struct Migrator: Sendable {
 }
 
 extension Migrator {
-    private static let ledgerOfHistory = Statement(
-        "migrations_of_history",
-        "SELECT version, name, checksum FROM schema_migrations WHERE history = $1::text ORDER BY version")
+    private static let ledger = Query<String, [LedgerEntry]>(
+        Statement(
+            "migrations_of_history",
+            "SELECT \(LedgerEntry.columns) FROM schema_migrations WHERE history = $1::text ORDER BY version"),
+        encode: { name, parameters in parameters.append(name) },
+        readEach: { (row) throws(DatabaseError) in try row.ledgerEntry() })
 
     private static let undefinedTable = SQLState("42P01")
-
-    private static func entries(_ result: borrowing QueryResult) throws(DatabaseError) -> [LedgerEntry] {
-        try result.map { (row) throws(DatabaseError) in
-            LedgerEntry(version: try row.int32(0), name: try row.text(1), checksum: try row.blob(2))
-        }
-    }
 
     private static func statuses(
         of histories: [MigrationHistory], _ connection: inout Connection
     ) throws(MigrationError) -> [MigrationStatus] {
         var statuses: [MigrationStatus] = []
         for history in histories {
-            var parameters = Parameters()
-            parameters.append(history.name)
-            let ledger: [LedgerEntry]?
+            let entries: [LedgerEntry]
             do throws(ScriptError) {
-                let result = try connection.execute(ledgerOfHistory, parameters, until: .now + .seconds(10))
-                ledger = try? entries(result)
+                entries = try connection.run(ledger, history.name, until: .now + .seconds(10))
             } catch {
+                if error == .unexpectedResult {
+                    throw MigrationError("the ledger schema_migrations has another shape than this build expects")
+                }
                 guard error.sqlState == undefinedTable else { throw failure("cannot read the ledger", error) }
-                ledger = []
+                entries = []
             }
-            guard let ledger else {
-                throw MigrationError("the ledger schema_migrations has another shape than this build expects")
-            }
-            statuses.append(MigrationStatus(of: history, ledger: ledger))
+            statuses.append(MigrationStatus(of: history, ledger: entries))
         }
         return statuses
     }
@@ -113,7 +103,7 @@ extension Migrator {
         while true {
             do throws(ScriptError) {
                 let result = try connection.execute(tryLock, Parameters(), until: .now + .seconds(10))
-                if let locked = try? result.map({ (row) throws(DatabaseError) in try row.bool(0) }).first, locked {
+                if let locked = try? result.map({ (row) throws(DatabaseError) in try row.bool() }).first, locked {
                     return
                 }
             } catch {
@@ -215,7 +205,7 @@ extension Migrator {
         do throws(ScriptError) {
             let result = try connection.execute(
                 Statement("transaction_id", "SELECT txid_current()"), Parameters(), until: .now + .seconds(10))
-            id = try? result.map { (row) throws(DatabaseError) in try row.int64(0) }.first
+            id = try? result.map { (row) throws(DatabaseError) in try row.int64() }.first
         } catch {
             throw failure(label, error)
         }

@@ -1,0 +1,81 @@
+// The completion of a link session.
+
+package import LinkSessions
+internal import PostgresClient
+
+/// What a completion says besides that it happened.
+package struct Completion: Sendable {
+    /// The account that is linked; `nil` where the caller does not say.
+    package let identity: SupplierIdentity?
+    /// The sign-in whose browser gets the result; `nil` where no browser of ours did it.
+    package let signIn: SHA256Digest?
+
+    package init(identity: SupplierIdentity?, signIn: SHA256Digest? = nil) {
+        self.identity = identity
+        self.signIn = signIn
+    }
+}
+
+extension LinkSessionRepository {
+    /// Completes an open session now, and links the manufacturer's user with the account that `completion` names; a
+    /// completed session stays as it is, and so does an expired one, which is recorded as an event. Of any number of
+    /// racing calls one sets `completed_at`, and all get the same answer: whoever named another account finds the
+    /// winner's in it. While its manufacturer is disabled a session stays open.
+    ///
+    /// - Returns: the session as it is afterwards; `nil` where there is none of that digest.
+    package func complete(
+        tokenDigest: SHA256Digest, _ completion: Completion, requestID: String,
+        until deadline: ContinuousClock.Instant
+    ) async throws(RepositoryError) -> LinkSession? {
+        try await database.answer(Self.complete, (tokenDigest, completion, requestID), until: deadline)
+    }
+
+    private static let complete = Query<(SHA256Digest, Completion, String), LinkSession?>(
+        Statement(
+            "complete_link_session",
+            """
+            WITH s AS MATERIALIZED (
+                SELECT s.*, m.enabled FROM link_sessions s JOIN manufacturers m ON m.id = s.manufacturer_id
+                WHERE s.token_hash = $1::bytea FOR NO KEY UPDATE OF s
+            ), nox_user AS (
+                INSERT INTO nox_users (manufacturer_id, user_id)
+                SELECT s.manufacturer_id, s.user_id FROM s
+                WHERE s.enabled AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
+                -- DO NOTHING would not return the row that is there.
+                ON CONFLICT (manufacturer_id, user_id) DO UPDATE SET user_id = excluded.user_id
+                RETURNING id
+            ), changed AS (
+                UPDATE link_sessions t
+                SET completed_at = greatest(s.created_at, date_trunc('second', clock_timestamp())),
+                    nox_user_id = nox_user.id, supplier = $3::text, supplier_user_id = $4::text, completed_by = $5::bytea
+                FROM s, nox_user
+                WHERE t.token_hash = s.token_hash AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
+                RETURNING t.completed_at, t.nox_user_id, t.supplier, t.supplier_user_id
+            ), event AS (
+                INSERT INTO link_session_events (token_hash, event, reason, request_id)
+                SELECT s.token_hash, e.event, e.reason, $2::text
+                FROM s, LATERAL (
+                    SELECT 'completed', NULL WHERE EXISTS (SELECT FROM changed)
+                    UNION ALL
+                    SELECT 'completion_refused', CASE WHEN s.enabled THEN 'expired' ELSE 'manufacturer_disabled' END
+                    WHERE s.completed_at IS NULL AND NOT EXISTS (SELECT FROM changed)
+                    UNION ALL
+                    SELECT 'completion_refused', 'completed_by_another'
+                    WHERE s.completed_at IS NOT NULL
+                      AND (s.supplier, s.supplier_user_id) IS DISTINCT FROM ($3::text, $4::text)
+                ) AS e (event, reason)
+                WHERE \(hasRoom(for: "e.event", "e.reason"))
+                ON CONFLICT DO NOTHING
+            )
+            SELECT \(LinkSession.columnsWithManufacturer(changed: "completed_at", "nox_user_id", "supplier", "supplier_user_id"))
+            FROM s JOIN manufacturers m ON m.id = s.manufacturer_id LEFT JOIN changed ON true
+            """),
+        encode: { input, parameters in
+            let (digest, completion, requestID) = input
+            append(digest, requestID, to: &parameters)
+            parameters.append(orNull: completion.identity?.supplier.text)
+            parameters.append(orNull: completion.identity?.userID)
+            parameters.append(orNull: completion.signIn?.bytes)
+        },
+        readOptional: { (row) throws(DatabaseError) in try row.linkSession() })
+}

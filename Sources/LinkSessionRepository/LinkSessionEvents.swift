@@ -1,0 +1,52 @@
+// The events of a session that are recorded where nothing about it changes.
+
+/// What support asks about a session. Without personal data.
+package enum LinkSessionEvent: Sendable {
+    case signInRefused(SignInRefusal)
+    case completionRefused(CompletionRefusal)
+
+    var name: String {
+        switch self {
+        case .signInRefused: "sign_in_refused"
+        case .completionRefused: "completion_refused"
+        }
+    }
+
+    var reason: String? {
+        switch self {
+        case .signInRefused(let reason): reason.rawValue
+        case .completionRefused(let reason): reason.rawValue
+        }
+    }
+}
+
+/// Why a sign-in at a supplier came to nothing.
+package enum SignInRefusal: String, Sendable {
+    /// The request to begin came from a page that is not ours.
+    case crossOrigin = "cross_origin"
+    case tooManySignIns = "too_many_sign_ins"
+    case supplierUnknown = "supplier_unknown"
+    /// The supplier's metadata or its keys could not be had.
+    case supplierUnavailable = "supplier_unavailable"
+    case stateUnknown = "state_unknown"
+    case stateUsed = "state_used"
+    /// The answer came to a browser that did not begin.
+    case otherBrowser = "other_browser"
+    /// The answer came to another supplier's redirect URI, or names another issuer (RFC 9207).
+    case mixUp = "mix_up"
+    case declined
+    /// The supplier answered with an error, or with nothing that could be read.
+    case supplierFailed = "supplier_failed"
+    /// The code was not accepted by the supplier's token endpoint.
+    case codeRefused = "code_refused"
+    case idTokenInvalid = "id_token_invalid"
+}
+
+/// Why a completion was refused before it was tried.
+package enum CompletionRefusal: String, Sendable {
+    case crossOrigin = "cross_origin"
+    case otherBrowser = "other_browser"
+    case supplierDisabled = "supplier_disabled"
+    /// Its manufacturer is disabled, or may redirect there no more.
+    case blocked
+}

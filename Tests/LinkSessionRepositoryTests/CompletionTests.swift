@@ -1,0 +1,195 @@
+// Completions, and races between them and expiries.
+
+import LinkSessionRepository
+import LinkSessions
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct CompletionTests {
+    @Test func `a session is completed once, at the database's time`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            let before = try await storage.now()
+            let completed = try #require(
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon))
+            let after = try await storage.now()
+            #expect(completed.status == .completed)
+            let time = try #require(completed.completedAt)
+            #expect(time >= Int64(before.rounded(.down)) && time <= Int64(after))
+            #expect(completed.expiresAt == completed.createdAt + 600)
+            #expect(try await storage.stored(digest).completed == Int(time))
+
+            // As if it had been long ago: again is not now.
+            try await storage.database.execute(
+                """
+                UPDATE link_sessions SET created_at = created_at - interval '100 s', completed_at = completed_at - interval '90 s'
+                """)
+            let again = try #require(
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon))
+            #expect(again.status == .completed)
+            #expect(again.completedAt == time - 90)
+            let found = try #require(
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon))
+            #expect(found.status == .completed)
+            #expect(found.completedAt == time - 90)
+        }
+    }
+
+    @Test func `a completed session stays completed past its expiry`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            _ = try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+            try await storage.move(digest, by: "600 seconds")
+            for session in [
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon),
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon),
+            ] {
+                #expect(session?.status == .completed)
+            }
+        }
+    }
+
+    @Test func `of 32 racing completes one sets the time, and all get the same answer`() async throws {
+        try await Storage.with(connections: 8) { storage in
+            try await storage.database.execute(
+                """
+                CREATE TABLE changes (completed_at timestamptz);
+                CREATE FUNCTION note_change() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN INSERT INTO changes VALUES (NEW.completed_at); RETURN NULL; END $$;
+                CREATE TRIGGER note_change AFTER UPDATE ON link_sessions FOR EACH ROW EXECUTE FUNCTION note_change()
+                """)
+            let digest = try await storage.created()
+            // All wait for the row together.
+            let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
+            async let answers = withThrowingTaskGroup(of: LinkSession?.self) { group in
+                let sessions = storage.sessions
+                for _ in 0..<32 {
+                    group.addTask {
+                        try await sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                    }
+                }
+                return try await group.reduce(into: []) { $0.append($1) }
+            }
+            try await storage.database.waitForBlocked(8)
+            try lock.end("ROLLBACK")
+            let sessions = try await answers
+            let time = try #require(try await storage.stored(digest).completed)
+            #expect(sessions.count == 32)
+            #expect(sessions.allSatisfy { $0?.status == .completed && $0?.completedAt == Int64(time) })
+            #expect(try await storage.database.count("SELECT count(*) FROM changes") == 1)
+        }
+    }
+
+    @Test(arguments: ["600 seconds", "601 seconds", "1 year"])
+    func `a session at its expiry and after it is expired, and is not completed`(by interval: String) async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            try await storage.move(digest, by: interval)
+            let expiry = try await storage.stored(digest).expires
+            for session in [
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon),
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon),
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon),
+            ] {
+                #expect(session?.status == .expired)
+                #expect(session?.completedAt == nil)
+                #expect(session?.expiresAt == Int64(expiry))
+            }
+            #expect(try await storage.stored(digest).completed == nil)
+        }
+    }
+
+    @Test func `a session is open until the last moment`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            // Up to two of the 600 seconds are left, and at least one.
+            try await storage.move(digest, by: "598 seconds")
+            #expect(
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
+            #expect(
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)?
+                    .status
+                    == .completed)
+        }
+    }
+
+    @Test func `a complete that waits while an expiry commits does not complete`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            let expiry = try OpenTransaction(
+                in: storage.database,
+                "UPDATE link_sessions SET expires_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
+            async let completed = storage.sessions.complete(
+                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+            try await storage.database.waitForBlocked()
+            try expiry.end("COMMIT")
+            let session = try #require(try await completed)
+            let stored = try await storage.stored(digest)
+            #expect(session.status == .expired)
+            #expect(session.completedAt == nil)
+            #expect(session.expiresAt == Int64(stored.expires))
+            #expect(stored.completed == nil)
+        }
+    }
+
+    @Test func `a complete that waits while an expiry is rolled back completes`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            let expiry = try OpenTransaction(
+                in: storage.database,
+                "UPDATE link_sessions SET expires_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
+            async let completed = storage.sessions.complete(
+                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+            try await storage.database.waitForBlocked()
+            try expiry.end("ROLLBACK")
+            #expect(try await completed?.status == .completed)
+            #expect(try await storage.stored(digest).completed != nil)
+        }
+    }
+
+    @Test func `a complete that waits for the row past its expiry does not complete`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            try await storage.expireSoon(digest)
+            let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
+            async let completed = storage.sessions.complete(
+                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+            try await storage.database.waitForBlocked()
+            #expect(
+                try await storage.database.value("SELECT expires_at > clock_timestamp() FROM link_sessions") == "true")
+            try await Task.sleep(for: .milliseconds(650))
+            try lock.end("ROLLBACK")
+            let session = try #require(try await completed)
+            #expect(session.status == .expired)
+            #expect(session.completedAt == nil)
+            #expect(try await storage.stored(digest).completed == nil)
+        }
+    }
+
+    @Test func `a complete that waits while its session is deleted finds none`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            let deletion = try OpenTransaction(in: storage.database, "DELETE FROM link_sessions")
+            async let completed = storage.sessions.complete(
+                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+            try await storage.database.waitForBlocked()
+            try deletion.end("COMMIT")
+            #expect(try await completed == nil)
+        }
+    }
+
+    @Test func `a row that is locked for longer than a second is unavailable, not wrong`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
+            await #expect(
+                throws: RepositoryError.unavailable(cause: "the database gave up (SQLSTATE 55P03)")
+            ) { try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon) }
+            // Reading waits for nobody.
+            #expect(
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
+            try lock.end("ROLLBACK")
+            #expect(try await storage.stored(digest).completed == nil)
+        }
+    }
+}

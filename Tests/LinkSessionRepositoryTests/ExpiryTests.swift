@@ -1,0 +1,159 @@
+// Expiries, and races between them and completions.
+
+import LinkSessionRepository
+import LinkSessions
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct ExpiryTests {
+    @Test func `a session is expired at the database's time, and again changes nothing`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            try await storage.move(digest, by: "100 seconds")
+            let before = try await storage.now()
+            let expired = try #require(
+                try await storage.sessions.expire(
+                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon))
+            let after = try await storage.now()
+            #expect(expired.status == .expired)
+            #expect(expired.completedAt == nil)
+            #expect(expired.expiresAt >= Int64(before.rounded(.down)) && expired.expiresAt <= Int64(after))
+            #expect(try await storage.stored(digest).expires == Int(expired.expiresAt))
+
+            try await storage.move(digest, by: "50 seconds")
+            let again = try #require(
+                try await storage.sessions.expire(
+                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon))
+            #expect(again.status == .expired)
+            #expect(again.expiresAt == expired.expiresAt - 50)
+            #expect(
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)?
+                    .status
+                    == .expired)
+            #expect(try await storage.stored(digest).completed == nil)
+        }
+    }
+
+    @Test func `a session can be expired in the second in which it was made`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            let expired = try #require(
+                try await storage.sessions.expire(
+                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon))
+            #expect(expired.status == .expired)
+            #expect(expired.expiresAt >= expired.createdAt)
+            #expect(expired.expiresAt <= expired.createdAt + 1)
+        }
+    }
+
+    @Test func `a clock that stepped back expires no earlier than creation`() async throws {
+        try await Storage.with { storage in
+            let digests = [try await storage.created(), try await storage.created()]
+            // The other way round: the session lies ahead of the clock.
+            for digest in digests { try await storage.move(digest, by: "-60 seconds") }
+            let expired = try await storage.sessions.expire(
+                tokenDigest: digests[0], of: storage.acme.id, requestID: "test", until: soon)
+            #expect(expired?.expiresAt == expired?.createdAt)
+            let completed = try await storage.sessions.complete(
+                tokenDigest: digests[1], .anonymous, requestID: "test", until: soon)
+            #expect(completed?.completedAt == completed?.createdAt)
+            #expect(completed?.status == .completed)
+        }
+    }
+
+    @Test func `a session past its expiry keeps it when it is expired`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            try await storage.move(digest, by: "700 seconds")
+            let expiry = try await storage.stored(digest).expires
+            let expired = try await storage.sessions.expire(
+                tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
+            #expect(expired?.status == .expired)
+            #expect(expired?.expiresAt == Int64(expiry))
+            #expect(try await storage.stored(digest).expires == expiry)
+        }
+    }
+
+    @Test func `a completed session stays completed when it is expired`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            let completed = try await storage.sessions.complete(
+                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+            let before = try await storage.stored(digest)
+            let expired = try #require(
+                try await storage.sessions.expire(
+                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon))
+            #expect(expired.status == .completed)
+            #expect(expired.completedAt == completed?.completedAt)
+            #expect(expired.expiresAt == expired.createdAt + 600)
+            #expect(try await storage.stored(digest) == before)
+        }
+    }
+
+    @Test func `another manufacturer's session does not exist for an expiry`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            let before = try await storage.stored(digest)
+            #expect(
+                try await storage.sessions.expire(
+                    tokenDigest: digest, of: storage.beta.id, requestID: "test", until: soon) == nil)
+            #expect(try await storage.stored(digest) == before)
+            #expect(
+                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
+        }
+    }
+
+    @Test func `an expiry that waits while a complete commits leaves it completed`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            let completion = try OpenTransaction(
+                in: storage.database,
+                "UPDATE link_sessions SET completed_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
+            async let expired = storage.sessions.expire(
+                tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
+            try await storage.database.waitForBlocked()
+            try completion.end("COMMIT")
+            let session = try #require(try await expired)
+            let stored = try await storage.stored(digest)
+            #expect(session.status == .completed)
+            #expect(session.completedAt == stored.completed.map(Int64.init))
+            #expect(session.expiresAt == session.createdAt + 600)
+            #expect(stored.completed != nil)
+            #expect(stored.expires == stored.created + 600)
+        }
+    }
+
+    @Test func `an expiry that waits for the row past its expiry leaves it as it was`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            try await storage.expireSoon(digest)
+            let before = try await storage.database.value("SELECT expires_at FROM link_sessions")
+            let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
+            async let expired = storage.sessions.expire(
+                tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
+            try await storage.database.waitForBlocked()
+            try await Task.sleep(for: .milliseconds(650))
+            try lock.end("ROLLBACK")
+            #expect(try await expired?.status == .expired)
+            #expect(try await storage.database.value("SELECT expires_at FROM link_sessions") == before)
+        }
+    }
+
+    @Test func `of a racing complete and expire one wins, and both see the same end`() async throws {
+        try await Storage.with { storage in
+            for _ in 0..<10 {
+                let digest = try await storage.created()
+                async let completed = storage.sessions.complete(
+                    tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                async let expired = storage.sessions.expire(
+                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
+                let (one, other) = try await (completed, expired)
+                let found = try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)
+                #expect(one?.status == other?.status)
+                #expect(one?.status == found?.status)
+                #expect(one?.status == .completed || one?.status == .expired)
+                #expect((found?.completedAt != nil) == (found?.status == .completed))
+            }
+        }
+    }
+}

@@ -1,0 +1,142 @@
+// A database that is out of reach, or not as the repository expects it.
+
+import LinkSessionRepository
+import LinkSessions
+import PostgresClient
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct UnexpectedDatabaseTests {
+    @Test(arguments: ["language", "expires_at", "redirect_url", "completed_at"])
+    func `a schema without a column is a bug, before and after statements were prepared`(column: String) async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            _ = try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)
+            try await storage.database.execute("ALTER TABLE link_sessions DROP COLUMN \(column) CASCADE")
+            let sessions = storage.sessions
+            let find = await error { _ = try await sessions.find(tokenDigest: digest, of: storage.acme, until: soon) }
+            let complete = await error {
+                _ = try await sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+            }
+            let expire = await error {
+                _ = try await sessions.expire(tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
+            }
+            for error in [find, complete, expire] {
+                #expect(error == .bug(cause: "the database refused the statement (SQLSTATE 42703)"))
+            }
+            guard column != "completed_at" else { return }
+            let create = await error {
+                _ = try await sessions.create(try storage.new(), tokenDigest: digest, until: soon)
+            }
+            #expect(create == .bug(cause: "the database refused the statement (SQLSTATE 42703)"))
+        }
+    }
+
+    @Test func `a column of another type is a bug`() async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            try await storage.database.execute("ALTER TABLE link_sessions ALTER user_id TYPE varchar(300)")
+            let sessions = storage.sessions
+            let find = await error { _ = try await sessions.find(tokenDigest: digest, of: storage.acme, until: soon) }
+            #expect(find == .bug(cause: "unexpected result of find_link_sessions, column user_id"))
+        }
+    }
+
+    @Test(arguments: [
+        ("redirect_url", "javascript:alert(1)"), ("user_id", "  "), ("language", "de"), ("expires_at", "infinity"),
+    ])
+    func `a stored value that breaks the domain's rules is a bug that names the column and not the value`(
+        column: String, value: String
+    ) async throws {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            try await storage.database.execute(
+                """
+                ALTER TABLE link_sessions DROP CONSTRAINT link_sessions_language_known;
+                UPDATE link_sessions SET \(column) = '\(value)'
+                """)
+            let sessions = storage.sessions
+            let find = await error { _ = try await sessions.find(tokenDigest: digest, of: storage.acme, until: soon) }
+            #expect(
+                find
+                    == .bug(
+                        cause:
+                            "unexpected result of find_link_sessions, column \(column == "expires_at" ? "coalesce" : column)"
+                    )
+                    || find == .bug(cause: "unexpected result of find_link_sessions, column \(column)"))
+        }
+    }
+
+    @Test func `look-ups at the same time each get their own session`() async throws {
+        try await Storage.with(connections: 4) { storage in
+            var expected: [SHA256Digest: String?] = [try makeDigest(): nil, try makeDigest(): nil]
+            for number in 0..<50 {
+                let digest = try makeDigest()
+                _ = try await storage.sessions.create(
+                    try storage.new(userID: "user-\(number)"), tokenDigest: digest, until: soon)
+                expected[digest] = "user-\(number)"
+            }
+            try await withThrowingTaskGroup(of: (SHA256Digest, String?).self) { group in
+                for _ in 0..<5 {
+                    for digest in expected.keys {
+                        group.addTask {
+                            (
+                                digest,
+                                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?
+                                    .userID.text
+                            )
+                        }
+                    }
+                }
+                for try await (digest, userID) in group { #expect(userID == expected[digest]) }
+            }
+        }
+    }
+
+    @Test func `a row that cannot be read fails those who ask for it and nobody else`() async throws {
+        try await Storage.with(connections: 1) { storage in
+            let (broken, whole) = (try await storage.created(), try await storage.created())
+            try await storage.database.execute(
+                "UPDATE link_sessions SET redirect_url = 'nonsense' WHERE token_hash = \(broken.sql)")
+            // Both wait for the one connection, and then go together.
+            let lock = try OpenTransaction(in: storage.database, "LOCK TABLE link_sessions")
+            async let first = storage.sessions.find(tokenDigest: whole, of: storage.acme, until: soon)
+            try await storage.database.waitForBlocked()
+            async let good = storage.sessions.find(tokenDigest: whole, of: storage.acme, until: soon)
+            let bad = Task { try await storage.sessions.find(tokenDigest: broken, of: storage.acme, until: soon) }
+            try await Task.sleep(for: .milliseconds(50))
+            try lock.end("COMMIT")
+            #expect(try await first != nil)
+            #expect(try await good != nil)
+            await #expect(
+                throws: RepositoryError.bug(cause: "unexpected result of find_link_sessions, column redirect_url")
+            ) {
+                try await bad.value
+            }
+        }
+    }
+
+    @Test func `a database out of reach is unavailable within the deadline`() async throws {
+        let address = try DatabaseAddress(connectionString: "postgres://postgres@127.0.0.1:1/postgres?sslmode=disable")
+        try await DatabaseClient.running(on: address, connections: 1) { client in
+            let sessions = LinkSessionRepository(database: client)
+            let start = ContinuousClock.now
+            let find = await error {
+                let nobody = Manufacturer(id: .init(1), name: "Nobody", brand: nil)
+                _ = try await sessions.find(tokenDigest: try makeDigest(), of: nobody, until: .now + .milliseconds(200))
+            }
+            #expect(find == .unavailable(cause: "no answer from the database in time"))
+            #expect(ContinuousClock.now - start < .milliseconds(1500))
+        }
+    }
+}
+
+/// What the repository says went wrong.
+private func error(_ body: () async throws -> Void) async -> RepositoryError? {
+    do {
+        try await body()
+        return nil
+    } catch {
+        return error as? RepositoryError
+    }
+}

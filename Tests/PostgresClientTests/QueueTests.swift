@@ -1,0 +1,72 @@
+// The queue in which queries wait for a connection.
+
+import PostgresClient
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct QueueTests {
+    @Test func `callers beyond the line's limit are refused at once`() async throws {
+        try await TestDatabase.withEmpty { database in
+            try await DatabaseClient.running(on: database.address, connections: 1, waitingLimit: 3) { client in
+                async let slow: Void = client.run(perform("SELECT pg_sleep(1.5)"))
+                try await database.waitForSleeping()
+                let results = await withTaskGroup(of: (DatabaseError?, Duration).self) { group in
+                    for _ in 0..<10 {
+                        group.addTask {
+                            let (result, duration) = await timed { try await client.run(perform("SELECT 1")) }
+                            return (result.databaseError, duration)
+                        }
+                    }
+                    return await group.reduce(into: []) { $0.append($1) }
+                }
+                #expect(results.count { $0.0 == nil } == 3)
+                let refused = results.filter { $0.0 == .unavailable(.overloaded) }
+                #expect(refused.count == 7)
+                #expect(refused.allSatisfy { $0.1 < .seconds(1) })
+                try await slow
+                // Those who left the line made room.
+                try await client.run(perform("SELECT 1"))
+            }
+        }
+    }
+
+    @Test func `callers are served in the order in which they came`() async throws {
+        try await TestDatabase.withEmpty { database in
+            try await database.execute("CREATE TABLE served (place int GENERATED ALWAYS AS IDENTITY, caller int)")
+            let insert = ask(
+                "INSERT INTO served (caller) VALUES ($1::bigint)", { (caller: Int64, to) in to.append(caller) }
+            ) {
+                _ in ()
+            }
+            try await DatabaseClient.running(on: database.address, connections: 1) { client in
+                async let slow: Void = client.run(perform("SELECT pg_sleep(0.3)"))
+                try await database.waitForSleeping()
+                try await withThrowingTaskGroup(of: Void.self) { group in
+                    for caller in 0..<8 {
+                        group.addTask { _ = try await client.run(insert, Int64(caller), until: .now + .seconds(5)) }
+                        try await Task.sleep(for: .milliseconds(10))
+                    }
+                    try await group.waitForAll()
+                }
+                try await slow
+                let callers = try await database.rows("SELECT caller FROM served ORDER BY place").map { $0[0] }
+                #expect(callers == (0..<8).map { "\($0)" })
+            }
+        }
+    }
+
+    @Test func `every connection works`() async throws {
+        try await TestDatabase.withEmpty { database in
+            try await DatabaseClient.running(on: database.address, connections: 4) { client in
+                let sleep = read("SELECT pg_backend_pid() FROM pg_sleep(1)") { row throws(DatabaseError) in
+                    try row.int32()
+                }
+                let backends = try await withThrowingTaskGroup(of: Int32.self) { group in
+                    for _ in 0..<4 { group.addTask { try await client.run(sleep)[0] } }
+                    return try await group.reduce(into: Set<Int32>()) { $0.insert($1) }
+                }
+                #expect(backends.count == 4)
+            }
+        }
+    }
+}
