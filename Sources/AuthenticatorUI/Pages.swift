@@ -93,7 +93,6 @@ struct Pages: Sendable {
             "cache-control": "no-store",
             "content-security-policy":
                 "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
-            "x-content-type-options": "nosniff",
             "x-frame-options": "DENY",
             // With no-referrer our own forms would send `Origin: null`.
             "referrer-policy": "strict-origin",
@@ -166,7 +165,7 @@ enum Resource {
         Response(
             status: .ok,
             headers: [
-                "content-type": type, "cache-control": "public, max-age=86400", "x-content-type-options": "nosniff",
+                "content-type": type, "cache-control": "public, max-age=86400",
             ], body: bytes)
     }
 }

@@ -45,7 +45,10 @@ enum APIError: Error {
     var answer: ErrorAnswer {
         switch self {
         case .authentication(.unauthorized):
-            ErrorAnswer(.unauthorized, "unauthorized", "a valid API key is required in the x-api-key header")
+            // The scheme is none of the registered ones (RFC 9110, section 11.6.1): it names the header.
+            ErrorAnswer(
+                .unauthorized, "unauthorized", "a valid API key is required in the x-api-key header",
+                headers: ["www-authenticate": #"ApiKey header="x-api-key""#])
         case .authentication(.unavailable):
             .unavailable(cause: "the API keys were not confirmed within a second")
         case .body(.unsupportedMediaType(let expected)): .unsupportedMediaType(expected: expected)

@@ -23,7 +23,7 @@ struct AuthenticatorLinkSessions {
     @Sendable private func find(_ request: Request) async throws -> Response {
         try apiKeys.checkAuthenticator(request)
         let (_, digest) = try request.linkToken()
-        let session = try await sessions.lookUp(tokenDigest: digest, requestID: request.id, until: .requestDeadline)
+        let session = try await sessions.lookUp(tokenDigest: digest, requestID: request.id, until: request.deadline)
         guard let session else { throw APIError.linkSessionNotFound }
         return Response(json: session.authenticatorView())
     }
@@ -32,21 +32,21 @@ struct AuthenticatorLinkSessions {
         try apiKeys.checkAuthenticator(request)
         let (_, digest) = try request.linkToken()
         let identity = request.hasBody ? try Self.identity(in: try await request.jsonBody()) : nil
-        let snapshot = try await signIns.snapshot(tokenDigest: digest, until: .requestDeadline)
+        let snapshot = try await signIns.snapshot(tokenDigest: digest, until: request.deadline)
         guard let snapshot else { throw APIError.linkSessionNotFound }
         // What is completed already is answered the same whatever changed meanwhile.
         if snapshot.session.status == .open {
             guard snapshot.isServed else {
                 try await sessions.record(
-                    .completionRefused(.blocked), tokenDigest: digest, requestID: request.id, until: .requestDeadline)
+                    .completionRefused(.blocked), tokenDigest: digest, requestID: request.id, until: request.deadline)
                 throw APIError.linkSessionBlocked
             }
-            if let identity, try await suppliers.enabled(identity.supplier, until: .requestDeadline) == nil {
+            if let identity, try await suppliers.enabled(identity.supplier, until: request.deadline) == nil {
                 throw Self.noSupplier
             }
         }
         let session = try await sessions.complete(
-            tokenDigest: digest, Completion(identity: identity), requestID: request.id, until: .requestDeadline)
+            tokenDigest: digest, Completion(identity: identity), requestID: request.id, until: request.deadline)
         guard let session else { throw APIError.linkSessionNotFound }
         switch session.status {
         case .completed:

@@ -30,14 +30,14 @@ struct ManufacturerLinkSessions {
         let new = try CreateRequest(body: try await request.jsonBody()).newLinkSession(for: caller)
         let token = try tokenGenerator.makeToken()
         let session = try await sessions.create(
-            new, tokenDigest: try SHA256.digest(of: token.characters), until: .requestDeadline)
+            new, tokenDigest: try SHA256.digest(of: token.characters), until: request.deadline)
         return Response(json: session.manufacturerView(token: token, publicBaseURL: publicBaseURL), status: .created)
     }
 
     @Sendable private func find(_ request: Request) async throws -> Response {
         let caller = try apiKeys.manufacturer(of: request)
         let (token, digest) = try request.linkToken()
-        let session = try await sessions.find(tokenDigest: digest, of: caller.manufacturer, until: .requestDeadline)
+        let session = try await sessions.find(tokenDigest: digest, of: caller.manufacturer, until: request.deadline)
         guard let session else { throw APIError.linkSessionNotFound }
         return Response(json: session.manufacturerView(token: token, publicBaseURL: publicBaseURL, withStatus: true))
     }
@@ -46,7 +46,7 @@ struct ManufacturerLinkSessions {
         let caller = try apiKeys.manufacturer(of: request)
         let (token, digest) = try request.linkToken()
         let session = try await sessions.expire(
-            tokenDigest: digest, of: caller.manufacturer.id, requestID: request.id, until: .requestDeadline)
+            tokenDigest: digest, of: caller.manufacturer.id, requestID: request.id, until: request.deadline)
         guard let session else { throw APIError.linkSessionNotFound }
         switch session.status {
         case .completed:
@@ -68,7 +68,7 @@ struct ManufacturerLinkSessions {
         let codeIsRight = try returnLinks.isCode(body.code, for: digest)
         let session = try await sessions.confirm(
             tokenDigest: digest, of: caller.manufacturer.id, userID: codeIsRight ? body.userID : nil,
-            requestID: request.id, until: .requestDeadline)
+            requestID: request.id, until: request.deadline)
         guard let session else { throw APIError.linkSessionNotFound }
         guard let completedAt = session.completedAt else { throw APIError.linkSessionNotCompleted }
         guard codeIsRight, session.userID == body.userID, let link = session.link else {

@@ -12,18 +12,21 @@ package struct HTTPServer: Service {
         package let host: String
         /// 0: any free port.
         package let port: Int
-        /// Further connections are answered `503`.
+        /// Further ones take the places of idle ones; while all are at work they are answered `503`.
         package let maximumConnections: Int
+        /// How long a connection is kept between an answer and the next request.
+        package let idleTimeout: Duration
 
-        package init(host: String, port: Int, maximumConnections: Int) {
+        package init(host: String, port: Int, maximumConnections: Int, idleTimeout: Duration = .seconds(75)) {
             self.host = host
             self.port = port
             self.maximumConnections = maximumConnections
+            self.idleTimeout = idleTimeout
         }
     }
 
     private let configuration: Configuration
-    private let makeConnection: @Sendable (EventLoopTaskExecutor) -> HTTPConnection
+    private let makeConnection: @Sendable (EventLoopTaskExecutor) -> ConnectionHandler
     private let beforeListening: @Sendable () async -> Void
     private let onListening: @Sendable (Int) async -> Void
 
@@ -37,9 +40,15 @@ package struct HTTPServer: Service {
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
         let responder = Responder(routes: routes, isSecret: isSecret, accessLog: accessLog)
-        let count = ConnectionCount(limit: configuration.maximumConnections)
+        let places = ConnectionPlaces(limit: configuration.maximumConnections)
+        var limits = ConnectionLimits()
+        limits.idle = TimeAmount(configuration.idleTimeout)
         self.configuration = configuration
-        makeConnection = { HTTPConnection(responder: responder, executor: $0, count: count, logger: logger) }
+        makeConnection = { [limits] executor in
+            ConnectionHandler(
+                responder: responder, executor: executor, limits: limits, place: places.take(now: .now()),
+                logger: logger)
+        }
         self.beforeListening = beforeListening
         self.onListening = onListening
     }
@@ -71,6 +80,13 @@ package struct HTTPServer: Service {
             }
             // A client may have sent all it wants to send and still wait for the answer.
             .childChannelOption(.allowRemoteHalfClosure, value: true)
+            // One at a time, so that a client is held back before more has come than may wait.
+            .childChannelOption(.maxMessagesPerRead, value: 1)
+            .childChannelOption(
+                .recvAllocator,
+                value: AdaptiveRecvByteBufferAllocator(
+                    minimum: 1024, initial: 2048, maximum: ConnectionLimits.longestRead)
+            )
             .childChannelInitializer { [makeConnection] channel in
                 channel.eventLoop.makeCompletedFuture {
                     let eventLoop = channel.eventLoop

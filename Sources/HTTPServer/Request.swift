@@ -59,6 +59,19 @@ extension Request {
         }
         return Array(try await body.collect().readableBytesView)
     }
+
+    /// Until when this request may take, from the moment when its body was had: one for all that it does.
+    package var deadline: ContinuousClock.Instant { body.deadline }
+
+    /// Runs what is not ours to hurry, such as a request to a supplier: its time does not count.
+    package func pausingDeadline<Value, Failure: Error>(
+        _ body: () async throws(Failure) -> Value
+    ) async throws(Failure) -> Value {
+        _ = deadline
+        let start = ContinuousClock.now
+        defer { self.body.postponeDeadline(by: ContinuousClock.now - start) }
+        return try await body()
+    }
 }
 
 extension String {
@@ -75,6 +88,5 @@ extension String {
 }
 
 extension ContinuousClock.Instant {
-    /// Until when a request whose head and body are here may take: waiting in line, query and re-send together.
     package static var requestDeadline: Self { .now + .milliseconds(1500) }
 }

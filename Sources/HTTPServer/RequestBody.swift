@@ -11,6 +11,7 @@ final class RequestBody: Sendable {
         var bytes = ByteBuffer()
         var failure: RequestBodyError?
         var hasEnded = false
+        var deadline: ContinuousClock.Instant?
         var reader: CheckedContinuation<Result<ByteBuffer, RequestBodyError>, Never>?
 
         /// The bytes are handed over, so that the buffer they came in can be used again.
@@ -24,8 +25,19 @@ final class RequestBody: Sendable {
 
     private let state = Mutex(State())
 
-    var hasEnded: Bool { state.withLock { $0.hasEnded } }
-    var isTooLarge: Bool { state.withLock { $0.failure == .tooLarge } }
+    /// Of a request whose head and body are here: waiting, every query and every re-send share it.
+    private static let requestTime = Duration.milliseconds(1500)
+
+    /// Until when the request may take. Fixed once, when it is first asked for: by a handler that has what it needs.
+    var deadline: ContinuousClock.Instant {
+        state.withLock { state in
+            let deadline = state.deadline ?? ContinuousClock.now + Self.requestTime
+            state.deadline = deadline
+            return deadline
+        }
+    }
+
+    func postponeDeadline(by time: Duration) { state.withLock { $0.deadline = $0.deadline.map { $0 + time } } }
 
     /// All of it, when it is there.
     func collect() async throws(RequestBodyError) -> ByteBuffer {

@@ -39,6 +39,7 @@ package struct Response: Sendable {
         message += status.reasonPhrase.utf8
         message += "\r\n".utf8
         for (name, value) in headers { add(name, value) }
+        add("x-content-type-options", "nosniff")
         add("x-request-id", requestID)
         add("date", DateHeader.now)
         add("content-length", String(body.count))

@@ -43,7 +43,7 @@ package struct Routes: Sendable {
     package init() {}
 
     package mutating func add(_ path: String, _ endpoints: Endpoint...) {
-        resources.append(Resource(path: path, template: Self.components(Array(path.utf8)[...]), endpoints: endpoints))
+        resources.append(Resource(path: path, template: Self.segments(Array(path.utf8)[...]), endpoints: endpoints))
     }
 
     /// The resource that a request's target (RFC 9112, section 3.2) names, and what stands in the place of a name in
@@ -53,13 +53,13 @@ package struct Routes: Sendable {
         if let fixed = resources.first(where: { $0.path.utf8.count == length && $0.path == target }) {
             return (fixed, "")
         }
-        let components = Self.components(Self.path(of: Array(target.utf8)))
-        for resource in resources where resource.template.count == components.count {
+        let segments = Self.segments(Self.path(of: Array(target.utf8)))
+        for resource in resources where resource.template.count == segments.count {
             var parameter: ArraySlice<UInt8> = []
-            let matches = zip(resource.template, components).allSatisfy { expected, component in
-                guard expected.first == UInt8(ascii: "{") else { return expected == component }
-                parameter = component
-                return true
+            let matches = zip(resource.template, segments).allSatisfy { expected, segment in
+                guard expected.first == UInt8(ascii: "{") else { return expected == segment }
+                parameter = segment
+                return !segment.isEmpty
             }
             if matches { return (resource, String(decoding: parameter, as: UTF8.self)) }
         }
@@ -71,13 +71,16 @@ package struct Routes: Sendable {
         return target[target.utf8.index(after: mark)...]
     }
 
-    private static func components(_ path: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
-        path.split(separator: UInt8(ascii: "/"))
+    /// An empty segment is a segment: no two paths name one resource.
+    private static func segments(_ path: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
+        path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
     }
 
+    /// The path of a target in origin form, or in absolute form with `http` or `https`.
     private static func path(of target: [UInt8]) -> ArraySlice<UInt8> {
         let path = target.prefix { $0 != UInt8(ascii: "?") }
-        guard path.first != UInt8(ascii: "/"), let authority = path.firstRange(of: Array("://".utf8))?.upperBound
+        guard path.first != UInt8(ascii: "/"), let authority = path.firstRange(of: Array("://".utf8))?.upperBound,
+            ["http", "https"].contains(String(decoding: path[..<(authority - 3)], as: UTF8.self).lowercased())
         else { return path }
         return path[authority...].drop { $0 != UInt8(ascii: "/") }
     }

@@ -25,7 +25,7 @@ import TokenGenerator
             }
             try await serving(database, generator, log) { port in
                 func create(_ id: String) async throws -> TestResponse {
-                    try await HTTPConnection.with(port: port) {
+                    try await TestConnection.with(port: port) {
                         try await $0.send(
                             "POST", "/v2/manufacturer/link-sessions",
                             headers: [

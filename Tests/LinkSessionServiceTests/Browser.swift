@@ -98,7 +98,7 @@ final class Browser: Sendable {
         let path = url.hasPrefix(Self.base) ? String(url.dropFirst(Self.base.count)) : url
         let kept = cookies.withLock { $0.map { "\($0.name)=\($0.value)" } }
         let all = headers + (kept.isEmpty ? [] : [("Cookie", kept.joined(separator: "; "))])
-        let response = try await HTTPConnection.with(port: port) {
+        let response = try await TestConnection.with(port: port) {
             try await $0.send(method, path, headers: all, body: Array(body.utf8))
         }
         for field in response.headers where field.name.lowercased() == "set-cookie" {

@@ -267,7 +267,7 @@ extension ProgramTests {
                     }
                     let port = try #require(environment["HTTP_PORT"].flatMap { Int($0) })
                     func send(_ method: String, _ path: String) async throws -> TestResponse {
-                        try await HTTPConnection.with(port: port) {
+                        try await TestConnection.with(port: port) {
                             try await $0.send(
                                 method, path,
                                 headers: [("x-api-key", TestKeys.acme), ("Content-Type", "application/json")],

@@ -262,7 +262,7 @@ extension ProgramTests {
                 try await process.waitForLog(#""message":"listening""#, within: 10)
                 let port = try #require(
                     Int(process.log.split(separator: #""port":"#).last?.prefix { $0.isNumber } ?? ""))
-                let response = try await HTTPConnection.with(port: port) {
+                let response = try await TestConnection.with(port: port) {
                     try await $0.send(
                         "POST", Service.sessions,
                         headers: [("x-api-key", TestKeys.acme), ("Content-Type", "application/json")],

@@ -181,7 +181,7 @@ extension ProgramTests {
 
         @Test func `a connection serves one request after the other, and ends when the client says so`() async throws {
             try await Service.run { service in
-                try await HTTPConnection.with(port: service.port) { connection in
+                try await TestConnection.with(port: service.port) { connection in
                     for number in 0..<20 {
                         let response = try await connection.send(
                             number.isMultiple(of: 2) ? "GET" : "POST",

@@ -241,13 +241,28 @@ import Testing
         }
     }
 
-    @Test func `connections above the bound are refused with a 503, and the others go on`() async throws {
+    @Test func `connections above the bound make idle ones end, and are served`() async throws {
         try await TestDatabase.with { database in
             try await database.addManufacturers()
             // 1,100 descriptors leave 76 connections.
             try await ServiceProcess.serving(database, descriptorLimit: 1100) { service in
+                let silent = try (0..<90).map { _ in try RawSocket(port: service.port) }
+                for _ in 0..<10 { #expect(try await service.create().status == 201) }
+                #expect(silent.count { $0.isClosed } >= 15)
+            }
+        }
+    }
+
+    @Test func `connections above the bound are refused with a 503 while all others are at work, which go on`()
+        async throws
+    {
+        try await TestDatabase.with { database in
+            try await database.addManufacturers()
+            try await ServiceProcess.serving(database, descriptorLimit: 1100) { service in
                 try await withThrowingTaskGroup(of: Void.self) { group in
-                    for _ in 0..<90 { group.addTask { _ = try? await service.raw([], within: .seconds(3)) } }
+                    for _ in 0..<90 {
+                        group.addTask { _ = try? await service.raw([Array("GET ".utf8)], within: .seconds(3)) }
+                    }
                     try await Task.sleep(for: .milliseconds(500))
                     let started = ContinuousClock.now
                     let (text, closed) = try await service.raw([

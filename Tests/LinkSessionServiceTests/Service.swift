@@ -146,7 +146,7 @@ extension Service {
         _ method: String, _ path: String, headers: [(String, String)] = [], body: [UInt8] = [],
         sourceLocation: SourceLocation = #_sourceLocation
     ) async throws -> TestResponse {
-        let response = try await HTTPConnection.with(port: port) {
+        let response = try await TestConnection.with(port: port) {
             try await $0.send(method, path, headers: headers, body: body)
         }
         check(response, to: method, path, sourceLocation: sourceLocation)

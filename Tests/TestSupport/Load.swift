@@ -45,7 +45,7 @@ package final class Load: Sendable {
         let body = Array(#"{"user_id":"load","redirect_url":"https://your-app.com/callback"}"#.utf8)
         while !isStopped {
             do {
-                try await HTTPConnection.with(port: port) { session in
+                try await TestConnection.with(port: port) { session in
                     while !isStopped {
                         let started = ContinuousClock.now
                         do {

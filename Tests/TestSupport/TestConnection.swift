@@ -62,7 +62,7 @@ package enum HTTPClientError: Error {
 }
 
 /// One keep-alive connection: a request at a time.
-package final class HTTPConnection: Sendable {
+package final class TestConnection: Sendable {
     private typealias Inbound = NIOAsyncChannelInboundStream<HTTPClientResponsePart>
     private let channel: NIOAsyncChannel<HTTPClientResponsePart, HTTPClientRequestPart>
 
@@ -130,7 +130,7 @@ extension ServiceProcess {
     package func request(
         _ method: String, _ path: String, headers: [(String, String)] = [], body: [UInt8] = []
     ) async throws -> TestResponse {
-        try await HTTPConnection.with(port: port) { try await $0.send(method, path, headers: headers, body: body) }
+        try await TestConnection.with(port: port) { try await $0.send(method, path, headers: headers, body: body) }
     }
 
     /// `POST` of a create with Acme's key.

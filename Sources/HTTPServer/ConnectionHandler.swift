@@ -1,0 +1,283 @@
+// One client's connection: performs what its state decides.
+
+internal import Logging
+internal import NIOCore
+internal import NIOHTTP1
+
+/// Behind the HTTP decoder, the last handler of the pipeline.
+///
+/// A request is answered in a task that begins on the event loop with its head; the body may come later.
+/// Answers are written in one piece, in the order of the requests. What the decoder refuses gets an answer, too.
+final class ConnectionHandler: ChannelDuplexHandler {
+    typealias InboundIn = HTTPServerRequestPart
+    typealias OutboundIn = Never
+    typealias OutboundOut = ByteBuffer
+
+    private let responder: Responder
+    private let executor: EventLoopTaskExecutor
+    private let limits: ConnectionLimits
+    private let place: ConnectionPlaces.Place
+    private let logger: Logger
+    private var state: ConnectionState
+    private var context: ChannelHandlerContext?
+    /// Bytes that wait until the state wants to have them parsed.
+    private var unparsed = ByteBuffer()
+    private var inputHasEnded = false
+    private var isParsing = false
+    /// Requests start in a loop: one that is answered at once must not start the next from within its own start.
+    private var isStarting = false
+    private var readIsHeld = false
+    private var timer: (deadline: NIODeadline, scheduled: Scheduled<Void>)?
+    /// Passes bytes on to the decoder.
+    fileprivate var parse: ((ByteBuffer) -> Void)?
+
+    init(
+        responder: Responder, executor: EventLoopTaskExecutor, limits: ConnectionLimits, place: ConnectionPlaces.Place,
+        logger: Logger
+    ) {
+        self.responder = responder
+        self.executor = executor
+        self.limits = limits
+        self.place = place
+        self.logger = logger
+        state = ConnectionState(limits: limits, isRefused: place.isTooMany, now: .now())
+    }
+
+    /// Adds the handlers to a new connection's pipeline.
+    func add(to channel: any Channel) throws {
+        var limits = NIOHTTPDecoderLimitConfiguration()
+        limits.maxHeaderFieldSize = 16 * 1024
+        limits.maxHeaderListSize = 32 * 1024
+        limits.maxHeaderFieldCount = 100
+        let pipeline = channel.pipeline.syncOperations
+        // The decoder parses all that it gets at once, so that what it gets has to be decided before it.
+        try pipeline.addHandler(InputGate(owner: self))
+        try pipeline.addHandler(
+            ByteToMessageHandler(
+                HTTPRequestDecoder(leftOverBytesStrategy: .dropBytes, limitConfiguration: limits)))
+        try pipeline.addHandler(self)
+    }
+
+    private func makeRoom() {
+        update { state, _, actions in state.makeRoom(&actions) }
+        if !state.isClosed { place.stay() }
+    }
+
+    // MARK: Reading
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        self.context = context
+        let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let eventLoop = context.eventLoop
+        place.occupy {
+            eventLoop.execute { connection.value.makeRoom() }
+        }
+        context.channel.closeFuture.whenComplete { [place] _ in place.leave() }
+        armTimer()
+    }
+
+    func handlerRemoved(context: ChannelHandlerContext) {
+        timer?.scheduled.cancel()
+        timer = nil
+        parse = nil
+        self.context = nil
+    }
+
+    func channelInactive(context: ChannelHandlerContext) {
+        update { state, _, actions in state.closed(&actions) }
+        context.fireChannelInactive()
+    }
+
+    /// Bytes have come from the client.
+    fileprivate func receive(_ bytes: ByteBuffer) {
+        guard !state.isClosed else { return }
+        if unparsed.readableBytes == 0 {
+            unparsed = bytes
+        } else {
+            unparsed.writeImmutableBuffer(bytes)
+            // Nothing is read while bytes wait, except by the system's last reads before the client's end.
+            guard unparsed.readableBytes <= 2 * ConnectionLimits.longestRead else {
+                unparsed = ByteBuffer()
+                return update { state, _, actions in
+                    state.closed(&actions)
+                    actions.closes = true
+                }
+            }
+        }
+        parseWhatIsWanted()
+    }
+
+    fileprivate func endInput() {
+        inputHasEnded = true
+        parseWhatIsWanted()
+    }
+
+    private func parseWhatIsWanted() {
+        guard !isParsing else { return }
+        isParsing = true
+        defer { isParsing = false }
+        while unparsed.readableBytes > 0, state.bytesWanted > 0 {
+            let count = min(unparsed.readableBytes, state.bytesWanted)
+            guard let bytes = unparsed.readSlice(length: count) else { break }
+            var isToBeParsed = false
+            update { state, now, actions in isToBeParsed = state.received(count, now: now, &actions) }
+            if isToBeParsed { parse?(bytes) }
+        }
+        guard unparsed.readableBytes == 0 else { return }
+        unparsed = ByteBuffer()
+        if inputHasEnded {
+            inputHasEnded = false
+            update { state, _, actions in state.inputClosed(&actions) }
+        }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): update { state, now, actions in state.receivedHead(head, now: now, &actions) }
+        case .body(let buffer): state.receivedBody(buffer.readableBytes)?.append(buffer)
+        case .end: state.receivedEnd(now: .now())?.end()
+        }
+    }
+
+    /// Whole requests have usually come by now, so that their handlers find the body there.
+    func channelReadComplete(context: ChannelHandlerContext) {
+        startWaiting()
+        context.fireChannelReadComplete()
+    }
+
+    /// A client that sends faster than it is answered, or more than a handler takes, is not read from meanwhile.
+    func read(context: ChannelHandlerContext) {
+        readIsHeld = state.bytesWanted == 0 || unparsed.readableBytes > 0
+        if !readIsHeld { context.read() }
+    }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if event is ChannelShouldQuiesceEvent {
+            update { state, now, _ in state.drain(now: now) }
+        } else {
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+
+    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+        update { state, now, actions in
+            switch error {
+            case HTTPParserError.headerOverflow: state.failedToParse(.headersTooLarge, now: now, &actions)
+            case is ChannelError, is IOError:
+                state.closed(&actions)
+                actions.closes = true
+            default: state.failedToParse(.malformedHTTP, now: now, &actions)
+            }
+        }
+    }
+
+    // MARK: Answering
+
+    private func startWaiting() {
+        guard !isStarting else { return }
+        isStarting = true
+        var turns = limits.requestsInATurn
+        while turns > 0 {
+            parseWhatIsWanted()
+            var next: Exchange?
+            update { state, _, actions in next = state.startNext(&actions) }
+            guard let next else { break }
+            start(next)
+            turns -= 1
+        }
+        isStarting = false
+        if turns == 0, let context {
+            context.eventLoop.assumeIsolated().execute { self.startWaiting() }
+        } else if readIsHeld, let context {
+            read(context: context)
+        }
+    }
+
+    private func start(_ exchange: Exchange) {
+        guard let context else { return }
+        let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
+        let (responder, head, body) = (responder, exchange.head, exchange.body)
+        // Begins here and now; where it has to wait, it goes on on the same event loop.
+        Task.immediate(executorPreference: executor) {
+            let response = await responder.respond(to: head, body)
+            connection.value.write(response, withBody: head.method != .HEAD)
+        }
+    }
+
+    private func write(_ response: Response, withBody: Bool) {
+        guard let isLast = state.answered(now: .now()) else { return }
+        write(response.serialized(withBody: withBody, closes: isLast))
+        armTimer()
+    }
+
+    private func write(_ message: [UInt8]) {
+        guard let context else { return }
+        let written = context.eventLoop.makePromise(of: Void.self)
+        written.futureResult.assumeIsolated().whenSuccess {
+            self.update { state, now, actions in state.written(now: now, &actions) }
+            self.startWaiting()
+        }
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: message)), promise: written)
+    }
+
+    // MARK: Performing
+
+    private func update(_ change: (inout ConnectionState, NIODeadline, inout ConnectionState.Actions) -> Void) {
+        let now = NIODeadline.now()
+        var actions = ConnectionState.Actions()
+        change(&state, now, &actions)
+        place.note(isIdle: state.isIdle, now: now)
+        armTimer()
+        actions.brokenOff?.breakOff()
+        if actions.writesContinue, let context {
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
+        }
+        if let refusal = actions.refusal {
+            let requestID = RequestID.make()
+            logger.info(
+                "connection refused",
+                metadata: ["status": .stringConvertible(refusal.status.code), "request_id": "\(requestID)"])
+            write(Response(refusal, requestID: requestID).serialized(withBody: true, closes: true))
+        }
+        if actions.closesOutput { context?.close(mode: .output, promise: nil) }
+        if actions.closes { context?.close(promise: nil) }
+    }
+
+    /// Deadlines move with every request, nearly always to a later time: the timer stays as it is until it fires.
+    private func armTimer() {
+        guard let context, let next = state.deadline else { return }
+        if let armed = timer?.deadline {
+            guard next < armed else { return }
+            timer?.scheduled.cancel()
+        }
+        let scheduled = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) {
+            self.timer = nil
+            self.update { state, now, actions in state.timeout(now: now, &actions) }
+        }
+        timer = (next, scheduled)
+    }
+}
+
+/// The first handler of the pipeline: what comes goes to its owner, which decides what of it is parsed, and when.
+private final class InputGate: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias InboundOut = ByteBuffer
+
+    private let owner: ConnectionHandler
+
+    init(owner: ConnectionHandler) { self.owner = owner }
+
+    func handlerAdded(context: ChannelHandlerContext) {
+        owner.parse = { bytes in context.fireChannelRead(self.wrapInboundOut(bytes)) }
+    }
+
+    func channelRead(context: ChannelHandlerContext, data: NIOAny) { owner.receive(unwrapInboundIn(data)) }
+
+    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+        if case ChannelEvent.inputClosed = event {
+            owner.endInput()
+        } else {
+            context.fireUserInboundEventTriggered(event)
+        }
+    }
+}

@@ -1,0 +1,348 @@
+// What a connection has read and owes, and until when: every decision about it, without a socket and without a clock.
+
+internal import DequeModule
+internal import NIOCore
+internal import NIOHTTP1
+
+/// One request and what is known of its connection's further use.
+struct Exchange {
+    let head: HTTPRequestHead
+    let body: RequestBody
+    /// The connection ends with its answer.
+    let isLast: Bool
+
+    init(head: HTTPRequestHead) {
+        self.head = head
+        body = RequestBody()
+        // Of what follows an upgrade the decoder parses nothing more, and nobody here speaks another protocol
+        // (RFC 9110, section 7.8).
+        isLast =
+            head.version == .http1_0 || !head.isKeepAlive || head.method == .CONNECT
+            || head.headers.contains(name: "upgrade")
+    }
+}
+
+/// The handler tells it what happens, and performs the ``Actions`` that come of that.
+struct ConnectionState {
+    /// What is to be done, in this order.
+    struct Actions {
+        /// The body that was arriving does not arrive any more.
+        var brokenOff: RequestBody?
+        /// `100 Continue` is to be written.
+        var writesContinue = false
+        /// Is to be written; ``ConnectionState/written(now:)`` follows.
+        var refusal: ErrorAnswer?
+        /// Our side of the connection is closed; the client's goes on.
+        var closesOutput = false
+        var closes = false
+    }
+
+    private enum Input {
+        /// Nothing of the next request has arrived.
+        case nothing
+        case head
+        case body(RequestBody, size: Int)
+        /// Nothing that comes is looked at any more. So many bytes came.
+        case discarded(Int)
+        /// The client sends no more; what it has asked is still answered.
+        case ended
+    }
+
+    private enum Output {
+        case nothing
+        case answering(Exchange)
+        case writing(isLast: Bool)
+        case refusing
+        /// All is written, and our side is closed.
+        case finished
+        case closed
+    }
+
+    private let limits: ConnectionLimits
+    /// Above the server's bound: its only answer is a `503`.
+    private let isRefused: Bool
+    private var input = Input.nothing
+    private var output = Output.nothing
+    private var waiting: Deque<Exchange> = []
+    private var isDraining = false
+    /// A request that waits for its 100 (Continue), which must not overtake the answers before it.
+    private var owesContinue = false
+    /// For what could not be read while earlier requests were not yet answered.
+    private var pendingRefusal: ErrorAnswer?
+    private var readDeadline: NIODeadline?
+    private var writeDeadline: NIODeadline?
+
+    init(limits: ConnectionLimits, isRefused: Bool, now: NIODeadline) {
+        self.limits = limits
+        self.isRefused = isRefused
+        readDeadline = now + (isRefused ? limits.firstByteOfRefused : limits.firstByte)
+    }
+
+    // MARK: What the handler asks
+
+    /// When ``timeout(now:)`` is to be called, at the latest.
+    var deadline: NIODeadline? {
+        guard let readDeadline else { return writeDeadline }
+        return writeDeadline.map { min($0, readDeadline) } ?? readDeadline
+    }
+
+    /// Nothing is read, nothing is owed: the connection can make room for another.
+    var isIdle: Bool {
+        guard case .nothing = input, case .nothing = output else { return false }
+        return waiting.isEmpty && pendingRefusal == nil
+    }
+
+    var isClosed: Bool {
+        guard case .closed = output else { return false }
+        return true
+    }
+
+    /// How many bytes may be parsed now: no more requests than may wait are in so many.
+    var bytesWanted: Int {
+        switch input {
+        case .nothing, .head: max(0, limits.waitingRequests - waiting.count) * ConnectionLimits.shortestRequest
+        case .body(_, let size):
+            // What is too large is refused, once it is its turn, and not read until then.
+            size > RequestBody.maximumSize
+                ? 0 : max(0, limits.waitingRequests - waiting.count) * ConnectionLimits.shortestRequest
+        case .discarded(let count): max(0, limits.discardedBytes + 1 - count)
+        case .ended: 0
+        }
+    }
+
+    // MARK: Reading
+
+    /// - Returns: whether the bytes are to be parsed.
+    mutating func received(_ count: Int, now: NIODeadline, _ actions: inout Actions) -> Bool {
+        switch input {
+        case .nothing where isRefused:
+            input = .discarded(count)
+            refuse(.overloaded, now, &actions)
+            return false
+        case .nothing:
+            input = .head
+            readDeadline = now + limits.head
+            return true
+        case .head, .body:
+            return true
+        case .discarded(let before):
+            input = .discarded(before + count)
+            if before + count > limits.discardedBytes, case .finished = output { close(&actions) }
+            return false
+        case .ended:
+            return false
+        }
+    }
+
+    mutating func receivedHead(_ head: HTTPRequestHead, now: NIODeadline, _ actions: inout Actions) {
+        switch input {
+        // Several heads may be in the bytes that came together.
+        case .nothing, .head: break
+        case .body, .discarded, .ended: return
+        }
+        guard head.version == .http1_0 || head.namesOneHost else { return refuseInTurn(.malformedHTTP, now, &actions) }
+        let exchange = Exchange(head: head)
+        input = .body(exchange.body, size: 0)
+        readDeadline = now + limits.body
+        waiting.append(exchange)
+        owesContinue = head.headers.first(name: "expect")?.lowercased() == "100-continue"
+        writeContinueIfDue(&actions)
+    }
+
+    /// - Returns: the body that the bytes belong to.
+    mutating func receivedBody(_ count: Int) -> RequestBody? {
+        guard case .body(let body, let size) = input else { return nil }
+        input = .body(body, size: size + count)
+        return body
+    }
+
+    /// - Returns: the body that is whole now.
+    mutating func receivedEnd(now: NIODeadline) -> RequestBody? {
+        guard case .body(let body, _) = input else { return nil }
+        owesContinue = false
+        readDeadline = nil
+        input = latestIsLast ? .discarded(0) : .nothing
+        return body
+    }
+
+    /// The request whose head arrived last; it is not answered yet.
+    private var latestIsLast: Bool {
+        if let last = waiting.last { return last.isLast }
+        guard case .answering(let exchange) = output else { return false }
+        return exchange.isLast
+    }
+
+    /// What came is not HTTP, or too much of it.
+    mutating func failedToParse(_ answer: ErrorAnswer, now: NIODeadline, _ actions: inout Actions) {
+        refuseInTurn(answer, now, &actions)
+    }
+
+    /// The client has closed its side.
+    mutating func inputClosed(_ actions: inout Actions) {
+        if case .body(let body, _) = input { actions.brokenOff = body }
+        input = .ended
+        readDeadline = nil
+        switch output {
+        case .nothing where waiting.isEmpty && pendingRefusal == nil, .finished: close(&actions)
+        case .nothing, .answering, .writing, .refusing, .closed: break
+        }
+    }
+
+    // MARK: Answering
+
+    /// The next request to be answered, where there is one whose turn it is.
+    mutating func startNext(_ actions: inout Actions) -> Exchange? {
+        guard case .nothing = output, let next = waiting.popFirst() else { return nil }
+        output = .answering(next)
+        writeContinueIfDue(&actions)
+        return next
+    }
+
+    /// The answer to the request under way is there.
+    ///
+    /// - Returns: whether it is the connection's last; `nil` where it is not to be written any more.
+    mutating func answered(now: NIODeadline) -> Bool? {
+        guard case .answering(let exchange) = output else { return nil }
+        var isLast = exchange.isLast
+        switch input {
+        // Its own body is still on its way: it is answered early.
+        case .body where waiting.isEmpty: isLast = true
+        case .nothing where waiting.isEmpty: isLast = isLast || isDraining
+        case .nothing, .head, .body, .discarded, .ended: break
+        }
+        output = .writing(isLast: isLast)
+        writeDeadline = now + limits.unreadAnswer
+        return isLast
+    }
+
+    /// The answer or the refusal has been handed to the system as a whole.
+    mutating func written(now: NIODeadline, _ actions: inout Actions) {
+        writeDeadline = nil
+        switch output {
+        case .writing(isLast: true), .refusing:
+            finish(now, &actions)
+        case .writing(isLast: false):
+            output = .nothing
+            guard waiting.isEmpty else { return }
+            if let pendingRefusal { return refuse(pendingRefusal, now, &actions) }
+            switch input {
+            case .nothing: readDeadline = now + (isDraining ? limits.idleWhileDraining : limits.idle)
+            case .ended: close(&actions)
+            case .head, .body, .discarded: break
+            }
+        case .nothing, .answering, .finished, .closed:
+            break
+        }
+    }
+
+    /// RFC 9110, section 10.1.1: without it some clients wait a second before they send the body.
+    private mutating func writeContinueIfDue(_ actions: inout Actions) {
+        guard owesContinue else { return }
+        switch output {
+        case .nothing where waiting.count == 1, .answering where waiting.isEmpty:
+            owesContinue = false
+            actions.writesContinue = true
+        case .nothing, .answering, .writing, .refusing, .finished, .closed: break
+        }
+    }
+
+    // MARK: Ending
+
+    /// The server stops: no answer is broken off, and no further request waited for.
+    mutating func drain(now: NIODeadline) {
+        isDraining = true
+        if isIdle { readDeadline = min(readDeadline ?? .distantFuture, now + limits.idleWhileDraining) }
+    }
+
+    /// Another connection needs the place.
+    mutating func makeRoom(_ actions: inout Actions) {
+        if isIdle { close(&actions) }
+    }
+
+    mutating func timeout(now: NIODeadline, _ actions: inout Actions) {
+        if let writeDeadline, writeDeadline <= now { return close(&actions) }
+        guard let deadline = readDeadline, deadline <= now else { return }
+        readDeadline = nil
+        switch input {
+        case .head where bytesWanted == 0: readDeadline = now + limits.head
+        case .body where bytesWanted == 0: readDeadline = now + limits.body
+        case .head, .body: refuseInTurn(.requestTimeout, now, &actions)
+        case .nothing, .discarded, .ended: close(&actions)
+        }
+    }
+
+    /// Whatever the handler is still told changes nothing.
+    mutating func closed(_ actions: inout Actions) {
+        if case .body(let body, _) = input { actions.brokenOff = body }
+        input = .ended
+        output = .closed
+        waiting.removeAll()
+        readDeadline = nil
+        writeDeadline = nil
+    }
+
+    /// Refuses what cannot be read, after the answers to the requests before it.
+    private mutating func refuseInTurn(_ answer: ErrorAnswer, _ now: NIODeadline, _ actions: inout Actions) {
+        switch input {
+        case .nothing, .head: break
+        case .body(let body, _):
+            // Of the request that it belongs to, which gets no other answer.
+            actions.brokenOff = body
+            if waiting.popLast() == nil {
+                guard case .answering = output else {
+                    input = .discarded(1)
+                    return
+                }
+                output = .nothing
+            }
+        case .discarded, .ended: return
+        }
+        input = .discarded(1)
+        readDeadline = nil
+        owesContinue = false
+        if case .nothing = output, waiting.isEmpty {
+            refuse(answer, now, &actions)
+        } else {
+            pendingRefusal = answer
+        }
+    }
+
+    private mutating func refuse(_ answer: ErrorAnswer, _ now: NIODeadline, _ actions: inout Actions) {
+        pendingRefusal = nil
+        output = .refusing
+        readDeadline = nil
+        writeDeadline = now + limits.unreadAnswer
+        actions.refusal = answer
+    }
+
+    private mutating func finish(_ now: NIODeadline, _ actions: inout Actions) {
+        switch input {
+        case .nothing, .discarded(0), .ended:
+            close(&actions)
+        case .head, .body:
+            input = .discarded(1)
+            linger(now, &actions)
+        case .discarded(let count):
+            if count > limits.discardedBytes { close(&actions) } else { linger(now, &actions) }
+        }
+    }
+
+    private mutating func linger(_ now: NIODeadline, _ actions: inout Actions) {
+        output = .finished
+        readDeadline = now + limits.lingering
+        actions.closesOutput = true
+    }
+
+    private mutating func close(_ actions: inout Actions) {
+        closed(&actions)
+        actions.closes = true
+    }
+}
+
+extension HTTPRequestHead {
+    /// As a head of HTTP/1.1 has to (RFC 9112, section 3.2).
+    fileprivate var namesOneHost: Bool {
+        let hosts = headers["host"]
+        return hosts.count == 1 && !hosts[0].isEmpty && !hosts[0].utf8.contains(UInt8(ascii: ","))
+    }
+}
