@@ -23,6 +23,6 @@ enum SecurityText {
             status: .ok,
             headers: [
                 "content-type": "text/plain; charset=utf-8", "cache-control": "public, max-age=86400",
-                ], body: Array(text.utf8))
+            ], body: Array(text.utf8))
     }
 }

@@ -32,7 +32,8 @@ import Testing
     @Test(arguments: [
         "", "/", "/item", "/itemsx", "/items/1/2", "/items/1/expired", "/items/1/expire/2", "/items/1/x/expire",
         "/Items", "/other", "/other/", "*", "http://host", "host:443", "/?/items", "/items%2F1", "/\u{301}items",
-        "/items/", "//items", "//items/1", "/items//expire", "/items//expire/", "/items/1/", "/items/1/expire/", "//items//1///expire/", "items",
+        "/items/", "//items", "//items/1", "/items//expire", "/items//expire/", "/items/1/", "/items/1/expire/",
+        "//items//1///expire/", "items",
         "x://host/items", "ftp://host/items", "://host/items", "http:/items", "httpx://host/items",
         "/http://host/items",
     ])
