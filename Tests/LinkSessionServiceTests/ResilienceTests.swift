@@ -59,11 +59,11 @@ import Testing
                 try await ServiceProcess.serving(database) { service in
                     let (times, load) = try await Load.creating(on: service.port, clients: 16) { _ in
                         try await Task.sleep(for: .seconds(1))
-                        let frozen = ContinuousClock.now
                         try server.freeze()
+                        let frozen = ContinuousClock.now
                         try await Task.sleep(for: .seconds(8))
-                        try server.thaw()
                         let thawed = ContinuousClock.now
+                        try server.thaw()
                         try await Task.sleep(for: .seconds(2))
                         return (frozen, thawed)
                     }

@@ -63,13 +63,26 @@ package final class PostgresServer: @unchecked Sendable {  // Used by one test a
         for process in processes { kill(process, SIGKILL) }
         // The socket's lock file names a process that is gone; only then does a new server start.
         let deadline = Date().addingTimeInterval(10)
-        while processes.contains(where: { kill($0, 0) == 0 && !Self.isZombie($0) }), Date() < deadline {
+        while processes.contains(where: { kill($0, 0) == 0 && Self.state(of: $0) != "Z" }), Date() < deadline {
             Thread.sleep(forTimeInterval: 0.02)
         }
     }
 
-    /// SIGSTOP: connections stay open and nothing answers.
-    package func freeze() throws { for process in try processIDs() { kill(process, SIGSTOP) } }
+    /// SIGSTOP: connections stay open and nothing answers from when it returns.
+    package func freeze() throws {
+        // The postmaster first: it could start others meanwhile.
+        try stop(processIDs().prefix(1))
+        try stop(processIDs()[...])
+    }
+
+    private func stop(_ processes: ArraySlice<pid_t>) {
+        for process in processes { kill(process, SIGSTOP) }
+        // One that waits for the disk goes on until it has its answer.
+        let deadline = Date().addingTimeInterval(10)
+        while processes.contains(where: { !["T", "Z", nil].contains(Self.state(of: $0)) }), Date() < deadline {
+            Thread.sleep(forTimeInterval: 0.002)
+        }
+    }
 
     package func thaw() throws { for process in try processIDs() { kill(process, SIGCONT) } }
 
@@ -81,9 +94,10 @@ package final class PostgresServer: @unchecked Sendable {  // Used by one test a
         return [postmaster] + (children ?? "").split(separator: " ").compactMap { pid_t($0) }
     }
 
-    private static func isZombie(_ process: pid_t) -> Bool {
-        let status = (try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)) ?? ""
-        return status.contains(") Z ")
+    /// As in proc_pid_stat(5): `T` is stopped, `Z` a zombie; `nil` is none at all.
+    private static func state(of process: pid_t) -> Character? {
+        let status = try? String(contentsOfFile: "/proc/\(process)/stat", encoding: .utf8)
+        return status?.split(separator: ") ", maxSplits: 1).last?.first
     }
 
     private func remove() {
