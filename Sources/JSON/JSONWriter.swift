@@ -17,7 +17,7 @@ package struct JSONWriter {
 
     package mutating func add(_ name: StaticString, _ value: String) {
         begin(name)
-        write(value)
+        JSONString.append(value, to: &text)
     }
 
     package mutating func add(_ name: StaticString, _ value: Int64) {
@@ -34,7 +34,7 @@ package struct JSONWriter {
     /// Writes `null` for `nil`.
     package mutating func add(_ name: StaticString, orNull value: String?) {
         begin(name)
-        if let value { write(value) } else { text += "null".utf8 }
+        if let value { JSONString.append(value, to: &text) } else { text += "null".utf8 }
     }
 
     /// An array of objects.
@@ -57,7 +57,7 @@ package struct JSONWriter {
 
     package mutating func add(_ name: String, object write: (inout JSONWriter) -> Void) {
         separate()
-        self.write(name)
+        JSONString.append(name, to: &text)
         text.append(UInt8(ascii: ":"))
         addObject(write)
     }
@@ -81,35 +81,5 @@ package struct JSONWriter {
     private mutating func separate() {
         if !isEmpty { text.append(UInt8(ascii: ",")) }
         isEmpty = false
-    }
-
-    /// RFC 8259, section 7.
-    private mutating func write(_ value: String) {
-        text.append(UInt8(ascii: "\""))
-        let start = text.count
-        text += value.utf8
-        if text[start...].contains(where: Self.needsEscape) {
-            text.removeLast(text.count - start)
-            for byte in value.utf8 {
-                if Self.needsEscape(byte) {
-                    text += Self.escape(byte).utf8
-                } else {
-                    text.append(byte)
-                }
-            }
-        }
-        text.append(UInt8(ascii: "\""))
-    }
-
-    private static func needsEscape(_ byte: UInt8) -> Bool {
-        byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
-    }
-
-    private static func escape(_ byte: UInt8) -> String {
-        switch byte {
-        case UInt8(ascii: "\""): "\\\""
-        case UInt8(ascii: "\\"): "\\\\"
-        default: "\\u00" + (byte < 0x10 ? "0" : "") + String(byte, radix: 16)
-        }
     }
 }

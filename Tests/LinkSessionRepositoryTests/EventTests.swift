@@ -121,7 +121,7 @@ import Testing
                 INSERT INTO link_session_events (token_hash, event, request_id)
                 SELECT token_hash, 'looked_up', 'x' FROM (SELECT token_hash FROM link_sessions FOR KEY SHARE) AS locked
                 """)
-            async let receipt = Administration(address: try storage.database.address).erase(
+            async let receipt = AdminRepository(address: try storage.database.address).erase(
                 try ManufacturerUserID("manufacturer_user_id_123"), at: try DisplayText("Acme Manufacturing"))
             try await storage.database.waitForBlocked()
             try look.end("COMMIT")

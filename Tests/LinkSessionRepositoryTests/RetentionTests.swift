@@ -69,7 +69,7 @@ import Testing
 
     @Test func `an erasure deletes every session of the user and counts it, and touches nobody else's`() async throws {
         try await Storage.with { storage in
-            let administration = Administration(address: try storage.database.address)
+            let administration = AdminRepository(address: try storage.database.address)
             for (user, manufacturer) in [
                 ("u", storage.acme), ("u", storage.acme), ("u ", storage.acme), ("u", storage.beta),
             ] {
@@ -95,7 +95,7 @@ import Testing
             await #expect {
                 try await administration.erase(try ManufacturerUserID("u"), at: try DisplayText("Nobody"))
             } throws: {
-                ($0 as? Administration.Failure)?.line.hasPrefix("there is no manufacturer of this name") == true
+                ($0 as? AdminError)?.line.hasPrefix("there is no manufacturer of this name") == true
             }
         }
     }

@@ -116,7 +116,7 @@ private actor Template {
         let task = Task { () async throws -> String in
             let name = "template_\(ProcessInfo.processInfo.processIdentifier)"
             let administration = TestDatabase(name: "postgres", url: server)
-            _ = try await Administration(address: try administration.address).createRoles()
+            _ = try await AdminRepository(address: try administration.address).createRoles()
             for role in ["service", "operator"] {
                 try await administration.execute(
                     """

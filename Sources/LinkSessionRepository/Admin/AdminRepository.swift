@@ -1,0 +1,98 @@
+// What an operator asks and does at the command line, on a connection of its own.
+
+package import LinkSessions
+package import PostgresClient
+
+/// Reports, erasure and roles. Every call connects anew, and fails with a line for the operator.
+package struct AdminRepository: Sendable {
+    private let address: DatabaseAddress
+
+    package init(address: DatabaseAddress) {
+        self.address = address
+    }
+
+    /// All manufacturers by name, each with all of its keys, the oldest first.
+    package func manufacturers() async throws(AdminError) -> [ManufacturerReport] {
+        try await run(ManufacturerReport.all, ())
+    }
+
+    /// All suppliers by slug.
+    package func suppliers() async throws(AdminError) -> [SupplierReport] {
+        try await run(SupplierReport.all, ())
+    }
+
+    /// The sessions of a manufacturer's user, the oldest first. An unknown manufacturer is a failure.
+    package func sessions(of user: ManufacturerUserID, at manufacturer: DisplayText) async throws(AdminError)
+        -> [SessionReport]
+    {
+        guard let sessions = try await run(SessionReport.ofUser, (manufacturer, user)) else {
+            throw AdminError(line: "there is no manufacturer of this name")
+        }
+        return sessions
+    }
+
+    /// Deletes every trace of a manufacturer's user.
+    package func erase(_ user: ManufacturerUserID, at manufacturer: DisplayText) async throws(AdminError)
+        -> ErasureReceipt
+    {
+        try await run(ErasureReceipt.erasing, (manufacturer, user))
+    }
+
+    /// Makes the roles that migrations grant rights to, where they do not exist.
+    ///
+    /// - Returns: the names of those that were made.
+    package func createRoles() async throws(AdminError) -> [String] {
+        try await onThread { connection throws(ScriptError) in
+            var created: [String] = []
+            for role in DatabaseRole.allCases {
+                let wasThere = try connection.run(DatabaseRole.exists, role.rawValue, until: .now + Self.longest)
+                _ = try connection.execute(script: role.creation, until: .now + Self.longest)
+                if !wasThere { created.append(role.rawValue) }
+            }
+            return created
+        }
+    }
+
+    private func run<Input: Sendable, Output: Sendable>(
+        _ query: Query<Input, Output>, _ input: Input
+    ) async throws(AdminError) -> Output {
+        try await onThread { connection throws(ScriptError) in
+            try connection.run(query, input, until: .now + Self.longest)
+        }
+    }
+
+    private func onThread<Value: Sendable>(
+        _ body: @escaping @Sendable (inout Connection) throws(ScriptError) -> Value
+    ) async throws(AdminError) -> Value {
+        try await Connection.onThread(
+            to: address, applicationName: "link-session-admin",
+            settings: "SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'"
+        ) { connection throws(AdminError) in
+            do throws(ScriptError) {
+                return try body(&connection)
+            } catch {
+                throw AdminError(line: error.message + (error.sqlState.map { " (SQLSTATE \($0))" } ?? ""))
+            }
+        } cannotConnect: {
+            AdminError(line: "cannot connect to the database: \($0.message)")
+        }
+    }
+
+    /// Reading a large table to its end takes its time.
+    private static let longest = Duration.seconds(600)
+}
+
+extension AdminRepository {
+    /// For queries about a manufacturer's user.
+    @Sendable static func encodeUser(
+        _ input: (manufacturer: DisplayText, user: ManufacturerUserID), _ parameters: inout Parameters
+    ) {
+        parameters.append(input.manufacturer.text)
+        parameters.append(input.user.text)
+    }
+}
+
+/// What went wrong, as one line for the operator.
+package struct AdminError: Error, Sendable {
+    package let line: String
+}

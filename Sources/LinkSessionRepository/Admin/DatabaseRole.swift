@@ -1,0 +1,51 @@
+// The roles that migrations grant rights to.
+
+internal import PostgresClient
+
+/// The roles of the cluster. What each may do is in the migrations.
+package enum DatabaseRole: String, CaseIterable, Sendable {
+    /// For `serve` and `purge`.
+    case service = "link_session_service"
+    /// For a deployment's own migrations.
+    case `operator` = "link_session_operator"
+
+    /// Whoever migrates has to be able to become the operator; a superuser is anyway.
+    var creation: String {
+        """
+        DO $$
+        BEGIN
+            IF to_regrole('\(rawValue)') IS NULL THEN
+                CREATE ROLE \(rawValue) NOLOGIN;
+            END IF;
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN
+            NULL; -- by another caller, at the same moment
+        END
+        $$;
+        DO $$
+        BEGIN
+            IF EXISTS (
+                SELECT FROM pg_roles r WHERE rolname = '\(rawValue)'
+                AND (rolcanlogin OR rolsuper OR rolcreaterole OR rolcreatedb OR rolbypassrls OR rolreplication
+                     OR EXISTS (SELECT FROM pg_auth_members WHERE member = r.oid)))
+            THEN
+                RAISE EXCEPTION 'the role \(rawValue) exists and may do more than it should: make it NOLOGIN, without rights of its own or of other roles';
+            END IF;
+            -- Since PostgreSQL 16 a member may not always become the role.
+            IF NOT pg_has_role(
+                current_user, '\(rawValue)',
+                CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+            THEN
+                GRANT \(rawValue) TO CURRENT_USER;
+            END IF;
+        END
+        $$;
+        """
+    }
+}
+
+extension DatabaseRole {
+    static let exists = Query<String, Bool>(
+        Statement("is_role", "SELECT to_regrole($1::text) IS NOT NULL"),
+        encode: { name, parameters in parameters.append(name) },
+        readOne: { (row) throws(DatabaseError) in try row.bool() })
+}

@@ -1,0 +1,46 @@
+// What the admin commands that change something share.
+
+internal import ArgumentParser
+internal import LinkSessionRepository
+internal import LinkSessions
+internal import PostgresClient
+internal import TokenGenerator
+
+struct ChangeOptions: ParsableArguments {
+    @Flag(help: "Apply the migration at once, and end when every replica knows of it.") var apply = false
+    @OptionGroup var migrations: MigrationOptions
+
+    /// Writes the change as a migration, applies it where that is asked for, and prints the file's path.
+    func write(_ change: AdminChange) async throws {
+        printToStandardOutput(try await write(change, try await Settings(migrations.values)))
+    }
+
+    /// The same for a change that brings a new key: it is all that goes to standard output.
+    func write(withNewKey change: (SHA256Digest) throws -> AdminChange) async throws {
+        ignoreBrokenPipes()
+        let settings = try await Settings(migrations.values)
+        let environment = settings.keyEnvironment
+        guard let key = try? TokenGenerator().makeAPIKey(for: environment),
+            let digest = try? SHA256.digest(of: key.characters)
+        else { throw SystemError(line: "the system has no randomness for a key") }
+        // A key that is in force and was not printed would be lost.
+        let path = try await write(try change(digest), settings) { () throws(MigrationError) in
+            guard writeAll(Array((key.characters + "\n").utf8), to: 1) else {
+                throw MigrationError("cannot print the key")
+            }
+        }
+        printToStandardError("link-session-service: \(path), with a key for \(environment) environments")
+    }
+
+    private func write(
+        _ change: AdminChange, _ settings: Settings, beforeCommit: @escaping MigrationWriter.BeforeCommit = {}
+    ) async throws -> String {
+        let writer = try MigrationWriter(
+            directories: try settings.read(\.migrationDirectories),
+            appliesTo: apply ? try settings.read(\.database) : nil)
+        let path = try await writer.write(change, beforeCommit: beforeCommit)
+        // A second after the commit every replica knows of it: what the command promised is so when it ends.
+        if apply { try? await Task.sleep(for: .seconds(1)) }
+        return path
+    }
+}

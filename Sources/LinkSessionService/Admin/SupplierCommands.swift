@@ -1,0 +1,85 @@
+// Commands that add energy suppliers, take them offline and back.
+
+internal import ArgumentParser
+internal import LinkSessionRepository
+internal import LinkSessions
+
+struct AddSupplier: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Add an energy supplier, at whose OpenID Connect provider users sign in.",
+        discussion: """
+            Register us there as a confidential client for the authorization code flow, with the redirect URI \
+            {PUBLIC_BASE_URL}/ui/callback/SLUG. Set the client secret in the environment of every replica, under the \
+            name that --client-secret-name gives, before this is applied: until then the supplier is not offered.
+            """)
+
+    @Argument(help: "What answers and return links call it: a-z, 0-9 and inner hyphens; never changed.")
+    var slug: String
+    @Option(help: "As its users know it; unique.") var name: String
+    @Option(help: "The provider's issuer, byte for byte as its metadata has it.") var issuer: String
+    @Option(help: "Our client id there.") var clientID: String
+    @Option(help: "The setting that holds our client secret there, such as SUPPLIER_GREEN_GRID_SECRET.")
+    var clientSecretName: String
+    @Option(help: "Space-separated; openid is always among them.") var scopes = "openid"
+    @OptionGroup var migration: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            let slug = try Supplier.Slug(slug, for: "SLUG")
+            guard slug != .sandbox else {
+                throw ArgumentError("SLUG", expects: "another one: sandbox is the service's own")
+            }
+            guard let issuer = ProviderURL(issuer), !issuer.hasQuery else {
+                throw ArgumentError(
+                    "--issuer",
+                    expects: "an https URL without query, or http on this machine, such as https://login.example.com")
+            }
+            guard OpenIDClient.isClientID(clientID) else {
+                throw ArgumentError("--client-id", expects: "1 to 255 visible ASCII characters")
+            }
+            guard OpenIDClient.isSecretName(clientSecretName) else {
+                throw ArgumentError(
+                    "--client-secret-name",
+                    expects: "the name of a setting, SUPPLIER_ and 1 to 100 of A-Z, 0-9 and _; never the secret itself")
+            }
+            var names = scopes.split(separator: " ").map(String.init)
+            guard names.allSatisfy(OpenIDClient.isScope) else {
+                throw ArgumentError("--scopes", expects: "scopes of visible ASCII characters, parted by blanks")
+            }
+            if !names.contains("openid") { names.insert("openid", at: 0) }
+            try await migration.write(
+                try .addSupplier(
+                    slug, name: try DisplayText(name, for: "--name"),
+                    OpenIDClient(
+                        issuer: issuer, clientID: clientID, clientSecretName: clientSecretName, scopes: names)))
+        }
+    }
+}
+
+struct EnableSupplier: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Enable a disabled supplier: users can sign in there again.")
+
+    @Argument(help: "The supplier's slug.") var slug: String
+    @OptionGroup var migration: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            try await migration.write(try .setSupplierEnabled(try Supplier.Slug(slug, for: "SLUG"), true))
+        }
+    }
+}
+
+struct DisableSupplier: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Disable a supplier: nobody can sign in there, nor confirm a sign-in that is under way.")
+
+    @Argument(help: "The supplier's slug.") var slug: String
+    @OptionGroup var migration: ChangeOptions
+
+    func run() async throws {
+        try await reportingFailures {
+            try await migration.write(try .setSupplierEnabled(try Supplier.Slug(slug, for: "SLUG"), false))
+        }
+    }
+}

@@ -1,0 +1,29 @@
+// link-session-service generate-signing-key: a private key for return links.
+
+internal import ArgumentParser
+internal import LinkSessions
+internal import TokenGenerator
+
+struct GenerateSigningKey: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Print a new private key for RETURN_SIGNING_KEYS or SANDBOX_SIGNING_KEY.",
+        discussion: """
+            An Ed25519 private key (RFC 8032) as 43 characters of base64url, alone on standard output. Its public key is \
+            at GET /.well-known/jwks.json once the service has it.
+
+            To change the key: append the new one to RETURN_SIGNING_KEYS on every replica, wait for ten minutes, put it \
+            first, wait for ten minutes, leave the old one out.
+            """)
+
+    func run() async throws {
+        try await reportingFailures {
+            guard let seed = try? TokenGenerator().makeSecret() else {
+                throw SystemError(line: "the system has no randomness for a key")
+            }
+            ignoreBrokenPipes()
+            guard writeAll(Array((seed + "\n").utf8), to: 1) else {
+                throw SystemError(line: "cannot print the key")
+            }
+        }
+    }
+}

@@ -1,0 +1,197 @@
+// Every setting, once: the help, the refusals and the options come from here, and a test compares the documentation.
+
+internal import LinkSessions
+internal import Logging
+internal import PostgresClient
+internal import TokenGenerator
+
+/// A new setting is a property here, a row in docs/configuration.md and, where it has a default, a line in
+/// config/base.json; one that is no secret also gets an option in SettingOptions.swift.
+struct SettingList: Sendable {
+    enum Environment: String { case local, production }
+
+    let environment = Setting<Environment>.choice(
+        "link.session.env",
+        help:
+            "which configuration file is read besides base.json, and which API keys are made and accepted; set in the "
+            + "environment alone",
+        expects: "local or production")
+
+    let database = Setting<DatabaseAddress>.text(
+        "database.url", help: "where PostgreSQL is, as a URI or as libpq's key words (required)",
+        expects: "a PostgreSQL URI such as postgres://user@host/database", isSecret: true
+    ) { found throws(SettingError) in
+        let address: DatabaseAddress
+        do throws(DatabaseAddressError) {
+            address = try DatabaseAddress(connectionString: found.content)
+        } catch {
+            switch error {
+            case .malformed: return nil
+            case .ambiguousPassword:
+                throw found.error(expects: "one @ before the host: in a password write @ as %40 and / as %2F")
+            }
+        }
+        guard !found.settings.isProduction || address.isLocalSocket || address.sslmode == "verify-full" else {
+            throw found.error(expects: "sslmode=verify-full in production, or a Unix socket")
+        }
+        return address
+    }
+
+    let databaseConnections = Setting<Int>.number(
+        "database.connections", 1...100,
+        help: "connections for requests, and so threads; two more are for keys and health, and for deletions")
+
+    let authenticatorDigests = Setting<[SHA256Digest]>.list(
+        "authenticator.api.key.digests", help: "the Authenticator's keys (required by serve)",
+        expects: "SHA-256 digests of 64 hexadecimal digits, comma-separated", isSecret: true
+    ) { found throws(SettingError) in
+        var digests: [SHA256Digest] = []
+        for text in found.content {
+            guard let digest = SHA256Digest(hex: text) else { return nil }
+            guard digest != digestOfEmptyText else {
+                throw found.error(expects: "digests of keys, not the one of an empty text")
+            }
+            digests.append(digest)
+        }
+        return digests
+    }
+
+    let publicBaseURL = Setting<String>.text(
+        "public.base.url", help: "what every link_url starts with (required by serve)",
+        expects: "a URL of scheme and host alone, such as https://auth.nox.energy"
+    ) { found throws(SettingError) in
+        let parts = found.content.split(separator: "://", maxSplits: 1, omittingEmptySubsequences: false)
+        // A URL of the domain's rules with nothing after the host; http is for any host on a developer's machine.
+        guard parts.count == 2, parts[0] == "https" || parts[0] == "http",
+            !parts[1].contains(where: { $0 == "/" || $0 == "?" }),
+            (try? RedirectURL("https://" + parts[1])) != nil
+        else { return nil }
+        guard !found.settings.isProduction || parts[0] == "https" else {
+            throw found.error(expects: "https in production")
+        }
+        return found.content
+    }
+
+    let returnSigningKeys = Setting<Rotated<SigningKey>>.list(
+        "return.signing.keys",
+        help: "the keys of return links: the first signs, all are published (required by serve)",
+        expects: "private keys, comma-separated, each made by link-session-service generate-signing-key", isSecret: true
+    ) { found throws(SettingError) in
+        var keys: [SigningKey] = []
+        for text in found.content {
+            guard let key = SigningKey(text) else { return nil }
+            guard !keys.contains(where: { $0.publicKey == key.publicKey }) else {
+                throw found.error(expects: "each key once")
+            }
+            keys.append(key)
+        }
+        return Rotated(keys)
+    }
+
+    let returnCodeSecrets = Setting<Rotated<HMACSHA256>>.list(
+        "return.code.secrets",
+        help:
+            "the secrets of the one-time codes in return links: the first makes them, all are good (required by serve)",
+        expects: "secrets of 32 bytes or more as base64url without padding, comma-separated", isSecret: true
+    ) { found in
+        let secrets = found.content.compactMap { Base64URL.decode($0).flatMap { HMACSHA256(secret: $0) } }
+        return secrets.count == found.content.count ? Rotated(secrets) : nil
+    }
+
+    /// `nil`: there is no sandbox supplier.
+    let sandboxSigningKey = Setting<SigningKey?>.optionalText(
+        "sandbox.signing.key",
+        help: "switches on the supplier Sandbox Energy, and signs its results; refused in production",
+        expects: "a private key made by link-session-service generate-signing-key", isSecret: true
+    ) { found throws(SettingError) in
+        guard !found.settings.isProduction else {
+            throw found.error(expects: "to be unset in production: the sandbox supplier lets anybody in")
+        }
+        guard let key = SigningKey(found.content) else { return nil }
+        guard !(try found.settings.read(\.returnSigningKeys).all.contains { $0.publicKey == key.publicKey }) else {
+            throw found.error(expects: "a key that is not among RETURN_SIGNING_KEYS")
+        }
+        return key
+    }
+
+    /// Their names come from the suppliers' rows: `environmentVariable` reads them.
+    let supplierSecrets = SettingDescription(
+        key: "supplier.….secret",
+        help: "the client secret of a supplier that names it so; set in the environment alone",
+        expectation: "what the supplier gave", isSecret: true)
+
+    let httpHost = Setting<String>.text(
+        "http.host", help: "where to listen", expects: "an address to listen on, such as 127.0.0.1 or 0.0.0.0"
+    ) { $0.content }
+
+    let httpPort = Setting<Int>.number("http.port", 0...65535, help: "where to listen; 0 for any free port")
+
+    let httpIdleSeconds = Setting<Int>.number(
+        "http.idle.seconds", 5...3600,
+        help: "how long an idle connection is kept: longer than the load balancer's, some keep theirs 600 s")
+
+    let logLevel = Setting<Logger.Level>.choice(
+        "log.level", help: "what is logged", expects: "trace, debug, info, notice, warning, error or critical")
+
+    let logFormat = Setting<LogFormat>.choice(
+        "log.format", help: "how a line of the log is written: for people or for programs", expects: "text or json")
+
+    /// In the order given; the first is the product's own schema.
+    let migrationDirectories = Setting<[String]>.list(
+        "migrations.directories",
+        help: "the first is the product's own schema, the last the one that admin writes to",
+        expects: "directories, comma-separated"
+    ) { found in found.content.contains("") ? nil : found.content }
+
+    let retentionDays = Setting<Int>.number(
+        "retention.days", 1...36_500, help: "older link sessions are deleted, by serve and purge")
+
+    let shutdownDelay = Setting<Int>.number(
+        "shutdown.delay.seconds", 0...300,
+        help: "after SIGTERM: /health/ready says no, all else goes on, for so long")
+
+    let shutdownGrace = Setting<Int>.number(
+        "shutdown.grace.seconds", 1...600,
+        help: "after SIGTERM: the program ends at the latest then"
+    ) { found throws(SettingError) in
+        guard found.content > (try found.settings.read(\.shutdownDelay)) else {
+            throw found.error(expects: "more than SHUTDOWN_DELAY_SECONDS")
+        }
+        return found.content
+    }
+
+    /// In the order in which they are declared.
+    var descriptions: [SettingDescription] {
+        Mirror(reflecting: self).children.compactMap { ($0.value as? any AnySetting)?.description }
+    }
+}
+
+/// Secrets of which one is in use, and further ones are still or already known.
+struct Rotated<Secret: Sendable>: Sendable {
+    let first: Secret
+    let further: ArraySlice<Secret>
+
+    /// `nil` where there is none.
+    init?(_ secrets: [Secret]) {
+        guard let first = secrets.first else { return nil }
+        self.first = first
+        further = secrets.dropFirst()
+    }
+
+    var all: [Secret] { [first] + further }
+}
+
+extension SettingDescription: AnySetting {
+    var description: SettingDescription { self }
+}
+
+/// A key that is empty protects nothing.
+private let digestOfEmptyText = SHA256Digest(hex: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+
+extension SigningKey {
+    /// A private key as `generate-signing-key` prints it.
+    fileprivate init?(_ text: String) {
+        guard let seed = Base64URL.decode(text) else { return nil }
+        self.init(seed: seed)
+    }
+}

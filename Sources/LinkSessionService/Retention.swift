@@ -1,0 +1,72 @@
+// Deletes what is older than RETENTION_DAYS, once an hour beside serving.
+
+internal import LinkSessionRepository
+internal import Logging
+internal import ServiceLifecycle
+
+/// Walks the table of link sessions from its first page to its last, a piece at a time.
+///
+/// After each piece it rests for 31 times as long as the piece took, so that it takes a thirty-second of one database
+/// process's time, whatever the machine is.
+struct RetentionPass {
+    private static let restFactor = 31
+    private static let shortestRest = Duration.milliseconds(5)
+    private static let pieceTime = Duration.seconds(2)
+
+    let days: Int
+    let repository: RetentionRepository
+    private(set) var deleted: Int64 = 0
+    private var nextBlock: Int64? = 0
+
+    init(days: Int, repository: RetentionRepository) {
+        self.days = days
+        self.repository = repository
+    }
+
+    enum Step { case more, finished, othersAtWork }
+
+    /// Deletes one piece, and rests where there is another.
+    mutating func step() async throws -> Step {
+        guard let block = nextBlock else { return .finished }
+        let start = ContinuousClock.now
+        let purged = try await repository.purge(olderThan: days, from: block, until: start + Self.pieceTime)
+        guard let purged else { return .othersAtWork }
+        deleted += purged.deleted
+        nextBlock = purged.nextBlock
+        guard nextBlock != nil else { return .finished }
+        try await Task.sleep(for: max((ContinuousClock.now - start) * Self.restFactor, Self.shortestRest))
+        return .more
+    }
+}
+
+/// A pass an hour, the first at the start. Of several replicas one does the work: one that meets another gives up
+/// until the next hour.
+struct Retention: Service {
+    private static let interval = Duration.seconds(3600)
+
+    let days: Int
+    let repository: RetentionRepository
+    let logger: Logger
+
+    func run() async throws {
+        await cancelWhenGracefulShutdown {
+            while !Task.isCancelled {
+                await pass()
+                try? await Task.sleep(for: Self.interval)
+            }
+        }
+    }
+
+    private func pass() async {
+        var pass = RetentionPass(days: days, repository: repository)
+        do {
+            while try await pass.step() == .more {}
+        } catch {
+            // The type and the cause alone hold no values; the next pass begins anew.
+            if !Task.isCancelled { logger.warning("old link sessions not deleted", metadata: ["cause": "\(error)"]) }
+        }
+        if pass.deleted > 0 {
+            logger.notice("old link sessions deleted", metadata: ["sessions": .stringConvertible(pass.deleted)])
+        }
+    }
+}

@@ -1,0 +1,43 @@
+// What purge and serve delete once it is older than RETENTION_DAYS.
+
+import Foundation
+import TestSupport
+import Testing
+
+extension ProgramTests {
+    @Suite(.timeLimit(.minutes(2))) struct PurgeTests {
+        @Test func `purge deletes what is older than RETENTION_DAYS and prints how many, as the service's role`()
+            async throws
+        {
+            try await Deployment.withAcme { deployment, _ in
+                try await deployment.database.execute(
+                    """
+                    INSERT INTO link_sessions
+                    SELECT sha256(n::text::bytea), (SELECT id FROM manufacturers), 'zq7user', 'https://a.example/', 'nl', t,
+                           t + interval '600 seconds', NULL
+                    FROM generate_series(1, 5000) n, LATERAL (SELECT now() - n % 10 * interval '1 day' - interval '1 hour') AS at (t)
+                    """)
+                for (days, deleted) in [("7", 1500), ("7", 0), ("3", 2000)] {
+                    let run = try await Command.run(
+                        ["purge"],
+                        environment: ["DATABASE_URL": deployment.database.serviceURL, "RETENTION_DAYS": days],
+                        within: 30)
+                    #expect(run.status == 0 && run.output == "\(deleted) deleted\n", "\(run.summary)")
+                }
+                try await Service.serving(deployment.database, environment: ["RETENTION_DAYS": "1"]) { service in
+                    try await wait(until: "serve has deleted the rest", within: .seconds(20)) {
+                        try await deployment.database.count("SELECT count(*) FROM link_sessions") == 500
+                    }
+                    try await service.process.waitForLog("old link sessions deleted sessions=1000", within: 10)
+                }
+                for days in ["0", "-1", "x", ""] {
+                    let run = try await Command.run(
+                        ["purge"],
+                        environment: ["DATABASE_URL": deployment.database.serviceURL, "RETENTION_DAYS": days])
+                    #expect(run.status == 1 && run.errorLines.count == 1, "\(run.summary)")
+                    #expect(run.errors.contains("RETENTION_DAYS expects a whole number"), "\(run.summary)")
+                }
+            }
+        }
+    }
+}
