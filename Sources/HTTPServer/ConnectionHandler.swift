@@ -23,6 +23,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// Bytes that wait until the state wants to have them parsed.
     private var unparsed = ByteBuffer()
     private var inputHasEnded = false
+    private var isClosed = false
     private var isParsing = false
     /// Requests start in a loop: one that is answered at once must not start the next from within its own start.
     private var isStarting = false
@@ -59,8 +60,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func makeRoom() {
-        update { state, _, actions in state.makeRoom(&actions) }
-        if !state.isClosed { place.stay() }
+        state.makeRoom()
+        perform()
+        if !isClosed { place.stay() }
     }
 
     // MARK: Reading
@@ -84,13 +86,14 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     func channelInactive(context: ChannelHandlerContext) {
-        update { state, _, actions in state.closed(&actions) }
+        state.close()
+        perform()
         context.fireChannelInactive()
     }
 
     /// Bytes have come from the client.
     fileprivate func receive(_ bytes: ByteBuffer) {
-        guard !state.isClosed else { return }
+        guard !isClosed else { return }
         if unparsed.readableBytes == 0 {
             unparsed = bytes
         } else {
@@ -98,10 +101,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
             // Nothing is read while bytes wait, except by the system's last reads before the client's end.
             guard unparsed.readableBytes <= 2 * ConnectionLimits.longestRead else {
                 unparsed = ByteBuffer()
-                return update { state, _, actions in
-                    state.closed(&actions)
-                    actions.closes = true
-                }
+                state.close()
+                return perform()
             }
         }
         parseWhatIsWanted()
@@ -119,23 +120,26 @@ final class ConnectionHandler: ChannelDuplexHandler {
         while unparsed.readableBytes > 0, state.bytesWanted > 0 {
             let count = min(unparsed.readableBytes, state.bytesWanted)
             guard let bytes = unparsed.readSlice(length: count) else { break }
-            var isToBeParsed = false
-            update { state, now, actions in isToBeParsed = state.received(count, now: now, &actions) }
+            let isToBeParsed = state.received(count, now: .now())
+            perform()
             if isToBeParsed { parse?(bytes) }
         }
         guard unparsed.readableBytes == 0 else { return }
         unparsed = ByteBuffer()
         if inputHasEnded {
             inputHasEnded = false
-            update { state, _, actions in state.inputClosed(&actions) }
+            state.inputClosed()
+            perform()
         }
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head(let head): update { state, now, actions in state.receivedHead(head, now: now, &actions) }
+        case .head(let head):
+            state.receivedHead(head, now: .now())
+            perform()
         case .body(let buffer): state.receivedBody(buffer.readableBytes)?.append(buffer)
-        case .end: state.receivedEnd(now: .now())?.end()
+        case .end: state.receivedEnd()?.end()
         }
     }
 
@@ -153,22 +157,20 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event is ChannelShouldQuiesceEvent {
-            update { state, now, _ in state.drain(now: now) }
+            state.drain(now: .now())
+            perform()
         } else {
             context.fireUserInboundEventTriggered(event)
         }
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        update { state, now, actions in
-            switch error {
-            case HTTPParserError.headerOverflow: state.failedToParse(.headersTooLarge, now: now, &actions)
-            case is ChannelError, is IOError:
-                state.closed(&actions)
-                actions.closes = true
-            default: state.failedToParse(.malformedHTTP, now: now, &actions)
-            }
+        switch error {
+        case HTTPParserError.headerOverflow: state.refuseInTurn(.headersTooLarge, now: .now())
+        case is ChannelError, is IOError: state.close()
+        default: state.refuseInTurn(.malformedHTTP, now: .now())
         }
+        perform()
     }
 
     // MARK: Answering
@@ -179,8 +181,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         var turns = limits.requestsInATurn
         while turns > 0 {
             parseWhatIsWanted()
-            var next: Exchange?
-            update { state, _, actions in next = state.startNext(&actions) }
+            let next = state.startNext()
+            perform()
             guard let next else { break }
             start(next)
             turns -= 1
@@ -206,15 +208,16 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func write(_ response: Response, withBody: Bool) {
         guard let isLast = state.answered(now: .now()) else { return }
+        perform()
         write(response.serialized(withBody: withBody, closes: isLast))
-        armTimer()
     }
 
     private func write(_ message: [UInt8]) {
         guard let context else { return }
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenSuccess {
-            self.update { state, now, actions in state.written(now: now, &actions) }
+            self.state.written(now: .now())
+            self.perform()
             self.startWaiting()
         }
         context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: message)), promise: written)
@@ -222,11 +225,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     // MARK: Performing
 
-    private func update(_ change: (inout ConnectionState, NIODeadline, inout ConnectionState.Actions) -> Void) {
-        let now = NIODeadline.now()
-        var actions = ConnectionState.Actions()
-        change(&state, now, &actions)
-        place.note(isIdle: state.isIdle, now: now)
+    /// What has come of the latest change of the state.
+    private func perform() {
+        let actions = state.takeActions()
+        place.note(isIdle: state.isIdle)
         armTimer()
         actions.brokenOff?.breakOff()
         if actions.writesContinue, let context {
@@ -240,7 +242,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
             write(Response(refusal, requestID: requestID).serialized(withBody: true, closes: true))
         }
         if actions.closesOutput { context?.close(mode: .output, promise: nil) }
-        if actions.closes { context?.close(promise: nil) }
+        if actions.closes {
+            isClosed = true
+            context?.close(promise: nil)
+        }
     }
 
     /// Deadlines move with every request, nearly always to a later time: the timer stays as it is until it fires.
@@ -252,7 +257,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
         let scheduled = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) {
             self.timer = nil
-            self.update { state, now, actions in state.timeout(now: now, &actions) }
+            self.state.timeout(now: .now())
+            self.perform()
         }
         timer = (next, scheduled)
     }

@@ -33,9 +33,9 @@ final class ConnectionPlaces: Sendable {
         /// The connection that was to make room was at work again.
         func stay() { places.keep(id) }
 
-        func note(isIdle: Bool, now: NIODeadline) {
+        func note(isIdle: Bool, now: @autoclosure () -> NIODeadline = .now()) {
             guard isIdle != (idleSince.load(ordering: .relaxed) != 0) else { return }
-            idleSince.store(isIdle ? now.uptimeNanoseconds : 0, ordering: .relaxed)
+            idleSince.store(isIdle ? now().uptimeNanoseconds : 0, ordering: .relaxed)
             if isIdle { hasSentRequest.store(true, ordering: .relaxed) }
         }
 

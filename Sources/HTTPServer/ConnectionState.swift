@@ -4,25 +4,7 @@ internal import DequeModule
 internal import NIOCore
 internal import NIOHTTP1
 
-/// One request and what is known of its connection's further use.
-struct Exchange {
-    let head: HTTPRequestHead
-    let body: RequestBody
-    /// The connection ends with its answer.
-    let isLast: Bool
-
-    init(head: HTTPRequestHead) {
-        self.head = head
-        body = RequestBody()
-        // Of what follows an upgrade the decoder parses nothing more, and nobody here speaks another protocol
-        // (RFC 9110, section 7.8).
-        isLast =
-            head.version == .http1_0 || !head.isKeepAlive || head.method == .CONNECT
-            || head.headers.contains(name: "upgrade")
-    }
-}
-
-/// The handler tells it what happens, and performs the ``Actions`` that come of that.
+/// The handler tells it what happens, and performs the ``Actions`` that have come of that.
 struct ConnectionState {
     /// What is to be done, in this order.
     struct Actions {
@@ -71,6 +53,7 @@ struct ConnectionState {
     private var pendingRefusal: ErrorAnswer?
     private var readDeadline: NIODeadline?
     private var writeDeadline: NIODeadline?
+    private var actions = Actions()
 
     init(limits: ConnectionLimits, isRefused: Bool, now: NIODeadline) {
         self.limits = limits
@@ -92,19 +75,19 @@ struct ConnectionState {
         return waiting.isEmpty && pendingRefusal == nil
     }
 
-    var isClosed: Bool {
-        guard case .closed = output else { return false }
-        return true
+    /// What came of all that happened since the last call.
+    mutating func takeActions() -> Actions {
+        defer { actions = Actions() }
+        return actions
     }
 
     /// How many bytes may be parsed now: no more requests than may wait are in so many.
     var bytesWanted: Int {
         switch input {
-        case .nothing, .head: max(0, limits.waitingRequests - waiting.count) * ConnectionLimits.shortestRequest
-        case .body(_, let size):
-            // What is too large is refused, once it is its turn, and not read until then.
-            size > RequestBody.maximumSize
-                ? 0 : max(0, limits.waitingRequests - waiting.count) * ConnectionLimits.shortestRequest
+        // What is too large is refused, once it is its turn, and not read until then.
+        case .body(_, let size) where size > RequestBody.maximumSize: 0
+        case .nothing, .head, .body:
+            max(0, limits.waitingRequests - waiting.count) * ConnectionLimits.shortestRequest
         case .discarded(let count): max(0, limits.discardedBytes + 1 - count)
         case .ended: 0
         }
@@ -113,11 +96,11 @@ struct ConnectionState {
     // MARK: Reading
 
     /// - Returns: whether the bytes are to be parsed.
-    mutating func received(_ count: Int, now: NIODeadline, _ actions: inout Actions) -> Bool {
+    mutating func received(_ count: Int, now: NIODeadline) -> Bool {
         switch input {
         case .nothing where isRefused:
             input = .discarded(count)
-            refuse(.overloaded, now, &actions)
+            refuse(.overloaded, now)
             return false
         case .nothing:
             input = .head
@@ -127,26 +110,26 @@ struct ConnectionState {
             return true
         case .discarded(let before):
             input = .discarded(before + count)
-            if before + count > limits.discardedBytes, case .finished = output { close(&actions) }
+            if before + count > limits.discardedBytes, case .finished = output { close() }
             return false
         case .ended:
             return false
         }
     }
 
-    mutating func receivedHead(_ head: HTTPRequestHead, now: NIODeadline, _ actions: inout Actions) {
+    mutating func receivedHead(_ head: HTTPRequestHead, now: NIODeadline) {
         switch input {
         // Several heads may be in the bytes that came together.
         case .nothing, .head: break
         case .body, .discarded, .ended: return
         }
-        guard head.version == .http1_0 || head.namesOneHost else { return refuseInTurn(.malformedHTTP, now, &actions) }
+        guard head.version == .http1_0 || head.namesOneHost else { return refuseInTurn(.malformedHTTP, now: now) }
         let exchange = Exchange(head: head)
         input = .body(exchange.body, size: 0)
         readDeadline = now + limits.body
         waiting.append(exchange)
         owesContinue = head.headers.first(name: "expect")?.lowercased() == "100-continue"
-        writeContinueIfDue(&actions)
+        writeContinueIfDue()
     }
 
     /// - Returns: the body that the bytes belong to.
@@ -157,7 +140,7 @@ struct ConnectionState {
     }
 
     /// - Returns: the body that is whole now.
-    mutating func receivedEnd(now: NIODeadline) -> RequestBody? {
+    mutating func receivedEnd() -> RequestBody? {
         guard case .body(let body, _) = input else { return nil }
         owesContinue = false
         readDeadline = nil
@@ -172,18 +155,13 @@ struct ConnectionState {
         return exchange.isLast
     }
 
-    /// What came is not HTTP, or too much of it.
-    mutating func failedToParse(_ answer: ErrorAnswer, now: NIODeadline, _ actions: inout Actions) {
-        refuseInTurn(answer, now, &actions)
-    }
-
     /// The client has closed its side.
-    mutating func inputClosed(_ actions: inout Actions) {
+    mutating func inputClosed() {
         if case .body(let body, _) = input { actions.brokenOff = body }
         input = .ended
         readDeadline = nil
         switch output {
-        case .nothing where waiting.isEmpty && pendingRefusal == nil, .finished: close(&actions)
+        case .nothing where waiting.isEmpty && pendingRefusal == nil, .finished: close()
         case .nothing, .answering, .writing, .refusing, .closed: break
         }
     }
@@ -191,10 +169,10 @@ struct ConnectionState {
     // MARK: Answering
 
     /// The next request to be answered, where there is one whose turn it is.
-    mutating func startNext(_ actions: inout Actions) -> Exchange? {
+    mutating func startNext() -> Exchange? {
         guard case .nothing = output, let next = waiting.popFirst() else { return nil }
         output = .answering(next)
-        writeContinueIfDue(&actions)
+        writeContinueIfDue()
         return next
     }
 
@@ -216,18 +194,18 @@ struct ConnectionState {
     }
 
     /// The answer or the refusal has been handed to the system as a whole.
-    mutating func written(now: NIODeadline, _ actions: inout Actions) {
+    mutating func written(now: NIODeadline) {
         writeDeadline = nil
         switch output {
         case .writing(isLast: true), .refusing:
-            finish(now, &actions)
+            finish(now)
         case .writing(isLast: false):
             output = .nothing
             guard waiting.isEmpty else { return }
-            if let pendingRefusal { return refuse(pendingRefusal, now, &actions) }
+            if let pendingRefusal { return refuse(pendingRefusal, now) }
             switch input {
             case .nothing: readDeadline = now + (isDraining ? limits.idleWhileDraining : limits.idle)
-            case .ended: close(&actions)
+            case .ended: close()
             case .head, .body, .discarded: break
             }
         case .nothing, .answering, .finished, .closed:
@@ -236,7 +214,7 @@ struct ConnectionState {
     }
 
     /// RFC 9110, section 10.1.1: without it some clients wait a second before they send the body.
-    private mutating func writeContinueIfDue(_ actions: inout Actions) {
+    private mutating func writeContinueIfDue() {
         guard owesContinue else { return }
         switch output {
         case .nothing where waiting.count == 1, .answering where waiting.isEmpty:
@@ -255,34 +233,35 @@ struct ConnectionState {
     }
 
     /// Another connection needs the place.
-    mutating func makeRoom(_ actions: inout Actions) {
-        if isIdle { close(&actions) }
+    mutating func makeRoom() {
+        if isIdle { close() }
     }
 
-    mutating func timeout(now: NIODeadline, _ actions: inout Actions) {
-        if let writeDeadline, writeDeadline <= now { return close(&actions) }
+    mutating func timeout(now: NIODeadline) {
+        if let writeDeadline, writeDeadline <= now { return close() }
         guard let deadline = readDeadline, deadline <= now else { return }
         readDeadline = nil
         switch input {
         case .head where bytesWanted == 0: readDeadline = now + limits.head
         case .body where bytesWanted == 0: readDeadline = now + limits.body
-        case .head, .body: refuseInTurn(.requestTimeout, now, &actions)
-        case .nothing, .discarded, .ended: close(&actions)
+        case .head, .body: refuseInTurn(.requestTimeout, now: now)
+        case .nothing, .discarded, .ended: close()
         }
     }
 
-    /// Whatever the handler is still told changes nothing.
-    mutating func closed(_ actions: inout Actions) {
+    /// Ends the connection at once: whatever the handler is still told changes nothing.
+    mutating func close() {
         if case .body(let body, _) = input { actions.brokenOff = body }
         input = .ended
         output = .closed
         waiting.removeAll()
         readDeadline = nil
         writeDeadline = nil
+        actions.closes = true
     }
 
-    /// Refuses what cannot be read, after the answers to the requests before it.
-    private mutating func refuseInTurn(_ answer: ErrorAnswer, _ now: NIODeadline, _ actions: inout Actions) {
+    /// Refuses what came and cannot be read, after the answers to the requests before it.
+    mutating func refuseInTurn(_ answer: ErrorAnswer, now: NIODeadline) {
         switch input {
         case .nothing, .head: break
         case .body(let body, _):
@@ -301,13 +280,13 @@ struct ConnectionState {
         readDeadline = nil
         owesContinue = false
         if case .nothing = output, waiting.isEmpty {
-            refuse(answer, now, &actions)
+            refuse(answer, now)
         } else {
             pendingRefusal = answer
         }
     }
 
-    private mutating func refuse(_ answer: ErrorAnswer, _ now: NIODeadline, _ actions: inout Actions) {
+    private mutating func refuse(_ answer: ErrorAnswer, _ now: NIODeadline) {
         pendingRefusal = nil
         output = .refusing
         readDeadline = nil
@@ -315,34 +294,21 @@ struct ConnectionState {
         actions.refusal = answer
     }
 
-    private mutating func finish(_ now: NIODeadline, _ actions: inout Actions) {
+    private mutating func finish(_ now: NIODeadline) {
         switch input {
         case .nothing, .discarded(0), .ended:
-            close(&actions)
+            close()
         case .head, .body:
             input = .discarded(1)
-            linger(now, &actions)
+            linger(now)
         case .discarded(let count):
-            if count > limits.discardedBytes { close(&actions) } else { linger(now, &actions) }
+            if count > limits.discardedBytes { close() } else { linger(now) }
         }
     }
 
-    private mutating func linger(_ now: NIODeadline, _ actions: inout Actions) {
+    private mutating func linger(_ now: NIODeadline) {
         output = .finished
         readDeadline = now + limits.lingering
         actions.closesOutput = true
-    }
-
-    private mutating func close(_ actions: inout Actions) {
-        closed(&actions)
-        actions.closes = true
-    }
-}
-
-extension HTTPRequestHead {
-    /// As a head of HTTP/1.1 has to (RFC 9112, section 3.2).
-    fileprivate var namesOneHost: Bool {
-        let hosts = headers["host"]
-        return hosts.count == 1 && !hosts[0].isEmpty && !hosts[0].utf8.contains(UInt8(ascii: ","))
     }
 }

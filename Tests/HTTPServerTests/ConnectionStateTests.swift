@@ -430,9 +430,8 @@ private final class TestConnectionState {
         state = ConnectionState(limits: ConnectionLimits(), isRefused: isRefused, now: now)
     }
 
-    private func perform(_ change: (inout ConnectionState, inout ConnectionState.Actions) -> Void) {
-        var actions = ConnectionState.Actions()
-        change(&state, &actions)
+    private func perform() {
+        let actions = state.takeActions()
         if let refusal = actions.refusal { refusals.append(refusal.code) }
         if actions.writesContinue { continues += 1 }
         if actions.brokenOff != nil { brokenOff += 1 }
@@ -440,20 +439,19 @@ private final class TestConnectionState {
         if actions.closes { isClosed = true }
     }
 
+    private func change<Value>(_ body: (inout ConnectionState) -> Value) -> Value {
+        defer { perform() }
+        return body(&state)
+    }
+
     /// Lets the time pass, and the timer fire where it is due.
     func wait(_ time: TimeAmount) {
         now = now + time
         guard let deadline = state.deadline, deadline <= now else { return }
-        let now = now
-        perform { state, actions in state.timeout(now: now, &actions) }
+        change { $0.timeout(now: now) }
     }
 
-    @discardableResult func receive(_ count: Int) -> Bool {
-        var isToBeParsed = false
-        let now = now
-        perform { state, actions in isToBeParsed = state.received(count, now: now, &actions) }
-        return isToBeParsed
-    }
+    @discardableResult func receive(_ count: Int) -> Bool { change { $0.received(count, now: now) } }
 
     func request(
         _ target: String = "/", method: HTTPMethod = .GET, version: HTTPVersion = .http1_1,
@@ -461,32 +459,20 @@ private final class TestConnectionState {
     ) {
         if !isInTheSameBytes { receive(20) }
         let fields = HTTPHeaders(hosts.map { ("host", $0) } + headers)
-        let head = HTTPRequestHead(version: version, method: method, uri: target, headers: fields)
-        let now = now
-        perform { state, actions in state.receivedHead(head, now: now, &actions) }
-        if end { _ = state.receivedEnd(now: now) }
+        change {
+            $0.receivedHead(
+                HTTPRequestHead(version: version, method: method, uri: target, headers: fields), now: now)
+            if end { _ = $0.receivedEnd() }
+        }
     }
 
-    func body(_ count: Int) { _ = state.receivedBody(count) }
-
-    func fail() {
-        let now = now
-        perform { state, actions in state.failedToParse(.malformedHTTP, now: now, &actions) }
-    }
+    func body(_ count: Int) { change { _ = $0.receivedBody(count) } }
+    func fail() { change { $0.refuseInTurn(.malformedHTTP, now: now) } }
 
     /// The target of the request that starts.
-    @discardableResult func start() -> String? {
-        var started: Exchange?
-        perform { state, actions in started = state.startNext(&actions) }
-        return started?.head.uri
-    }
-
-    @discardableResult func answer() -> Bool? { state.answered(now: now) }
-
-    func written() {
-        let now = now
-        perform { state, actions in state.written(now: now, &actions) }
-    }
+    @discardableResult func start() -> String? { change { $0.startNext()?.head.uri } }
+    @discardableResult func answer() -> Bool? { change { $0.answered(now: now) } }
+    func written() { change { $0.written(now: now) } }
 
     /// A request and its answer.
     func exchange() {
@@ -496,8 +482,8 @@ private final class TestConnectionState {
         written()
     }
 
-    func closeInput() { perform { state, actions in state.inputClosed(&actions) } }
-    func close() { perform { state, actions in state.closed(&actions) } }
-    func makeRoom() { perform { state, actions in state.makeRoom(&actions) } }
-    func drain() { state.drain(now: now) }
+    func closeInput() { change { $0.inputClosed() } }
+    func close() { change { $0.close() } }
+    func makeRoom() { change { $0.makeRoom() } }
+    func drain() { change { $0.drain(now: now) } }
 }
