@@ -53,6 +53,8 @@ struct MigrationWriter {
                 throw MigrationError(lines: error.lines.map { "\($0); nothing was changed" })
             }
         }
+        // Not before now is it another command's turn.
+        _ = consume directory
         return "\(path)/\(name)"
     }
 

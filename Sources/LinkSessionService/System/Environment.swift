@@ -1,4 +1,4 @@
-// What the process is and has: its user, its environment, its descriptors.
+// Who runs the program, and what the environment says.
 
 #if canImport(Glibc)
     internal import Glibc
@@ -19,22 +19,4 @@ func userName() -> String {
 @Sendable func environmentVariable(_ name: String) -> String? {
     guard let value = getenv(name).map({ String(cString: $0) }), !value.isEmpty else { return nil }
     return value
-}
-
-/// Lets the process open as many descriptors as the system allows it, and returns how many that is.
-func raiseDescriptorLimit() -> Int {
-    var limit = rlimit()
-    #if canImport(Glibc)
-        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    #else
-        let resource = RLIMIT_NOFILE
-    #endif
-    guard getrlimit(resource, &limit) == 0 else { return 1024 }
-    let wanted = min(limit.rlim_max, 65_536)
-    if limit.rlim_cur < wanted {
-        limit.rlim_cur = wanted
-        setrlimit(resource, &limit)
-        getrlimit(resource, &limit)
-    }
-    return Int(min(limit.rlim_cur, 65_536))
 }
