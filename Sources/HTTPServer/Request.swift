@@ -86,7 +86,3 @@ extension String {
         return text
     }
 }
-
-extension ContinuousClock.Instant {
-    package static var requestDeadline: Self { .now + .milliseconds(1500) }
-}

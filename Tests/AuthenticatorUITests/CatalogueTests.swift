@@ -76,12 +76,14 @@ import Testing
     @Test func `every text that a page names is there, and every text is named by a page`() throws {
         var named: Set = ["language"]
         for (_, template) in Resource.templates { named.formUnion(Texts.named(in: Resource.text(template))) }
-        let notices = try Texts.notices()
-        #expect(notices.count > 8 && notices.contains("too-many"))
-        for notice in notices { named.formUnion(["\(notice).title", "\(notice).what"]) }
+        for notice in Notice.allCases { named.formUnion(["\(notice.rawValue).title", "\(notice.rawValue).what"]) }
         let keys = Set(try Pages.catalogue(.default).keys)
         #expect(named.subtracting(keys).isEmpty, "missing: \(named.subtracting(keys).sorted())")
         #expect(keys.subtracting(named).isEmpty, "of no use: \(keys.subtracting(named).sorted())")
+    }
+
+    @Test func `every notice is one that a step answers with`() throws {
+        #expect(try Texts.answeredNotices() == Set(Notice.allCases.map { "\($0)" }))
     }
 
     @Test func `a language's name is written in that language`() throws {
@@ -101,15 +103,16 @@ enum Texts {
         Set(template.matches(of: /\{\{> text\/([a-z.-]+)\}\}/).map { String($0.1) })
     }
 
-    /// What the sources call the texts of pages that are a title and a sentence.
-    static func notices() throws -> Set<String> {
+    /// The notices that the sources name where they answer.
+    static func answeredNotices() throws -> Set<String> {
         let sources = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appending(path: "Sources/AuthenticatorUI")
         var notices: Set<String> = []
-        for file in try FileManager.default.contentsOfDirectory(at: sources, includingPropertiesForKeys: nil)
-        where file.pathExtension == "swift" {
+        let files = FileManager.default.enumerator(at: sources, includingPropertiesForKeys: nil)
+        while let file = files?.nextObject() as? URL {
+            guard file.pathExtension == "swift" else { continue }
             let text = try String(contentsOf: file, encoding: .utf8)
-            for match in text.matches(of: /(?:notice: |refused\(|failed\()"([a-z-]+)"/) {
+            for match in text.matches(of: /(?:notice: |refusedPage\(|failedPage\()\.([a-zA-Z]+)/) {
                 notices.insert(String(match.1))
             }
         }

@@ -8,7 +8,7 @@ import Testing
 
 @Suite struct EscapeTests {
     private func page(brand: String, back: String = "/x") throws -> String {
-        var page = Page(notice: "too-many", status: .ok)
+        var page = Page(notice: .tooMany, status: .ok)
         page.values["brand"] = brand
         page.back = back
         return String(decoding: try Pages(isSecure: true).response(page, in: .en).body, as: UTF8.self)

@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct MaskedAccountTests {
     private func masked(email: String? = nil, name: String? = nil, subject: String = "1") -> String {
-        IDToken.masked(email: email, name: name, subject: subject)
+        MaskedAccount.text(email: email, name: name, subject: subject)
     }
 
     @Test(

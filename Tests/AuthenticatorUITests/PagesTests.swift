@@ -27,10 +27,10 @@ import Testing
             own("link", ["hasSuppliers": false], without: "link.choose"),
             own("continue"), own("sandbox"), own("confirm"), own("returning"),
         ]
-        for text in try Texts.notices().sorted() {
-            var page = Page(notice: text, status: .ok)
+        for notice in Notice.allCases {
+            var page = Page(notice: notice, status: .ok)
             page.values.merge(values) { own, _ in own }
-            pages.append((page, ["\(text).title", "\(text).what"]))
+            pages.append((page, ["\(notice.rawValue).title", "\(notice.rawValue).what"]))
         }
         return pages.map { page, texts in
             var page = page
@@ -71,7 +71,7 @@ import Testing
     @Test func `a page names itself in the four languages, the present one marked`() throws {
         let pages = try Pages(isSecure: true)
         for language in Language.allCases {
-            var page = Page(notice: "unknown", status: .notFound)
+            var page = Page(notice: .unknown, status: .notFound)
             page.url = { "/ui?token=T&language=\($0.rawValue)" }
             let text = Self.text(pages.response(page, in: language))
             for other in Language.allCases {
@@ -85,7 +85,7 @@ import Testing
     }
 
     @Test func `what a page does not have leaves nothing behind`() throws {
-        let text = Self.text(try Pages(isSecure: true).response(Page(notice: "unknown", status: .notFound), in: .en))
+        let text = Self.text(try Pages(isSecure: true).response(Page(notice: .unknown, status: .notFound), in: .en))
         for word in [
             "http-equiv", "id=\"again\"", "id=\"back\"", "<footer>", "<nav", "<form", "<script", "<style", "style=",
         ] {
@@ -127,7 +127,7 @@ import Testing
 
     @Test func `the stylesheet's URL changes with its bytes`() throws {
         let version = Resource.version(Resource.stylesheet)
-        let text = Self.text(try Pages(isSecure: true).response(Page(notice: "unknown", status: .notFound), in: .en))
+        let text = Self.text(try Pages(isSecure: true).response(Page(notice: .unknown, status: .notFound), in: .en))
         #expect(text.contains("href=\"/ui/style.css?v=\(version)\""))
         #expect(Resource.version(Resource.stylesheet) == version)
         #expect(Resource.version(Resource.stylesheet + [0x20]) != version)

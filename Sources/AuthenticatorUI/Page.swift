@@ -1,0 +1,67 @@
+// A page: its template, what it says, and where it leads.
+
+internal import LinkSessions
+internal import NIOHTTP1
+
+/// What is rendered. `{{…}}` in a template escapes what stands for it (HTML, section 13.2.5).
+struct Page {
+    /// What the page is called in its `data-page`.
+    let name: String
+    let template: String
+    let status: HTTPResponseStatus
+    var values: [String: any Sendable] = [:]
+    /// Where the browser goes on to by itself: only right after its user's own click.
+    var goTo: String?
+    /// Where the user looks again.
+    var reload: String?
+    /// Where the user chooses a supplier again.
+    var again: String?
+    /// The way back to the manufacturer's app.
+    var back: String?
+    /// This very page in a language; `nil` where it cannot be asked for again.
+    var url: ((Language) -> String)?
+
+    init(_ name: String, status: HTTPResponseStatus = .ok, _ values: [String: any Sendable] = [:]) {
+        self.name = name
+        template = name
+        self.status = status
+        self.values = values
+    }
+
+    /// A page of a title and a sentence.
+    init(notice: Notice, name: String? = nil, status: HTTPResponseStatus) {
+        self.name = name ?? notice.rawValue
+        template = "notice"
+        self.status = status
+        values = ["title": "text/\(notice.rawValue).title", "what": "text/\(notice.rawValue).what"]
+    }
+}
+
+/// The pages of a title and a sentence; the catalogues have both under this name.
+enum Notice: String, CaseIterable {
+    case unknown, unavailable
+    case completed, taken, expired
+    case declined, failed, pending
+    case crossOrigin = "cross-origin"
+    case otherBrowser = "other-browser"
+    case state
+    case tooMany = "too-many"
+}
+
+/// The addresses of pages, on this host.
+enum PageURL {
+    static func link(_ token: LinkToken, _ language: Language) -> String {
+        "/ui?token=\(token.characters)&language=\(language.rawValue)"
+    }
+
+    static func signIn(_ id: SHA256Digest, _ language: Language) -> String {
+        "/ui/sign-ins/\(id.hex)?language=\(language.rawValue)"
+    }
+
+    static func sandbox(state: String, _ language: Language) -> String {
+        "/ui/sandbox?state=\(PercentEncoding.encode(state))&language=\(language.rawValue)"
+    }
+
+    /// Where a link without a token leads.
+    static func unknown(_ language: Language) -> String { "/ui?language=\(language.rawValue)" }
+}

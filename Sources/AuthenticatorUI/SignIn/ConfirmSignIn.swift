@@ -1,0 +1,122 @@
+// The third step of a sign-in: its user sees the account and confirms, which completes the session.
+
+internal import HTTPServer
+internal import LinkSessionRepository
+internal import LinkSessions
+internal import NIOHTTP1
+internal import ReturnLinks
+
+extension AuthenticatorUI {
+    /// What came of a sign-in, for the browser that began it.
+    @Sendable func showSignIn(_ request: PageRequest) async throws -> Response {
+        guard let id = SHA256Digest(hex: request.http.parameter), let (signIn, snapshot) = try await find(id, request)
+        else {
+            return unknownPage(request)
+        }
+        let language = request.chosenLanguage ?? signIn.language
+        guard let secret = cookies.secret(of: id, in: request.http) else {
+            return refusedPage(.otherBrowser, .forbidden, snapshot, in: language)
+        }
+        return try await signInPage(
+            signIn, PageContext(request: request, snapshot: snapshot, token: secret.token, language: language))
+    }
+
+    private func signInPage(_ signIn: SignIn, _ context: PageContext) async throws -> Response {
+        let url = { PageURL.signIn(signIn.id, $0) }
+        guard context.session.status == .open else { return try endedPage(context, url: url) }
+        guard let supplier = try await usableSupplier(signIn.supplier, context.request) else {
+            return try await linkPage(context, status: .conflict)
+        }
+        switch signIn.outcome {
+        case .signedIn(_, let account): return try confirmPage(account, supplier, context, url: url)
+        case .declined: return try failedPage(.declined, supplier, context, url: url)
+        case .failed: return try failedPage(.failed, supplier, context, url: url)
+        case nil where !signIn.isAnswered:
+            // The user is still at the supplier, or came back from there by the browser's own button.
+            return try await linkPage(context)
+        case nil where signIn.isBeingJudged: return pendingPage(supplier, context, url: url)
+        case nil: return try failedPage(.failed, supplier, context, url: url)
+        }
+    }
+
+    private func confirmPage(
+        _ account: String, _ supplier: Supplier, _ context: PageContext, url: @escaping (Language) -> String
+    ) throws -> Response {
+        var page = Page(
+            "confirm",
+            [
+                "brand": context.session.displayName, "supplier": supplier.name, "account": account,
+                "action": url(context.language),
+            ])
+        page.again = context.linkURL
+        page.back = try returnLink(.cancelled, context.snapshot, at: supplier.slug)
+        page.url = url
+        return pages.response(page, in: context.language)
+    }
+
+    /// The callback came a moment ago, and is being evaluated.
+    private func pendingPage(
+        _ supplier: Supplier, _ context: PageContext, url: @escaping (Language) -> String
+    ) -> Response {
+        var page = Page(notice: .pending, status: .ok)
+        page.reload = url(context.language)
+        page.back = context.session.redirectURL.text
+        page.values["brand"] = context.session.displayName
+        page.values["supplier"] = supplier.name
+        page.url = url
+        return pages.response(page, in: context.language)
+    }
+
+    /// The user confirmed on our page.
+    @Sendable func confirm(_ request: PageRequest) async throws -> Response {
+        guard let id = SHA256Digest(hex: request.http.parameter), let (signIn, snapshot) = try await find(id, request)
+        else {
+            return unknownPage(request)
+        }
+        let language = request.chosenLanguage ?? signIn.language
+        let secret = cookies.secret(of: id, in: request.http)
+        guard originCheck.isOwn(request.http) else {
+            await record(.completionRefused(.crossOrigin), snapshot, request)
+            return refusedPage(.crossOrigin, .forbidden, snapshot, in: language, beginAgainWith: secret?.token)
+        }
+        guard let secret else {
+            await record(.completionRefused(.otherBrowser), snapshot, request)
+            return refusedPage(.otherBrowser, .forbidden, snapshot, in: language)
+        }
+        let context = PageContext(request: request, snapshot: snapshot, token: secret.token, language: language)
+        guard case .signedIn(let identity, _) = signIn.outcome else { return try await signInPage(signIn, context) }
+        guard let supplier = try await usableSupplier(signIn.supplier, request) else {
+            await record(.completionRefused(.supplierDisabled), snapshot, request)
+            return try await linkPage(context, status: .conflict)
+        }
+        return try await complete(context, as: identity, at: supplier, signIn.id)
+    }
+
+    private func complete(
+        _ context: PageContext, as identity: SupplierIdentity, at supplier: Supplier, _ id: SHA256Digest
+    ) async throws -> Response {
+        let session = try await sessions.complete(
+            tokenDigest: context.snapshot.tokenDigest, Completion(identity: identity, signIn: id),
+            requestID: context.request.http.id, until: context.request.http.deadline)
+        guard let session, let after = try await signIns.find(id, until: context.request.http.deadline)?.snapshot else {
+            return unknownPage(context.request)
+        }
+        var context = context
+        context.snapshot = after
+        switch session.status {
+        case .completed: break
+        case .expired: return try endedPage(context) { PageURL.signIn(id, $0) }
+        case .open: return unknownPage(context.request)
+        }
+        guard session.link?.identity == identity else {
+            var page = Page(notice: .taken, name: "completed", status: .conflict)
+            page.values["brand"] = session.displayName
+            page.back = session.redirectURL.text
+            return pages.response(page, in: context.language)
+        }
+        guard isCompleter(context) else { return try endedPage(context) { PageURL.signIn(id, $0) } }
+        var page = Page("returning", ["brand": session.displayName, "supplier": supplier.name])
+        page.goTo = try completedLink(after)
+        return pages.response(page, in: context.language)
+    }
+}

@@ -1,0 +1,93 @@
+// The first step of a sign-in: the user chose a supplier on our page.
+
+internal import HTTPServer
+internal import LinkSessionRepository
+internal import LinkSessions
+internal import NIOHTTP1
+internal import TokenGenerator
+
+extension AuthenticatorUI {
+    /// Begins a sign-in, gives the browser its cookie, and leads it to the supplier.
+    @Sendable func startSignIn(_ request: PageRequest) async throws -> Response {
+        let form = await request.form()
+        guard let token = form.linkToken, let snapshot = try await snapshot(of: token, request) else {
+            return unknownPage(request)
+        }
+        let language = request.chosenLanguage ?? form.language ?? snapshot.session.language
+        guard originCheck.isOwn(request.http) else {
+            await record(.signInRefused(.crossOrigin), snapshot, request)
+            return refusedPage(.crossOrigin, .forbidden, snapshot, in: language, beginAgainWith: token)
+        }
+        let context = PageContext(request: request, snapshot: snapshot, token: token, language: language)
+        guard context.session.status == .open else { return try await linkPage(context) }
+        guard let supplier = try await usableSupplier(form.supplier, request) else {
+            await record(.signInRefused(.supplierUnknown), snapshot, request)
+            return try await linkPage(context, status: .conflict)
+        }
+        guard let secret = SignInSecret(try tokenGenerator.makeSecret(), token: token) else {
+            throw PageError.bug(cause: "no secret could be made")
+        }
+        let goTo: String
+        do throws(ProviderError) {
+            goTo = try await request.http.pausingDeadline { () throws(ProviderError) in
+                try await authenticationRequest(at: supplier, secret, language)
+            }
+        } catch {
+            request.http.record.cause = "\(supplier.slug.text): \(error.cause)"
+            await record(.signInRefused(.supplierUnavailable), snapshot, request)
+            return try failedPage(.failed, supplier, context, status: .badGateway)
+        }
+        let new = NewSignIn(
+            id: secret.id, tokenDigest: snapshot.tokenDigest, supplier: supplier.slug, language: language)
+        guard try await signIns.start(new, requestID: request.http.id, until: request.http.deadline) else {
+            return try await notStartedPage(context)
+        }
+        // A page that goes on, and no redirect: browsers hold `form-action` against every redirect that follows a form.
+        var page = Page("continue", ["supplier": supplier.name])
+        page.goTo = goTo
+        var response = pages.response(page, in: language)
+        for field in cookies.added(secret, to: request.http) {
+            response.headers.add(name: "set-cookie", value: field)
+        }
+        return response
+    }
+
+    /// The session ended meanwhile, or has had its ten sign-ins.
+    private func notStartedPage(_ context: PageContext) async throws -> Response {
+        var context = context
+        guard let snapshot = try await snapshot(of: context.token, context.request) else {
+            return unknownPage(context.request)
+        }
+        context.snapshot = snapshot
+        guard context.session.status == .open else { return try await linkPage(context) }
+        await record(.signInRefused(.tooManySignIns), snapshot, context.request)
+        return refusedPage(.tooMany, .tooManyRequests, snapshot, in: context.language)
+    }
+
+    /// Where the browser goes on to: an authentication request (OpenID Connect Core 1.0, section 3.1.2.1; RFC 7636,
+    /// section 4.3), or the sandbox's page.
+    private func authenticationRequest(
+        at supplier: Supplier, _ secret: SignInSecret, _ language: Language
+    ) async throws(ProviderError) -> String {
+        switch supplier.signIn {
+        case .sandbox:
+            return PageURL.sandbox(state: secret.state, language)
+        case .openIDConnect(let client):
+            let metadata = try await providers.metadata(of: client)
+            guard let challenge = secret.codeChallenge else { throw .unavailable("OpenSSL gave no digest") }
+            let query = FormFields.encode([
+                ("response_type", "code"), ("response_mode", "query"), ("client_id", client.clientID),
+                ("redirect_uri", redirectURI(of: supplier.slug)), ("scope", client.scopes.joined(separator: " ")),
+                ("state", secret.state), ("nonce", secret.nonce), ("code_challenge", challenge),
+                ("code_challenge_method", "S256"), ("ui_locales", language.rawValue),
+            ])
+            let endpoint = metadata.authorization_endpoint
+            return endpoint + (endpoint.contains("?") ? "&" : "?") + query
+        }
+    }
+
+    /// One for each supplier, so that no supplier's callback passes for another's (RFC 9700, section 4.4.2.2).
+    func redirectURI(of supplier: Supplier.Slug) -> String {
+        "\(publicBaseURL)/ui/callback/\(supplier.text)"
+    }
+}
