@@ -8,7 +8,7 @@ extension ProgramTests {
     @Suite struct ForgettingTests {
         /// A session that a browser completed at the sandbox, and one that the API completed.
         private func link(_ service: Service, user: String) async throws -> [(token: String, noxUser: String)] {
-            let (byBrowser, browser) = (try await service.createdToken(user: user), Browser(service))
+            let (byBrowser, browser) = (try await service.createdToken(user: user), TestBrowser(service))
             let done = try await browser.post(try await service.sandboxSignIn(byBrowser, browser))
             let byAPI = try await service.createdToken(user: user)
             let results = [ReturnedResult(done.goTo), try await service.result(byAPI, as: "zq7user-at-the-supplier")]
@@ -47,7 +47,7 @@ extension ProgramTests {
                     for (token, _) in erased {
                         #expect(!dump.contains(TestKeys.digest(token)))
                         #expect(try await service.find(token).status == 404)
-                        let page = try await Browser(service).get("/ui?token=\(token)")
+                        let page = try await TestBrowser(service).get("/ui?token=\(token)")
                         #expect((page.status, page.name) == (404, "unknown"))
                     }
                     #expect(dump.contains(kept[0].noxUser))
@@ -67,7 +67,7 @@ extension ProgramTests {
             try await Service.run(prepare: Service.withGreenGrid) { service in
                 let old = try await link(service, user: "zq7user-1")
                 let begun = try await service.createdToken(user: "zq7user-1")
-                _ = try await service.sandboxSignIn(begun, Browser(service))
+                _ = try await service.sandboxSignIn(begun, TestBrowser(service))
                 let young = try await link(service, user: "zq7user-1")
                 #expect(try await counts(service.database) == [5, 1, 3])
                 for token in old.map(\.token) + [begun] { try await service.ageCompletion(token, minutes: 8 * 24 * 60) }

@@ -1,4 +1,4 @@
-// What tests of links share: completions and confirmations by the API, the sandbox, and the check of a return link.
+// What tests of links do with a running service: completions and confirmations by the API, and sign-ins at the sandbox.
 
 import Foundation
 import JWTKit
@@ -80,46 +80,12 @@ extension Service {
     }
 
     /// Where the sandbox's answer leads: the page of the sign-in.
-    func sandboxSignIn(_ token: String, _ browser: Browser, _ answer: String = "code=approve") async throws -> String {
+    func sandboxSignIn(_ token: String, _ browser: TestBrowser, _ answer: String = "code=approve") async throws
+        -> String
+    {
         let state = AuthenticationRequest(url: try await browser.start(token, at: "sandbox").goTo)["state"]
         return try await browser.get("/ui/callback/sandbox?state=\(state)&\(answer)").location
     }
-}
-
-extension ReturnedResult {
-    /// The members of `data` that every result has.
-    static let common: Set = ["status", "iss", "aud", "iat", "exp", "jti"]
-
-    private struct Claims: JWTPayload {
-        let status: String
-
-        func verify(using _: some JWTAlgorithm) {}
-    }
-
-    /// The parts of the detached signature: header, nothing, signature.
-    var signatureParts: [String] {
-        signature.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
-    }
-
-    var header: [String: JSONValue] {
-        guard let json = Self.decoded(signatureParts.first ?? ""),
-            case .object(let members)? = try? JSONDecoder().decode(JSONValue.self, from: json)
-        else { return [:] }
-        return members
-    }
-
-    /// RFC 7515, appendix F: with `data` between its two dots the signature is a JSON web token.
-    func token(header: String? = nil, data: String? = nil, signature: String? = nil) -> String {
-        let parts = signatureParts
-        guard parts.count == 3, parts[1].isEmpty else { return "" }
-        return [header ?? parts[0], data ?? self.data, signature ?? parts[2]].joined(separator: ".")
-    }
-
-    static func verifies(_ token: String, with keys: JWTKeyCollection) async -> Bool {
-        (try? await keys.verify(token, as: Claims.self)) != nil
-    }
-
-    func verifies(with keys: JWTKeyCollection) async -> Bool { await Self.verifies(token(), with: keys) }
 }
 
 /// A private key or a secret of 32 equal bytes, as configuration has it.

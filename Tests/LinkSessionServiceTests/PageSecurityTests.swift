@@ -34,7 +34,7 @@ extension ProgramTests {
             async throws
         {
             try await Service.run(environment: ["PUBLIC_BASE_URL": base]) { service in
-                let (token, browser) = (try await service.createdToken(), Browser(service))
+                let (token, browser) = (try await service.createdToken(), TestBrowser(service))
                 let going = try await browser.start(token, at: "sandbox")
                 let state = AuthenticationRequest(url: going.goTo)["state"]
                 let answer = try await browser.get("/ui/callback/sandbox?state=\(state)&code=approve")
@@ -54,7 +54,7 @@ extension ProgramTests {
         @Test func `a sign-in's cookie is of this host alone, and out of reach of scripts`() async throws {
             try await Service.run { service in
                 let token = try await service.createdToken()
-                let page = try await Browser(service).start(token, at: "sandbox")
+                let page = try await TestBrowser(service).start(token, at: "sandbox")
                 let state = AuthenticationRequest(url: page.goTo)["state"]
                 let fields = page.response.headers.filter { $0.name.lowercased() == "set-cookie" }.map(\.value)
                 try #require(fields.count == 1)
@@ -73,7 +73,7 @@ extension ProgramTests {
             async throws
         {
             try await Service.run(environment: ["PUBLIC_BASE_URL": base]) { service in
-                let (token, browser) = (try await service.createdToken(), Browser(service))
+                let (token, browser) = (try await service.createdToken(), TestBrowser(service))
                 let form = [("token", token), ("language", "en"), ("supplier", "sandbox")]
                 let page = try await browser.post("/ui/sign-ins", form, headers: [("Origin", base)])
                 let field = try #require(page.response.header("Set-Cookie"))
@@ -109,7 +109,7 @@ extension ProgramTests {
                         func session() async throws -> String {
                             try await service.createdToken(user: "zq7user", redirect: redirect)
                         }
-                        let (token, browser) = (try await session(), Browser(service))
+                        let (token, browser) = (try await session(), TestBrowser(service))
                         let open = try await browser.get("/ui?token=\(token)")
                         let going = try await browser.start(token, at: "mock-energy")
                         let request = AuthenticationRequest(url: going.goTo)
@@ -117,9 +117,9 @@ extension ProgramTests {
                             "/ui/callback/mock-energy?state=\(request["state"])&error=access_denied")
                         let declined = try await browser.get(denied.location)
                         let (path, confirm) = try await browser.signIn(token, at: provider)
-                        let stranger = try await Browser(service).get(path)
+                        let stranger = try await TestBrowser(service).get(path)
                         let done = try await browser.post(path)
-                        let completed = try await Browser(service).get("/ui?token=\(token)")
+                        let completed = try await TestBrowser(service).get("/ui?token=\(token)")
                         let expired = try await session()
                         try await service.age(expired)
                         let late = try await browser.get("/ui?token=\(expired)")
@@ -156,7 +156,7 @@ extension ProgramTests {
                 }
                 try await Service.run(with: provider) { service in
                     let token = try await service.createdToken()
-                    let (_, page) = try await Browser(service).signIn(token, at: provider)
+                    let (_, page) = try await TestBrowser(service).signIn(token, at: provider)
                     #expect(page.name == "confirm")
                     #expect(page.response.text.contains("&lt;•••@&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;"))
                     #expect(!page.response.text.contains("<script"))
@@ -171,7 +171,7 @@ extension ProgramTests {
                 try await TestDatabase.with(on: server.url) { database in
                     try await database.addManufacturers()
                     try await Service.serving(database) { service in
-                        let (token, browser) = (try await service.createdToken(), Browser(service))
+                        let (token, browser) = (try await service.createdToken(), TestBrowser(service))
                         let path = try await service.sandboxSignIn(token, browser)
                         try server.killHard()
                         let form = [("token", token), ("language", "en"), ("supplier", "sandbox")]
@@ -225,7 +225,7 @@ extension ProgramTests {
                 }
             ) { service in
                 let token = try await service.createdToken()
-                let browser = Browser(service)
+                let browser = TestBrowser(service)
                 let page = try await browser.get("/ui?token=\(token)&language=fr")
                 #expect(page.response.text.components(separatedBy: "<button ").count == 42)
                 let style = try #require(page.response.text.firstMatch(of: /rel="stylesheet" href="([^"]+)"/)).1
@@ -252,7 +252,7 @@ extension ProgramTests {
         @Test func `security.txt says whom to tell, and until when it holds`() async throws {
             for base in ["https://auth.example", "http://127.0.0.1:8080"] {
                 try await Service.run(environment: ["PUBLIC_BASE_URL": base]) { service in
-                    let page = try await Browser(service).get("/.well-known/security.txt")
+                    let page = try await TestBrowser(service).get("/.well-known/security.txt")
                     #expect(page.status == 200)
                     #expect(page.response.header("Content-Type") == "text/plain; charset=utf-8")
                     let lines = page.response.text.split(separator: "\n").map(String.init)

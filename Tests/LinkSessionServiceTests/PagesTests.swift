@@ -14,13 +14,13 @@ extension ProgramTests {
             _ service: Service, _ language: String
         ) async throws -> [(what: String, page: TestPage, status: Int, name: String, text: String)] {
             let query = "language=\(language)"
-            func sandbox(_ answer: String) async throws -> (token: String, browser: Browser, path: String) {
-                let (token, browser) = (try await service.createdToken(), Browser(service))
+            func sandbox(_ answer: String) async throws -> (token: String, browser: TestBrowser, path: String) {
+                let (token, browser) = (try await service.createdToken(), TestBrowser(service))
                 let path = try await service.sandboxSignIn(token, browser, answer)
                 return (token, browser, path.replacing("language=en", with: query))
             }
             let open = try await service.createdToken()
-            let browser = Browser(service)
+            let browser = TestBrowser(service)
             let going = try await browser.start(open, at: "sandbox", language: language)
             let state = AuthenticationRequest(url: going.goTo)["state"]
             let (approved, declined, failed, late) = (
@@ -32,7 +32,7 @@ extension ProgramTests {
             let taken = try await sandbox("code=approve")
             _ = try await service.complete(taken.token, as: "s-1")
             let many = try await service.createdToken()
-            for _ in 0..<10 { _ = try await Browser(service).start(many, at: "sandbox") }
+            for _ in 0..<10 { _ = try await TestBrowser(service).start(many, at: "sandbox") }
             let form = [("token", open), ("language", language), ("supplier", "sandbox")]
             return [
                 ("open", try await browser.get("/ui?token=\(open)&\(query)"), 200, "link", "link"),
@@ -44,7 +44,7 @@ extension ProgramTests {
                 ("approved", confirm, 200, "confirm", "confirm"),
                 ("confirmed", returning, 200, "returning", "returning"),
                 (
-                    "completed", try await Browser(service).get("/ui?token=\(approved.token)&\(query)"), 200,
+                    "completed", try await TestBrowser(service).get("/ui?token=\(approved.token)&\(query)"), 200,
                     "completed",
                     "completed"
                 ),
@@ -53,7 +53,7 @@ extension ProgramTests {
                 ("failed", try await failed.browser.get(failed.path), 200, "failed", "failed"),
                 ("too late", try await late.browser.get(late.path), 410, "expired", "expired"),
                 (
-                    "expired", try await Browser(service).get("/ui?token=\(late.token)&\(query)"), 410, "expired",
+                    "expired", try await TestBrowser(service).get("/ui?token=\(late.token)&\(query)"), 410, "expired",
                     "expired"
                 ),
                 ("unknown", try await browser.get("/ui?token=\(secretOf(0))&\(query)"), 404, "unknown", "unknown"),
@@ -62,14 +62,15 @@ extension ProgramTests {
                     403,
                     "refused", "cross-origin"
                 ),
-                ("another browser", try await Browser(service).get(declined.path), 403, "refused", "other-browser"),
+                ("another browser", try await TestBrowser(service).get(declined.path), 403, "refused", "other-browser"),
                 (
                     "an unknown state", try await browser.get("/ui/callback/sandbox?state=x&code=approve&\(query)"),
                     400,
                     "refused", "state"
                 ),
                 (
-                    "an eleventh attempt", try await Browser(service).start(many, at: "sandbox", language: language),
+                    "an eleventh attempt",
+                    try await TestBrowser(service).start(many, at: "sandbox", language: language),
                     429,
                     "refused", "too-many"
                 ),
@@ -114,7 +115,7 @@ extension ProgramTests {
                         try await service.create(
                             #"{"user_id":"zq7user","redirect_url":"https://your-app.com/callback","language":"\#(session.rawValue)"}"#
                         ).json["link_token"]?.string)
-                    let browser = Browser(service)
+                    let browser = TestBrowser(service)
                     for language in Language.allCases {
                         let page = try await browser.get("/ui?token=\(token)&language=\(language.rawValue)")
                         #expect(page.language == language.rawValue)
@@ -130,7 +131,7 @@ extension ProgramTests {
                     }
                 }
                 // Where no session is known, the default.
-                let unknown = try await Browser(service).get("/ui?token=x&language=de")
+                let unknown = try await TestBrowser(service).get("/ui?token=x&language=de")
                 #expect((unknown.status, unknown.language) == (404, "nl"))
             }
         }
@@ -138,7 +139,7 @@ extension ProgramTests {
         @Test func `a link without a session is unknown, however it is written`() async throws {
             try await Service.run { service in
                 let token = try await service.createdToken()
-                let browser = Browser(service)
+                let browser = TestBrowser(service)
                 for path in [
                     "/ui", "/ui?", "/ui?token=", "/ui?token=x", "/ui?token=\(secretOf(0))", "/ui?Token=\(token)",
                     "/ui?token=\(token)&token=\(token)", "/ui?token=\(token)%20", "/ui?token=%20\(token)",
@@ -162,7 +163,7 @@ extension ProgramTests {
         @Test func `one hour after its end a session's page is unknown`() async throws {
             try await Service.run(prepare: Service.withGreenGrid) { service in
                 let (expired, completed) = (try await service.createdToken(), try await service.createdToken())
-                let browser = Browser(service)
+                let browser = TestBrowser(service)
                 let path = try await service.sandboxSignIn(completed, browser)
                 _ = try await browser.post(path)
                 // To the minute: at 59 minutes it is still there.
@@ -197,11 +198,11 @@ extension ProgramTests {
 
         @Test func `GET and HEAD change nothing: scanners open links too`() async throws {
             try await Service.run { service in
-                let (token, browser) = (try await service.createdToken(), Browser(service))
+                let (token, browser) = (try await service.createdToken(), TestBrowser(service))
                 let path = try await service.sandboxSignIn(token, browser)
                 let going = try await browser.start(token, at: "sandbox")
                 let state = AuthenticationRequest(url: going.goTo)["state"]
-                let scanner = Browser(service)
+                let scanner = TestBrowser(service)
                 func everything() async throws -> [[String?]] {
                     try await service.database.rows("SELECT xmin::text, * FROM link_sessions")
                         + service.database.rows("SELECT xmin::text, * FROM sign_ins ORDER BY state_hash")
@@ -209,21 +210,21 @@ extension ProgramTests {
                 }
                 let before = try await everything()
                 #expect(before.count == 6)
-                for visitor in [scanner, browser] {
-                    let cookies = visitor.cookies.withLock { $0.map { "\($0)" } }
+                for viewer in [scanner, browser] {
+                    let cookies = viewer.cookies.withLock { $0.map { "\($0)" } }
                     for url in [
                         "/ui?token=\(token)", "/ui?token=\(token)&language=fr", path, "/ui/sandbox?state=\(state)",
                         "/ui/style.css", "/ui/icon.svg", "/.well-known/security.txt", "/.well-known/jwks.json",
                     ] {
-                        let get = try await visitor.get(url)
-                        let head = try await visitor.send("HEAD", url)
+                        let get = try await viewer.get(url)
+                        let head = try await viewer.send("HEAD", url)
                         #expect(head.status == get.status, "\(url)")
                         #expect(head.response.body.isEmpty, "\(url)")
                         #expect(head.response.lastingHeaders == get.response.lastingHeaders, "\(url)")
                         #expect(get.response.header("Set-Cookie") == nil, "\(url)")
                         #expect(try await everything() == before, "\(url)")
                     }
-                    #expect(visitor.cookies.withLock { $0.map { "\($0)" } } == cookies)
+                    #expect(viewer.cookies.withLock { $0.map { "\($0)" } } == cookies)
                 }
                 // A supplier's answer counts once: asking for its head must not use it up.
                 let callback = "/ui/callback/sandbox?state=\(state)&code=approve"
@@ -243,7 +244,7 @@ extension ProgramTests {
                     ("PUT", "/ui/sign-ins/x", "GET, HEAD, POST"), ("POST", "/ui/callback/sandbox", "GET"),
                     ("HEAD", "/ui/callback/sandbox", "GET"), ("POST", "/ui/sandbox", "GET, HEAD"),
                 ] {
-                    let page = try await Browser(service).send(method, path)
+                    let page = try await TestBrowser(service).send(method, path)
                     #expect(page.status == 405, "\(method) \(path)")
                     #expect(page.response.header("Allow") == allow, "\(method) \(path)")
                 }

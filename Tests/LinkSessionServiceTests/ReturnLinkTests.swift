@@ -97,7 +97,7 @@ extension ProgramTests {
                 let plain = try await service.complete(try await service.createdToken())
                 try await expect(plain.json["return_url"]?.string ?? "", "completed", signedWith: main)
                 // In the browser.
-                let (token, browser) = (try await service.createdToken(), Browser(service))
+                let (token, browser) = (try await service.createdToken(), TestBrowser(service))
                 let open = try await browser.get("/ui?token=\(token)")
                 try await expect(open.link("back"), "cancelled", signedWith: main)
                 let declined = try await browser.get(
@@ -206,7 +206,7 @@ extension ProgramTests {
         {
             try await Service.run { service in
                 let keys = try await service.keyCollection()
-                let (token, browser) = (try await service.createdToken(), Browser(service))
+                let (token, browser) = (try await service.createdToken(), TestBrowser(service))
                 let cancelled = try await browser.get("/ui?token=\(token)").link("back")
                 let failed = try await browser.get(
                     try await service.sandboxSignIn(token, browser, "error=server_error")

@@ -12,7 +12,7 @@ extension ProgramTests {
         @Test func `the API's answer has byte for byte the link of the browser that completed`() async throws {
             try await ScriptedProvider.with { provider in
                 try await Service.run(with: provider) { service in
-                    let (token, browser) = (try await service.createdToken(), Browser(service))
+                    let (token, browser) = (try await service.createdToken(), TestBrowser(service))
                     let (path, _) = try await browser.signIn(token, at: provider)
                     let done = try await browser.post(path)
                     #expect(ReturnedResult(done.goTo)?.members["status"] == .string("completed"))
@@ -32,14 +32,14 @@ extension ProgramTests {
 
         @Test func `any other browser gets the plain link`() async throws {
             try await Service.run { service in
-                let (token, browser) = (try await service.createdToken(), Browser(service))
+                let (token, browser) = (try await service.createdToken(), TestBrowser(service))
                 let path = try await service.sandboxSignIn(token, browser)
                 // A second sign-in of the same session, which did not complete it.
-                let bystander = Browser(service)
+                let bystander = TestBrowser(service)
                 let second = try await service.sandboxSignIn(token, bystander)
                 let done = try await browser.post(path)
                 let result = try #require(ReturnedResult(done.goTo))
-                let stranger = Browser(service)
+                let stranger = TestBrowser(service)
                 let pages = [
                     try await stranger.get("/ui?token=\(token)"), try await bystander.get("/ui?token=\(token)"),
                     try await bystander.get(second), try await stranger.get(path), try await bystander.post(second),
@@ -62,7 +62,7 @@ extension ProgramTests {
 
         @Test func `a session that the API completed has no browser: each gets the plain link`() async throws {
             try await Service.run(prepare: Service.withGreenGrid) { service in
-                let (token, browser) = (try await service.createdToken(), Browser(service))
+                let (token, browser) = (try await service.createdToken(), TestBrowser(service))
                 _ = try await service.sandboxSignIn(token, browser)
                 _ = try await service.result(token, as: "s-1")
                 let page = try await browser.get("/ui?token=\(token)")
@@ -73,7 +73,7 @@ extension ProgramTests {
         @Test func `ten minutes after the completion the browser that completed gets the plain link too`() async throws
         {
             try await Service.run { service in
-                let (token, browser) = (try await service.createdToken(), Browser(service))
+                let (token, browser) = (try await service.createdToken(), TestBrowser(service))
                 let path = try await service.sandboxSignIn(token, browser)
                 let done = try await browser.post(path)
                 try await service.ageCompletion(token, minutes: 9)
@@ -99,7 +99,7 @@ extension ProgramTests {
                     ("com.beta.app:/linked?x", TestKeys.beta),
                 ] {
                     let token = try await service.createdToken(user: "zq7user-1", redirect: url, key: key)
-                    let open = try await Browser(service).get("/ui?token=\(token)")
+                    let open = try await TestBrowser(service).get("/ui?token=\(token)")
                     #expect(open.link("back").hasPrefix("\(url)&data="), "\(open.link("back"))")
                     let completed = try await service.complete(token, as: "s-1")
                     let back = try #require(completed.json["return_url"]?.string)
@@ -107,7 +107,7 @@ extension ProgramTests {
                     let result = try #require(ReturnedResult(back))
                     #expect(await result.verifies(with: try await service.keyCollection()))
                     #expect(back == "\(url)&data=\(result.data)&signature=\(result.signature)")
-                    let other = try await Browser(service).get("/ui?token=\(token)")
+                    let other = try await TestBrowser(service).get("/ui?token=\(token)")
                     #expect(other.link("back") == url)
                 }
                 let app = try await service.createdToken(

@@ -51,11 +51,15 @@ final class ScriptedProvider: Sendable {
         var answers: [String: Answer] = [:]
         /// Before the answer to any path.
         var delay = Duration.zero
+        /// Before each byte of an answer's body.
+        var byteDelay = Duration.zero
         var changeClaims: @Sendable (inout Claims) -> Void = { _ in }
         /// In place of the token that was signed.
         var changeToken: @Sendable (String) -> String = { $0 }
         var keyID = "key-1"
         var curve = "P-256"
+        /// What the published keys are for.
+        var use = "sig"
         /// Further elements of the key set.
         var oddKeys = #"{"kty":"unheard-of","kid":"other"}"#
         /// The ids of the keys at `jwks_uri`.
@@ -127,7 +131,7 @@ final class ScriptedProvider: Sendable {
         case "/keys":
             let keys = script.published.compactMap { id in
                 self.keys[id]?.publicKey.parameters.map { parameters in
-                    #"{"kty":"EC","crv":"\#(script.curve)","use":"sig","kid":"\#(id)","x":"\#(Self.url(parameters.x))","y":"\#(Self.url(parameters.y))"}"#
+                    #"{"kty":"EC","crv":"\#(script.curve)","use":"\#(script.use)","kid":"\#(id)","x":"\#(Self.url(parameters.x))","y":"\#(Self.url(parameters.y))"}"#
                 }
             }
             return (200, [], #"{"keys":[\#(script.oddKeys),\#(keys.joined(separator: ","))]}"#)
@@ -186,8 +190,17 @@ private final class ConnectionHandler: ChannelInboundHandler {
                 channel.write(
                     HTTPServerResponsePart.head(.init(version: .http1_1, status: status, headers: headers)),
                     promise: nil)
-                channel.write(
-                    HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(string: answer.body))), promise: nil)
+                let byteDelay = provider.script.withLock { $0.byteDelay }
+                if byteDelay > .zero {
+                    for byte in answer.body.utf8 where channel.isActive {
+                        let part = HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(bytes: [byte])))
+                        try? await channel.writeAndFlush(part)
+                        try? await Task.sleep(for: byteDelay)
+                    }
+                } else {
+                    channel.write(
+                        HTTPServerResponsePart.body(.byteBuffer(ByteBuffer(string: answer.body))), promise: nil)
+                }
                 try? await channel.writeAndFlush(HTTPServerResponsePart.end(nil))
             }
         }

@@ -24,7 +24,7 @@ extension ProgramTests {
                     for (index, profile) in profiles.enumerated() {
                         provider.script.withLock { $0.changeClaims = profile }
                         let token = try await service.createdToken()
-                        let browser = Browser(service)
+                        let browser = TestBrowser(service)
                         let (path, page) = try await browser.signIn(token, at: provider)
                         #expect((page.status, page.name) == (200, "confirm"), "\(index)")
                         #expect(!page.response.text.contains("\u{202E}"), "\(index)")
@@ -37,19 +37,34 @@ extension ProgramTests {
             }
         }
 
-        @Test func `odd keys beside the right one do no harm, and a key of another curve is none`() async throws {
-            for (odd, curve, name) in [
-                ("null", "P-256", "confirm"), (#""x",5"#, "P-256", "confirm"),
-                (#"{"kty":"RSA","use":["sig"]}"#, "P-256", "confirm"), (#"{"kty":"RSA"}"#, "P-384", "failed"),
-                (#"{"kty":"EC","crv":"P-256","kid":"key-1"}"#, "P-256", "failed"),
+        @Test func `odd keys beside the right one do no harm, and a key of another curve or use is none`() async throws
+        {
+            for (odd, curve, use, name) in [
+                ("null", "P-256", "sig", "confirm"), (#""x",5"#, "P-256", "sig", "confirm"),
+                (#"{"kty":"RSA","use":["sig"]}"#, "P-256", "sig", "confirm"),
+                (#"{"kty":"RSA"}"#, "P-384", "sig", "failed"),
+                (#"{"kty":"EC","crv":"P-256","kid":"key-1"}"#, "P-256", "sig", "failed"),
+                (#"{"kty":"RSA"}"#, "P-256", "enc", "failed"),
             ] {
                 try await ScriptedProvider.with { provider in
-                    provider.script.withLock { ($0.oddKeys, $0.curve) = (odd, curve) }
+                    provider.script.withLock { ($0.oddKeys, $0.curve, $0.use) = (odd, curve, use) }
                     try await Service.run(with: provider) { service in
-                        let page = try await Browser(service).signIn(try await service.createdToken(), at: provider)
+                        let page = try await TestBrowser(service).signIn(try await service.createdToken(), at: provider)
                             .page
-                        #expect(page.name == name, "\(odd) \(curve)")
+                        #expect(page.name == name, "\(odd) \(curve) \(use)")
                     }
+                }
+            }
+        }
+
+        @Test func `the sandbox's page is none for another supplier's sign-in`() async throws {
+            try await ScriptedProvider.with { provider in
+                try await Service.run(with: provider) { service in
+                    let browser = TestBrowser(service)
+                    let token = try await service.createdToken()
+                    let request = AuthenticationRequest(url: try await browser.start(token, at: "mock-energy").goTo)
+                    let page = try await browser.get("/ui/sandbox?state=\(request["state"])")
+                    #expect((page.status, page.name) == (404, "unknown"))
                 }
             }
         }
@@ -57,12 +72,12 @@ extension ProgramTests {
         @Test func `the sandbox's result leads back plainly once there is no sandbox`() async throws {
             try await Service.run { first in
                 let token = try await first.createdToken()
-                let browser = Browser(first)
+                let browser = TestBrowser(first)
                 let sandbox = try await browser.get(try await browser.start(token, at: "sandbox").goTo)
                 let answer = try await browser.get("/ui/callback/sandbox?code=approve&state=\(sandbox.field("state"))")
                 #expect(try await browser.post(answer.location).name == "returning")
                 try await Service.serving(first.database, environment: ["SANDBOX_SIGNING_KEY": ""]) { second in
-                    let other = Browser(second)
+                    let other = TestBrowser(second)
                     other.cookies.withLock { $0 = browser.cookies.withLock { $0 } }
                     let page = try await other.get("/ui?token=\(token)")
                     #expect((page.status, page.link("back")) == (200, "https://your-app.com/callback"))
@@ -75,12 +90,12 @@ extension ProgramTests {
             try await ScriptedProvider.with { provider in
                 try await Service.run(with: provider) { service in
                     let token = try await service.createdToken()
-                    let stranger = Browser(service)
+                    let stranger = TestBrowser(service)
                     for _ in 0..<120 {
                         let page = try await stranger.post("/ui/sign-ins", [("token", token)], headers: [])
                         #expect(page.status == 403)
                     }
-                    let browser = Browser(service)
+                    let browser = TestBrowser(service)
                     let (path, _) = try await browser.signIn(token, at: provider)
                     let done = try await browser.post(path)
                     let code = try #require(ReturnedResult(done.goTo)?.members["code"]?.string)
@@ -102,7 +117,7 @@ extension ProgramTests {
             try await ScriptedProvider.with { provider in
                 try await Service.run(with: provider) { service in
                     let token = try await service.createdToken()
-                    let browser = Browser(service)
+                    let browser = TestBrowser(service)
                     let request = AuthenticationRequest(url: try await browser.start(token, at: "mock-energy").goTo)
                     provider.script.withLock { $0.delay = .seconds(1) }
                     let callback = browser.callback(provider.code(for: request), request)

@@ -22,7 +22,7 @@ extension ProgramTests {
                     deployment.database, environment: ["SUPPLIER_GREEN_GRID_SECRET": "zq7secret"]
                 ) { service in
                     let token = try await service.createdToken(key: key)
-                    let browser = Browser(service)
+                    let browser = TestBrowser(service)
                     func offers() async throws -> Bool {
                         try await browser.get("/ui?token=\(token)").response.text.contains(
                             "<button name=\"supplier\" value=\"green-grid\">Green Grid</button>")
@@ -56,7 +56,7 @@ extension ProgramTests {
                 ] {
                     try await Service.serving(deployment.database, environment: environment) { service in
                         let token = try await service.createdToken(key: key)
-                        let browser = Browser(service)
+                        let browser = TestBrowser(service)
                         let page = try await browser.get("/ui?token=\(token)").response.text
                         #expect(page.contains("green-grid") == isOffered, "\(environment.keys)")
                         #expect(page.contains("value=\"sandbox\""), "\(environment.keys)")
@@ -72,12 +72,12 @@ extension ProgramTests {
         @Test func `with no supplier at all the page says so and leads back`() async throws {
             try await Service.run(environment: ["SANDBOX_SIGNING_KEY": ""]) { service in
                 let token = try await service.createdToken()
-                let page = try await Browser(service).get("/ui?token=\(token)&language=en")
+                let page = try await TestBrowser(service).get("/ui?token=\(token)&language=en")
                 #expect((page.status, page.name) == (200, "link"))
                 #expect(page.response.text.contains("No energy supplier can be chosen at the moment."))
                 #expect(!page.response.text.contains("<form") && !page.response.text.contains("sandbox"))
                 #expect(ReturnedResult(page.link("back"))?.members["status"] == .string("cancelled"))
-                #expect(try await Browser(service).start(token, at: "sandbox").status == 409)
+                #expect(try await TestBrowser(service).start(token, at: "sandbox").status == 409)
             }
         }
 
@@ -291,7 +291,7 @@ extension ProgramTests {
                 #expect(parsed["manufacturers"]?.first?["audience"] as? String == audience)
                 try await Service.serving(deployment.database) { service in
                     let token = try await service.createdToken(key: key)
-                    let page = try await Browser(service).get("/ui?token=\(token)")
+                    let page = try await TestBrowser(service).get("/ui?token=\(token)")
                     #expect(ReturnedResult(page.link("back"))?.members["aud"] == .string(audience))
                 }
             }

@@ -12,21 +12,23 @@ struct ProviderMetadata: Sendable, Decodable {
     /// RFC 9207, section 3.
     let authorization_response_iss_parameter_supported: Bool?
 
-    /// Fetches an issuer's metadata, and checks that it is of this issuer (Discovery 1.0, section 4.3) and that browser,
-    /// code and client secret are sent nowhere without encryption.
     static func fetch(from issuer: ProviderURL) async throws -> ProviderMetadata {
         // Discovery 1.0, section 4.1: a slash at the end of the issuer goes.
         let base = issuer.text.hasSuffix("/") ? String(issuer.text.dropLast()) : issuer.text
         let metadata = try await ProviderHTTPClient.get(
             "\(base)/.well-known/openid-configuration", as: ProviderMetadata.self)
-        guard metadata.issuer.isSame(as: issuer.text) else {
-            throw ProviderError.unavailable("its metadata names another issuer")
-        }
-        for endpoint in [metadata.authorization_endpoint, metadata.token_endpoint, metadata.jwks_uri] {
+        try metadata.check(issuer)
+        return metadata
+    }
+
+    /// The metadata is of this issuer (Discovery 1.0, section 4.3), and sends browser, code and client secret nowhere
+    /// without encryption.
+    func check(_ issuer: ProviderURL) throws(ProviderError) {
+        guard self.issuer.isSame(as: issuer.text) else { throw .unavailable("its metadata names another issuer") }
+        for endpoint in [authorization_endpoint, token_endpoint, jwks_uri] {
             guard let url = ProviderURL(endpoint), !url.isLoopback || issuer.isLoopback else {
-                throw ProviderError.unavailable("its metadata has an endpoint that is no https URL")
+                throw .unavailable("its metadata has an endpoint that is no https URL")
             }
         }
-        return metadata
     }
 }

@@ -5,6 +5,7 @@ import Synchronization
 @testable import TestSupport
 import Testing
 
+/// A page as its user would find it.
 struct TestPage: Sendable {
     let response: TestResponse
 
@@ -42,32 +43,8 @@ struct TestPage: Sendable {
     }
 }
 
-/// What came back to the manufacturer's app.
-struct ReturnedResult {
-    let data: String
-    let signature: String
-    let members: [String: JSONValue]
-
-    /// `nil` where the URL has no result.
-    init?(_ url: String) {
-        let items = URLComponents(string: url)?.queryItems ?? []
-        guard let data = items.first(where: { $0.name == "data" })?.value,
-            let signature = items.first(where: { $0.name == "signature" })?.value,
-            let json = Self.decoded(data),
-            case .object(let members)? = try? JSONDecoder().decode(JSONValue.self, from: json)
-        else { return nil }
-        self.data = data
-        self.signature = signature
-        self.members = members
-    }
-
-    static func decoded(_ text: String) -> Data? {
-        let base64 = text.replacing("-", with: "+").replacing("_", with: "/")
-        return Data(base64Encoded: base64 + String(repeating: "=", count: (4 - base64.count % 4) % 4))
-    }
-}
-
-final class Browser: Sendable {
+/// Keeps cookies as a browser does, and sends what a browser would.
+final class TestBrowser: Sendable {
     static let base = "https://auth.example"
 
     private let port: Int
@@ -125,7 +102,7 @@ final class Browser: Sendable {
         return (answer.location, try await get(answer.location))
     }
 
-    /// A supplier's answer.
+    /// The path of a supplier's callback.
     func callback(
         _ code: String, _ request: AuthenticationRequest, supplier: String = "mock-energy", state: String? = nil
     ) -> String {
@@ -134,47 +111,5 @@ final class Browser: Sendable {
             URLQueryItem(name: "code", value: code), URLQueryItem(name: "state", value: state ?? request["state"]),
         ]
         return "/ui/callback/\(supplier)?\(query.percentEncodedQuery ?? "")"
-    }
-}
-
-extension Service {
-    static let supplierSecret = "zq7clientsecret"
-
-    /// Serves with the supplier `mock-energy`, whose provider the test scripts.
-    static func run(
-        with provider: ScriptedProvider, environment: [String: String] = [:],
-        sourceLocation: SourceLocation = #_sourceLocation, _ body: (Service) async throws -> Void
-    ) async throws {
-        try await Service.run(
-            environment: ["SUPPLIER_MOCK_SECRET": supplierSecret].merging(environment) { $1 },
-            prepare: { try await $0.addSupplier(issuer: provider.issuer) }, sourceLocation: sourceLocation, body)
-    }
-
-    /// Kinds and reasons of a session's events, in their order.
-    func events(_ token: String) async throws -> [String] {
-        try await database.rows(
-            """
-            SELECT event || coalesce(' ' || reason, '') FROM link_session_events
-            WHERE token_hash = decode('\(TestKeys.digest(token))', 'hex') ORDER BY occurred_at, event
-            """
-        ).map { $0[0] ?? "" }
-    }
-
-    func status(_ token: String) async throws -> String {
-        try await find(token).json["status"]?.string ?? ""
-    }
-
-    func keys() async throws -> [[String: JSONValue]] {
-        (try await get("/.well-known/jwks.json").json["keys"]?.elements ?? []).map { $0.members ?? [:] }
-    }
-}
-
-extension TestDatabase {
-    func addSupplier(_ slug: String = "mock-energy", name: String = "Mock Energy", issuer: String) async throws {
-        try await execute(
-            """
-            INSERT INTO suppliers (slug, name, issuer, client_id, client_secret_name, scopes)
-            VALUES ('\(slug)', '\(name)', '\(issuer)', 'client-1', 'SUPPLIER_MOCK_SECRET', '{openid,email}')
-            """)
     }
 }
