@@ -10,8 +10,6 @@ internal import ReturnLinks
 struct AuthenticatorLinkSessions {
     let apiKeys: APIKeyCache
     let sessions: LinkSessionRepository
-    let signIns: SignInRepository
-    let suppliers: SupplierRepository
     let returnLinks: ReturnLinks
 
     func add(to routes: inout Routes) {
@@ -32,35 +30,17 @@ struct AuthenticatorLinkSessions {
         try apiKeys.checkAuthenticator(request)
         let (_, digest) = try request.linkToken()
         let identity = request.hasBody ? try Self.identity(in: try await request.jsonBody()) : nil
-        let snapshot = try await signIns.snapshot(tokenDigest: digest, until: request.deadline)
-        guard let snapshot else { throw APIError.linkSessionNotFound }
-        // What is completed already is answered the same whatever changed meanwhile.
-        if snapshot.session.status == .open {
-            guard snapshot.isServed else {
-                try await sessions.record(
-                    .completionRefused(.blocked), tokenDigest: digest, requestID: request.id, until: request.deadline)
-                throw APIError.linkSessionBlocked
-            }
-            if let identity, try await suppliers.enabled(identity.supplier, until: request.deadline) == nil {
-                throw Self.noSupplier
-            }
-        }
-        let session = try await sessions.complete(
+        let outcome = try await sessions.complete(
             tokenDigest: digest, Completion(identity: identity), requestID: request.id, until: request.deadline)
-        guard let session else { throw APIError.linkSessionNotFound }
-        switch session.status {
-        case .completed:
-            guard session.link?.identity == identity else { throw APIError.completedByAnother }
+        switch outcome {
+        case .completed(let session):
             return Response(
-                json: session.authenticatorView(
-                    returnURL: try returnLinks.completed(session, tokenDigest: digest)))
-        case .expired:
-            throw APIError.linkSessionExpired
-        case .open:
-            throw APIError.unavailable(
-                cause:
-                    "the session is still open after it was completed: its manufacturer was disabled meanwhile, or a clock stepped back"
-            )
+                json: session.authenticatorView(returnURL: try returnLinks.completed(session, tokenDigest: digest)))
+        case .completedByAnother: throw APIError.completedByAnother
+        case .expired: throw APIError.linkSessionExpired
+        case .blocked: throw APIError.linkSessionBlocked
+        case .supplierDisabled: throw Self.noSupplier
+        case .unknown: throw APIError.linkSessionNotFound
         }
     }
 

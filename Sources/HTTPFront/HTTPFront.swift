@@ -15,14 +15,13 @@ package struct HTTPFront: Sendable {
 
     /// - Parameter publicBaseURL: what every `link_url` starts with, without a slash at the end.
     package init(
-        publicBaseURL: String, apiKeys: APIKeyCache, sessions: LinkSessionRepository, signIns: SignInRepository,
-        suppliers: SupplierRepository, returnLinks: ReturnLinks, tokenGenerator: TokenGenerator, readiness: Readiness
+        publicBaseURL: String, apiKeys: APIKeyCache, sessions: LinkSessionRepository, returnLinks: ReturnLinks,
+        tokenGenerator: TokenGenerator, readiness: Readiness
     ) {
         manufacturers = ManufacturerLinkSessions(
             apiKeys: apiKeys, sessions: sessions, tokenGenerator: tokenGenerator, publicBaseURL: publicBaseURL,
             returnLinks: returnLinks)
-        authenticator = AuthenticatorLinkSessions(
-            apiKeys: apiKeys, sessions: sessions, signIns: signIns, suppliers: suppliers, returnLinks: returnLinks)
+        authenticator = AuthenticatorLinkSessions(apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks)
         keySet = JSONWebKeySet(returnLinks: returnLinks)
         health = Health(readiness: readiness)
     }

@@ -16,20 +16,62 @@ package struct Completion: Sendable {
     }
 }
 
+/// What a completion came to.
+package enum CompletionOutcome: Sendable {
+    /// With this account, now or before: whoever lost the answer may ask again.
+    case completed(LinkSession)
+    /// With another account, before or at the same time.
+    case completedByAnother(LinkSession)
+    case expired(LinkSession)
+    /// Open, and its manufacturer is disabled or may redirect there no more.
+    case blocked
+    /// Open, and the account's supplier is not enabled.
+    case supplierDisabled
+    /// There is no such session.
+    case unknown
+}
+
 extension LinkSessionRepository {
     /// Completes an open session now, and links the manufacturer's user with the account that `completion` names; a
-    /// completed session stays as it is, and so does an expired one, which is recorded as an event. Of any number of
-    /// racing calls one sets `completed_at`, and all get the same answer: whoever named another account finds the
-    /// winner's in it. While its manufacturer is disabled a session stays open.
+    /// completed session stays as it is, and so does an expired one. Of any number of racing calls one sets
+    /// `completed_at`, and all that name its account get the same answer.
     ///
-    /// - Returns: the session as it is afterwards; `nil` where there is none of that digest.
+    /// What is refused is recorded as an event, but for ``CompletionOutcome/supplierDisabled``: only the caller knows
+    /// whether a user confirmed, or a request names a supplier that never was.
     package func complete(
         tokenDigest: SHA256Digest, _ completion: Completion, requestID: String,
         until deadline: ContinuousClock.Instant
-    ) async throws(RepositoryError) -> LinkSession? {
-        try await database.answer(Self.complete, (tokenDigest, completion, requestID), until: deadline)
+    ) async throws(RepositoryError) -> CompletionOutcome {
+        let snapshot = try await database.answer(LinkSessionSnapshot.query, tokenDigest, until: deadline)
+        guard let snapshot else { return .unknown }
+        // What has ended already is answered the same whatever changed meanwhile.
+        if snapshot.session.status == .open {
+            guard snapshot.isServed else {
+                try await record(
+                    .completionRefused(.blocked), tokenDigest: tokenDigest, requestID: requestID, until: deadline)
+                return .blocked
+            }
+            if let slug = completion.identity?.supplier, try await suppliers.enabled(slug, until: deadline) == nil {
+                return .supplierDisabled
+            }
+        }
+        let session = try await database.answer(
+            Self.complete, (tokenDigest, completion, requestID), until: deadline)
+        guard let session else { return .unknown }
+        switch session.status {
+        case .completed:
+            return session.link?.identity == completion.identity ? .completed(session) : .completedByAnother(session)
+        case .expired:
+            return .expired(session)
+        case .open:
+            throw .unavailable(
+                cause:
+                    "the session is still open after it was completed: its manufacturer was disabled meanwhile, or a clock stepped back"
+            )
+        }
     }
 
+    /// Judges the session as it is once its row is locked. While its manufacturer is disabled it stays open.
     private static let complete = Query<(SHA256Digest, Completion, String), LinkSession?>(
         Statement(
             "complete_link_session",

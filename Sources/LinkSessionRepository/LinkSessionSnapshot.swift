@@ -19,6 +19,11 @@ package struct LinkSessionSnapshot: Sendable {
 }
 
 extension LinkSessionSnapshot {
+    static let query = Query<SHA256Digest, LinkSessionSnapshot?>(
+        Statement("snapshot_link_session", "SELECT \(columns) FROM \(tables) WHERE s.token_hash = $1::bytea"),
+        encode: { digest, parameters in parameters.append(digest.bytes) },
+        readOptional: { (row) throws(DatabaseError) in try row.snapshot() })
+
     /// What ``PostgresClient/Row/snapshot()`` reads of ``tables``.
     static let columns = """
         \(LinkSession.columnsWithManufacturer()), s.token_hash, clock_timestamp(), \

@@ -9,9 +9,11 @@ package import PostgresClient
 /// `clock_timestamp()`: the time when the row was had, not when the question came.
 package struct LinkSessionRepository: Sendable {
     let database: DatabaseClient
+    let suppliers: SupplierRepository
 
-    package init(database: DatabaseClient) {
+    package init(database: DatabaseClient, suppliers: SupplierRepository) {
         self.database = database
+        self.suppliers = suppliers
     }
 
     /// Stores a new session under the digest of its token. Concurrent calls share one INSERT and one commit.

@@ -16,9 +16,10 @@ package struct SignIn: Sendable {
     package let id: SHA256Digest
     package let supplier: Supplier.Slug
     package let language: Language
-    package let isAnswered: Bool
-    /// Answered a moment ago, so that what comes of it may still be under way.
-    package let isBeingJudged: Bool
+    /// Whether the supplier's callback has come.
+    package let hasCallback: Bool
+    /// It came a moment ago, so that what comes of it may still be under way.
+    package let isCallbackBeingProcessed: Bool
     package let outcome: Outcome?
 }
 
@@ -52,7 +53,7 @@ package struct SignInRepository: Sendable {
     package func snapshot(
         tokenDigest: SHA256Digest, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSessionSnapshot? {
-        try await database.answer(Self.snapshot, tokenDigest, until: deadline)
+        try await database.answer(LinkSessionSnapshot.query, tokenDigest, until: deadline)
     }
 
     /// A sign-in and its session.
@@ -71,17 +72,18 @@ package struct SignInRepository: Sendable {
         try await database.answer(Self.start, (signIn, requestID), until: deadline)
     }
 
-    /// Takes a supplier's answer to a sign-in.
+    /// Records that the supplier's callback has come.
     ///
-    /// - Parameter taker: a random text: who takes it, so that it may be taken again after a lost reply.
+    /// - Parameter callbackID: a random text that names this callback, so that it may be recorded again after a lost
+    ///   reply.
     /// - Returns: whether this is the first one: it counts, and no other ever does.
-    package func answer(
-        _ id: SHA256Digest, taker: String, until deadline: ContinuousClock.Instant
+    package func recordCallback(
+        _ id: SHA256Digest, callbackID: String, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> Bool {
-        try await database.answer(Self.answer, (id, taker), until: deadline)
+        try await database.answer(Self.recordCallback, (id, callbackID), until: deadline)
     }
 
-    /// Records what came of an answered sign-in.
+    /// Records what came of a sign-in whose callback was recorded.
     ///
     /// - Parameter refusal: the reason, where nobody signed in.
     package func conclude(
@@ -93,16 +95,6 @@ package struct SignInRepository: Sendable {
 }
 
 extension SignInRepository {
-    private static let snapshot = Query<SHA256Digest, LinkSessionSnapshot?>(
-        Statement(
-            "snapshot_link_session",
-            """
-            SELECT \(LinkSessionSnapshot.columns) FROM \(LinkSessionSnapshot.tables)
-            WHERE s.token_hash = $1::bytea
-            """),
-        encode: { digest, parameters in parameters.append(digest.bytes) },
-        readOptional: { (row) throws(DatabaseError) in try row.snapshot() })
-
     private static let find = Query<SHA256Digest, (signIn: SignIn, snapshot: LinkSessionSnapshot)?>(
         Statement(
             "find_sign_in",
@@ -147,9 +139,9 @@ extension SignInRepository {
         },
         readOne: { (row) throws(DatabaseError) in try row.bool() })
 
-    private static let answer = Query<(SHA256Digest, String), Bool>(
+    private static let recordCallback = Query<(SHA256Digest, String), Bool>(
         Statement(
-            "answer_sign_in",
+            "record_sign_in_callback",
             """
             WITH answered AS (
                 UPDATE sign_ins SET answered_at = coalesce(answered_at, clock_timestamp()), answered_by = $2::text
@@ -159,9 +151,9 @@ extension SignInRepository {
             SELECT EXISTS (SELECT FROM answered)
             """),
         encode: { input, parameters in
-            let (id, taker) = input
+            let (id, callbackID) = input
             parameters.append(id.bytes)
-            parameters.append(taker)
+            parameters.append(callbackID)
         },
         readOne: { (row) throws(DatabaseError) in try row.bool() })
 
@@ -214,8 +206,8 @@ extension Row {
         let id = try digest()
         guard let supplier = Supplier.Slug(try text()) else { throw mismatch() }
         return SignIn(
-            id: id, supplier: supplier, language: try parse(Language.init), isAnswered: try bool(),
-            isBeingJudged: try bool(), outcome: try outcome(at: supplier))
+            id: id, supplier: supplier, language: try parse(Language.init), hasCallback: try bool(),
+            isCallbackBeingProcessed: try bool(), outcome: try outcome(at: supplier))
     }
 
     /// From `outcome`, `supplier_user_id` and `account`.

@@ -50,9 +50,8 @@ struct Application {
             [HealthCheck.ofAPIKeys(apiKeys)]
         }
 
-        let sessions = LinkSessionRepository(database: requests)
-        let signIns = SignInRepository(database: requests)
         let suppliers = SupplierRepository(database: requests, hasSandbox: configuration.sandboxKey != nil)
+        let sessions = LinkSessionRepository(database: requests, suppliers: suppliers)
         let returnLinks = try ReturnLinks(
             issuer: configuration.publicBaseURL, signingKey: configuration.signingKeys.first,
             furtherKeys: configuration.signingKeys.further, sandboxKey: configuration.sandboxKey,
@@ -60,12 +59,13 @@ struct Application {
 
         var routes = Routes()
         HTTPFront(
-            publicBaseURL: configuration.publicBaseURL, apiKeys: apiKeys, sessions: sessions, signIns: signIns,
-            suppliers: suppliers, returnLinks: returnLinks, tokenGenerator: TokenGenerator(), readiness: readiness
+            publicBaseURL: configuration.publicBaseURL, apiKeys: apiKeys, sessions: sessions,
+            returnLinks: returnLinks, tokenGenerator: TokenGenerator(), readiness: readiness
         ).add(to: &routes)
         try AuthenticatorUI(
-            publicBaseURL: configuration.publicBaseURL, sessions: sessions, signIns: signIns, suppliers: suppliers,
-            returnLinks: returnLinks, tokenGenerator: TokenGenerator(), clientSecret: environmentVariable
+            publicBaseURL: configuration.publicBaseURL, sessions: sessions,
+            signIns: SignInRepository(database: requests), suppliers: suppliers, returnLinks: returnLinks,
+            tokenGenerator: TokenGenerator(), clientSecret: environmentVariable
         ).add(to: &routes)
         let host = configuration.host
         let server = HTTPServer(

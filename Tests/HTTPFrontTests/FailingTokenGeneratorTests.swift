@@ -71,8 +71,8 @@ import TokenGenerator
         let (ports, listening) = AsyncStream.makeStream(of: Int.self)
         let front = HTTPFront(
             publicBaseURL: "https://auth.example", apiKeys: apiKeys,
-            sessions: LinkSessionRepository(database: client), signIns: SignInRepository(database: client),
-            suppliers: SupplierRepository(database: client, hasSandbox: false),
+            sessions: LinkSessionRepository(
+                database: client, suppliers: SupplierRepository(database: client, hasSandbox: false)),
             returnLinks: try ReturnLinks(
                 issuer: "https://auth.example", signingKey: try #require(SigningKey(seed: Array(0..<32))),
                 sandboxKey: nil, codeSecret: try #require(HMACSHA256(secret: Array(0..<32)))),

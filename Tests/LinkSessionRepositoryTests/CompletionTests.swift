@@ -11,7 +11,8 @@ import Testing
             let digest = try await storage.created()
             let before = try await storage.now()
             let completed = try #require(
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon))
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                    .session)
             let after = try await storage.now()
             #expect(completed.status == .completed)
             let time = try #require(completed.completedAt)
@@ -25,7 +26,8 @@ import Testing
                 UPDATE link_sessions SET created_at = created_at - interval '100 s', completed_at = completed_at - interval '90 s'
                 """)
             let again = try #require(
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon))
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                    .session)
             #expect(again.status == .completed)
             #expect(again.completedAt == time - 90)
             let found = try #require(
@@ -41,7 +43,8 @@ import Testing
             _ = try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
             try await storage.move(digest, by: "600 seconds")
             for session in [
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon),
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                    .session,
                 try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon),
             ] {
                 #expect(session?.status == .completed)
@@ -66,6 +69,7 @@ import Testing
                 for _ in 0..<32 {
                     group.addTask {
                         try await sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                            .session
                     }
                 }
                 return try await group.reduce(into: []) { $0.append($1) }
@@ -88,8 +92,10 @@ import Testing
             let expiry = try await storage.stored(digest).expires
             for session in [
                 try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon),
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon),
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon),
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                    .session,
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                    .session,
             ] {
                 #expect(session?.status == .expired)
                 #expect(session?.completedAt == nil)
@@ -107,7 +113,8 @@ import Testing
             #expect(
                 try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
             #expect(
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)?
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                    .session?
                     .status
                     == .completed)
         }
@@ -123,7 +130,7 @@ import Testing
                 tokenDigest: digest, .anonymous, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try expiry.end("COMMIT")
-            let session = try #require(try await completed)
+            let session = try #require(try await completed.session)
             let stored = try await storage.stored(digest)
             #expect(session.status == .expired)
             #expect(session.completedAt == nil)
@@ -142,7 +149,7 @@ import Testing
                 tokenDigest: digest, .anonymous, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try expiry.end("ROLLBACK")
-            #expect(try await completed?.status == .completed)
+            #expect(try await completed.session?.status == .completed)
             #expect(try await storage.stored(digest).completed != nil)
         }
     }
@@ -159,7 +166,7 @@ import Testing
                 try await storage.database.value("SELECT expires_at > clock_timestamp() FROM link_sessions") == "true")
             try await Task.sleep(for: .milliseconds(650))
             try lock.end("ROLLBACK")
-            let session = try #require(try await completed)
+            let session = try #require(try await completed.session)
             #expect(session.status == .expired)
             #expect(session.completedAt == nil)
             #expect(try await storage.stored(digest).completed == nil)
@@ -174,7 +181,10 @@ import Testing
                 tokenDigest: digest, .anonymous, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try deletion.end("COMMIT")
-            #expect(try await completed == nil)
+            guard case .unknown = try await completed else {
+                Issue.record("a session that is deleted was completed")
+                return
+            }
         }
     }
 
@@ -190,6 +200,55 @@ import Testing
                 try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
             try lock.end("ROLLBACK")
             #expect(try await storage.stored(digest).completed == nil)
+        }
+    }
+
+    @Test func `an open session is completed for an account at an enabled supplier, while its manufacturer is served`()
+        async throws
+    {
+        try await Storage.with { storage in
+            let digest = try await storage.created()
+            func complete(at supplier: Supplier.Slug) async throws -> CompletionOutcome {
+                let identity = try #require(SupplierIdentity(supplier: supplier, userID: "u"))
+                return try await storage.sessions.complete(
+                    tokenDigest: digest, Completion(identity: identity), requestID: "test", until: soon)
+            }
+            for (what, change, back) in [
+                (
+                    "disabled", "UPDATE manufacturers SET enabled = false",
+                    "UPDATE manufacturers SET enabled = true"
+                ),
+                (
+                    "without its redirect URL", "UPDATE manufacturers SET redirect_urls = '{}'",
+                    "UPDATE manufacturers SET redirect_urls = '{https://your-app.com/callback}'"
+                ),
+            ] {
+                try await storage.database.execute(change)
+                guard case .blocked = try await complete(at: .sandbox) else {
+                    Issue.record("completed for a manufacturer that is \(what)")
+                    return
+                }
+                try await storage.database.execute(back)
+            }
+            guard case .supplierDisabled = try await complete(at: try #require(Supplier.Slug("no-grid"))) else {
+                Issue.record("completed at a supplier that is not enabled")
+                return
+            }
+            #expect(try await storage.stored(digest).completed == nil)
+            guard case .completed = try await complete(at: .sandbox) else {
+                Issue.record("not completed")
+                return
+            }
+            // What is completed is answered the same whatever changed meanwhile.
+            try await storage.database.execute("UPDATE manufacturers SET redirect_urls = '{}', enabled = false")
+            guard case .completed = try await complete(at: .sandbox) else {
+                Issue.record("another answer than before")
+                return
+            }
+            guard case .completedByAnother = try await complete(at: try #require(Supplier.Slug("no-grid"))) else {
+                Issue.record("two accounts completed one session")
+                return
+            }
         }
     }
 }

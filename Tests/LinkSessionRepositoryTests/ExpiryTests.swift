@@ -27,7 +27,8 @@ import Testing
             #expect(again.status == .expired)
             #expect(again.expiresAt == expired.expiresAt - 50)
             #expect(
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)?
+                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                    .session?
                     .status
                     == .expired)
             #expect(try await storage.stored(digest).completed == nil)
@@ -55,7 +56,8 @@ import Testing
                 tokenDigest: digests[0], of: storage.acme.id, requestID: "test", until: soon)
             #expect(expired?.expiresAt == expired?.createdAt)
             let completed = try await storage.sessions.complete(
-                tokenDigest: digests[1], .anonymous, requestID: "test", until: soon)
+                tokenDigest: digests[1], .anonymous, requestID: "test", until: soon
+            ).session
             #expect(completed?.completedAt == completed?.createdAt)
             #expect(completed?.status == .completed)
         }
@@ -78,7 +80,8 @@ import Testing
         try await Storage.with { storage in
             let digest = try await storage.created()
             let completed = try await storage.sessions.complete(
-                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                tokenDigest: digest, .anonymous, requestID: "test", until: soon
+            ).session
             let before = try await storage.stored(digest)
             let expired = try #require(
                 try await storage.sessions.expire(
@@ -147,7 +150,7 @@ import Testing
                     tokenDigest: digest, .anonymous, requestID: "test", until: soon)
                 async let expired = storage.sessions.expire(
                     tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
-                let (one, other) = try await (completed, expired)
+                let (one, other) = try await (completed.session, expired)
                 let found = try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)
                 #expect(one?.status == other?.status)
                 #expect(one?.status == found?.status)

@@ -13,7 +13,8 @@ struct Storage {
     let acme: Manufacturer
     let beta: Manufacturer
 
-    var sessions: LinkSessionRepository { LinkSessionRepository(database: client) }
+    var suppliers: SupplierRepository { SupplierRepository(database: client, hasSandbox: true) }
+    var sessions: LinkSessionRepository { LinkSessionRepository(database: client, suppliers: suppliers) }
     var signIns: SignInRepository { SignInRepository(database: client) }
     var keys: APIKeyRepository { APIKeyRepository(database: client) }
 
@@ -74,6 +75,16 @@ func makeDigest() throws -> SHA256Digest { try SHA256.digest(of: try TokenGenera
 extension SHA256Digest {
     /// As an SQL expression.
     var sql: String { "decode('\(hex)', 'hex')" }
+}
+
+extension CompletionOutcome {
+    /// The session as it is afterwards, where the outcome has one.
+    var session: LinkSession? {
+        switch self {
+        case .completed(let session), .completedByAnother(let session), .expired(let session): session
+        case .blocked, .supplierDisabled, .unknown: nil
+        }
+    }
 }
 
 extension Completion {

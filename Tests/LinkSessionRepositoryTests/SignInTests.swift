@@ -31,23 +31,25 @@ import TokenGenerator
         }
     }
 
-    @Test func `an answer may be taken again by its taker until it is concluded, and by nobody else`() async throws {
+    @Test func `a callback may be recorded again under its id until the sign-in is concluded, and no other`()
+        async throws
+    {
         try await Storage.with { storage in
             let digest = try await storage.created()
             let new = try newSignIn("s", of: digest)
             _ = try await storage.signIns.start(new, requestID: "r", until: soon)
-            for (taker, isFirst) in [("a", true), ("b", false), ("a", true), ("b", false)] {
-                let taken = try await storage.signIns.answer(new.id, taker: taker, until: soon)
-                #expect(taken == isFirst, "\(taker)")
+            for (callbackID, isFirst) in [("a", true), ("b", false), ("a", true), ("b", false)] {
+                let counts = try await storage.signIns.recordCallback(new.id, callbackID: callbackID, until: soon)
+                #expect(counts == isFirst, "\(callbackID)")
             }
             let found = try await storage.signIns.find(new.id, until: soon)
-            #expect(found?.signIn.isAnswered == true && found?.signIn.isBeingJudged == true)
+            #expect(found?.signIn.hasCallback == true && found?.signIn.isCallbackBeingProcessed == true)
             try await storage.signIns.conclude(new.id, .declined, because: .declined, requestID: "r", until: soon)
             let identity = try #require(SupplierIdentity(supplier: new.supplier, userID: "u"))
             // What is concluded stays so.
             try await storage.signIns.conclude(
                 new.id, .signedIn(identity, account: "a"), requestID: "other", until: soon)
-            #expect(try await storage.signIns.answer(new.id, taker: "a", until: soon) == false)
+            #expect(try await storage.signIns.recordCallback(new.id, callbackID: "a", until: soon) == false)
             guard case .declined = try await storage.signIns.find(new.id, until: soon)?.signIn.outcome else {
                 Issue.record("the outcome was changed")
                 return
@@ -58,13 +60,12 @@ import TokenGenerator
     @Test func `what is decided cannot be rewritten, not even by statement`() async throws {
         try await Storage.with { storage in
             let digest = try await storage.created()
-            let supplier = try #require(Supplier.Slug("green-grid"))
-            let identity = try #require(SupplierIdentity(supplier: supplier, userID: "u"))
+            let identity = try #require(SupplierIdentity(supplier: .sandbox, userID: "u"))
             _ = try await storage.sessions.complete(
                 tokenDigest: digest, Completion(identity: identity), requestID: "r", until: soon)
             let new = try newSignIn("s", of: try await storage.created())
             _ = try await storage.signIns.start(new, requestID: "r", until: soon)
-            _ = try await storage.signIns.answer(new.id, taker: "a", until: soon)
+            _ = try await storage.signIns.recordCallback(new.id, callbackID: "a", until: soon)
             try await storage.signIns.conclude(new.id, .failed, because: .mixUp, requestID: "r", until: soon)
             for sql in [
                 "UPDATE link_sessions SET supplier_user_id = 'other' WHERE completed_at IS NOT NULL",

@@ -119,7 +119,8 @@ import Testing
     @Test func `a database out of reach is unavailable within the deadline`() async throws {
         let address = try DatabaseAddress(connectionString: "postgres://postgres@127.0.0.1:1/postgres?sslmode=disable")
         try await DatabaseClient.running(on: address, connections: 1) { client in
-            let sessions = LinkSessionRepository(database: client)
+            let sessions = LinkSessionRepository(
+                database: client, suppliers: SupplierRepository(database: client, hasSandbox: false))
             let start = ContinuousClock.now
             let find = await error {
                 let nobody = Manufacturer(id: .init(1), name: "Nobody", brand: nil)

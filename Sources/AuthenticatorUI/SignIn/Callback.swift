@@ -50,7 +50,9 @@ extension AuthenticatorUI {
             return refusedPage(.otherBrowser, .badRequest, snapshot, in: signIn.language)
         }
         let signInPage = pages.seeOther(PageURL.signIn(id, signIn.language))
-        guard try await signIns.answer(id, taker: try tokenGenerator.makeSecret(), until: request.http.deadline) else {
+        let isFirst = try await signIns.recordCallback(
+            id, callbackID: try tokenGenerator.makeSecret(), until: request.http.deadline)
+        guard isFirst else {
             await record(.signInRefused(.stateUsed), snapshot, request)
             return signInPage
         }

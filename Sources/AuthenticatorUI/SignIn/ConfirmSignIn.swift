@@ -31,10 +31,10 @@ extension AuthenticatorUI {
         case .signedIn(_, let account): return try confirmPage(account, supplier, context, url: url)
         case .declined: return try failedPage(.declined, supplier, context, url: url)
         case .failed: return try failedPage(.failed, supplier, context, url: url)
-        case nil where !signIn.isAnswered:
+        case nil where !signIn.hasCallback:
             // The user is still at the supplier, or came back from there by the browser's own button.
             return try await linkPage(context)
-        case nil where signIn.isBeingJudged: return pendingPage(supplier, context, url: url)
+        case nil where signIn.isCallbackBeingProcessed: return pendingPage(supplier, context, url: url)
         case nil: return try failedPage(.failed, supplier, context, url: url)
         }
     }
@@ -85,38 +85,47 @@ extension AuthenticatorUI {
         }
         let context = PageContext(request: request, snapshot: snapshot, token: secret.token, language: language)
         guard case .signedIn(let identity, _) = signIn.outcome else { return try await signInPage(signIn, context) }
-        guard let supplier = try await usableSupplier(signIn.supplier, request) else {
-            await record(.completionRefused(.supplierDisabled), snapshot, request)
-            return try await linkPage(context, status: .conflict)
-        }
-        return try await complete(context, as: identity, at: supplier, signIn.id)
+        return try await complete(context, as: identity, signIn.id)
     }
 
     private func complete(
-        _ context: PageContext, as identity: SupplierIdentity, at supplier: Supplier, _ id: SHA256Digest
+        _ context: PageContext, as identity: SupplierIdentity, _ id: SHA256Digest
     ) async throws -> Response {
-        let session = try await sessions.complete(
+        let request = context.request
+        let supplier = try await usableSupplier(identity.supplier, request)
+        let outcome = try await sessions.complete(
             tokenDigest: context.snapshot.tokenDigest, Completion(identity: identity, signIn: id),
-            requestID: context.request.http.id, until: context.request.http.deadline)
-        guard let session, let after = try await signIns.find(id, until: context.request.http.deadline)?.snapshot else {
-            return unknownPage(context.request)
-        }
-        var context = context
-        context.snapshot = after
-        switch session.status {
-        case .completed: break
-        case .expired: return try endedPage(context) { PageURL.signIn(id, $0) }
-        case .open: return unknownPage(context.request)
-        }
-        guard session.link?.identity == identity else {
+            requestID: request.http.id, until: request.http.deadline)
+        switch outcome {
+        case .completed(let session):
+            guard let context = try await afterwards(context, id) else { return unknownPage(request) }
+            guard isCompleter(context) else { return try endedPage(context) { PageURL.signIn(id, $0) } }
+            var page = Page(
+                "returning",
+                ["brand": session.displayName, "supplier": supplier?.name ?? identity.supplier.text])
+            page.goTo = try completedLink(context.snapshot)
+            return pages.response(page, in: context.language)
+        case .completedByAnother(let session):
             var page = Page(notice: .taken, name: "completed", status: .conflict)
             page.values["brand"] = session.displayName
             page.back = session.redirectURL.text
             return pages.response(page, in: context.language)
+        case .expired:
+            guard let context = try await afterwards(context, id) else { return unknownPage(request) }
+            return try endedPage(context) { PageURL.signIn(id, $0) }
+        case .supplierDisabled:
+            await record(.completionRefused(.supplierDisabled), context.snapshot, request)
+            return try await linkPage(context, status: .conflict)
+        case .blocked, .unknown:
+            return unknownPage(request)
         }
-        guard isCompleter(context) else { return try endedPage(context) { PageURL.signIn(id, $0) } }
-        var page = Page("returning", ["brand": session.displayName, "supplier": supplier.name])
-        page.goTo = try completedLink(after)
-        return pages.response(page, in: context.language)
+    }
+
+    /// The context with the session as it is after the completion; `nil` where it was deleted meanwhile.
+    private func afterwards(_ context: PageContext, _ id: SHA256Digest) async throws -> PageContext? {
+        guard let found = try await signIns.find(id, until: context.request.http.deadline) else { return nil }
+        var context = context
+        context.snapshot = found.snapshot
+        return context
     }
 }
