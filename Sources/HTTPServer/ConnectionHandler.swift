@@ -18,19 +18,21 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private let limits: ConnectionLimits
     private let place: ConnectionPlaces.Place
     private let logger: Logger
-    private var state: ConnectionState
-    private var context: ChannelHandlerContext?
+    /// Unchecked, as some others here, because all runs on the event loop, and nothing is called while one is accessed;
+    /// the checks would be a hundredth of a create.
+    @exclusivity(unchecked) private var state: ConnectionState
+    @exclusivity(unchecked) private var context: ChannelHandlerContext?
     /// Bytes that wait until the state wants to have them parsed.
-    private var unparsed = ByteBuffer()
-    private var inputHasEnded = false
+    @exclusivity(unchecked) private var unparsed = ByteBuffer()
+    @exclusivity(unchecked) private var inputHasEnded = false
     private var isClosed = false
-    private var isParsing = false
+    @exclusivity(unchecked) private var isParsing = false
     /// Requests start in a loop: one that is answered at once must not start the next from within its own start.
-    private var isStarting = false
-    private var readIsHeld = false
-    private var timer: (deadline: NIODeadline, scheduled: Scheduled<Void>)?
+    @exclusivity(unchecked) private var isStarting = false
+    @exclusivity(unchecked) private var readIsHeld = false
+    @exclusivity(unchecked) private var timer: (deadline: NIODeadline, scheduled: Scheduled<Void>)?
     /// Passes bytes on to the decoder.
-    fileprivate var parse: ((ByteBuffer) -> Void)?
+    @exclusivity(unchecked) fileprivate var parse: ((ByteBuffer) -> Void)?
 
     init(
         responder: Responder, executor: EventLoopTaskExecutor, limits: ConnectionLimits, place: ConnectionPlaces.Place,
@@ -114,30 +116,26 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func parseWhatIsWanted() {
-        guard !isParsing else { return }
+        guard !isParsing, inputHasEnded || unparsed.readableBytes > 0 else { return }
         isParsing = true
-        defer { isParsing = false }
-        while unparsed.readableBytes > 0, state.bytesWanted > 0 {
-            let count = min(unparsed.readableBytes, state.bytesWanted)
-            guard let bytes = unparsed.readSlice(length: count) else { break }
-            let isToBeParsed = state.received(count, now: .now())
-            perform()
-            if isToBeParsed { parse?(bytes) }
-        }
-        guard unparsed.readableBytes == 0 else { return }
+        var rest = unparsed
         unparsed = ByteBuffer()
-        if inputHasEnded {
+        while let bytes = rest.readSlice(length: min(rest.readableBytes, state.bytesWanted)), bytes.readableBytes > 0 {
+            if state.received(bytes.readableBytes, now: .now()) { parse?(bytes) }
+        }
+        isParsing = false
+        if rest.readableBytes > 0 {
+            unparsed = rest
+        } else if inputHasEnded {
             inputHasEnded = false
             state.inputClosed()
-            perform()
         }
+        perform()
     }
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head(let head):
-            state.receivedHead(head, now: .now())
-            perform()
+        case .head(let head): state.receivedHead(head, now: .now())
         case .body(let buffer): state.receivedBody(buffer.readableBytes)?.append(buffer)
         case .end: state.receivedEnd()?.end()
         }
@@ -170,7 +168,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         case is ChannelError, is IOError: state.close()
         default: state.refuseInTurn(.malformedHTTP, now: .now())
         }
-        perform()
+        if !isParsing { perform() }
     }
 
     // MARK: Answering
@@ -181,9 +179,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
         var turns = limits.requestsInATurn
         while turns > 0 {
             parseWhatIsWanted()
-            let next = state.startNext()
+            guard let next = state.startNext() else { break }
             perform()
-            guard let next else { break }
             start(next)
             turns -= 1
         }
@@ -208,7 +205,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     private func write(_ response: Response, withBody: Bool) {
         guard let isLast = state.answered(now: .now()) else { return }
-        perform()
+        armTimer()
         write(response.serialized(withBody: withBody, closes: isLast))
     }
 
@@ -238,8 +235,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
             let requestID = RequestID.make()
             logger.info(
                 "connection refused",
-                metadata: ["status": .stringConvertible(refusal.status.code), "request_id": "\(requestID)"])
-            write(Response(refusal, requestID: requestID).serialized(withBody: true, closes: true))
+                metadata: ["status": .stringConvertible(refusal.answer.status.code), "request_id": "\(requestID)"])
+            write(Response(refusal.answer, requestID: requestID).serialized(withBody: true, closes: true))
         }
         if actions.closesOutput { context?.close(mode: .output, promise: nil) }
         if actions.closes {

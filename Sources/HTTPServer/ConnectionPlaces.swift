@@ -27,11 +27,11 @@ final class ConnectionPlaces: Sendable {
 
         func leave() {
             close.withLock { $0 = nil }
-            places.remove(id)
+            places.set(nil, id)
         }
 
         /// The connection that was to make room was at work again.
-        func stay() { places.keep(id) }
+        func stay() { places.set(self, id) }
 
         func note(isIdle: Bool, now: @autoclosure () -> NIODeadline = .now()) {
             guard isIdle != (idleSince.load(ordering: .relaxed) != 0) else { return }
@@ -49,9 +49,8 @@ final class ConnectionPlaces: Sendable {
     }
 
     private struct State {
+        /// But those that are making room.
         var taken: [Int: Place] = [:]
-        /// Were asked to close, and count no more.
-        var leaving: Set<Int> = []
         var lastID = 0
     }
 
@@ -64,31 +63,19 @@ final class ConnectionPlaces: Sendable {
     func take(now: NIODeadline) -> Place {
         let (place, leaving) = state.withLock { state in
             var leaving: [Place] = []
-            if state.taken.count - state.leaving.count >= limit {
+            if state.taken.count >= limit {
                 // A look at all of them makes room for many, so that a flood pays for few looks.
-                let idle = state.taken.values.compactMap(\.order).filter { !state.leaving.contains($0.id) }
-                    .sorted { ($0.group, $0.since) < ($1.group, $1.since) }
-                for order in idle.prefix(max(1, limit / 100)) {
-                    state.leaving.insert(order.id)
-                    if let place = state.taken[order.id] { leaving.append(place) }
-                }
+                let idle = state.taken.values.compactMap(\.order).sorted { ($0.group, $0.since) < ($1.group, $1.since) }
+                leaving = idle.prefix(max(1, limit / 100)).compactMap { state.taken.removeValue(forKey: $0.id) }
             }
             state.lastID += 1
-            let isTooMany = state.taken.count - state.leaving.count >= limit
-            let place = Place(self, id: state.lastID, isTooMany: isTooMany, now: now)
-            if !isTooMany { state.taken[state.lastID] = place }
+            let place = Place(self, id: state.lastID, isTooMany: state.taken.count >= limit, now: now)
+            if !place.isTooMany { state.taken[state.lastID] = place }
             return (place, leaving)
         }
         for place in leaving { place.makeRoom() }
         return place
     }
 
-    private func remove(_ id: Int) {
-        state.withLock { state in
-            state.taken[id] = nil
-            state.leaving.remove(id)
-        }
-    }
-
-    private func keep(_ id: Int) { _ = state.withLock { $0.leaving.remove(id) } }
+    fileprivate func set(_ place: Place?, _ id: Int) { state.withLock { $0.taken[id] = place } }
 }

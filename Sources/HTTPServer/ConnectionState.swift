@@ -13,7 +13,7 @@ struct ConnectionState {
         /// `100 Continue` is to be written.
         var writesContinue = false
         /// Is to be written; ``ConnectionState/written(now:)`` follows.
-        var refusal: ErrorAnswer?
+        var refusal: Refusal?
         /// Our side of the connection is closed; the client's goes on.
         var closesOutput = false
         var closes = false
@@ -33,8 +33,8 @@ struct ConnectionState {
     private enum Output {
         case nothing
         case answering(Exchange)
+        /// An answer or a refusal.
         case writing(isLast: Bool)
-        case refusing
         /// All is written, and our side is closed.
         case finished
         case closed
@@ -50,7 +50,7 @@ struct ConnectionState {
     /// A request that waits for its 100 (Continue), which must not overtake the answers before it.
     private var owesContinue = false
     /// For what could not be read while earlier requests were not yet answered.
-    private var pendingRefusal: ErrorAnswer?
+    private var pendingRefusal: Refusal?
     private var readDeadline: NIODeadline?
     private var writeDeadline: NIODeadline?
     private var actions = Actions()
@@ -70,9 +70,10 @@ struct ConnectionState {
     }
 
     /// Nothing is read, nothing is owed: the connection can make room for another.
-    var isIdle: Bool {
-        guard case .nothing = input, case .nothing = output else { return false }
-        return waiting.isEmpty && pendingRefusal == nil
+    var isIdle: Bool { if case .nothing = input { owesNothing } else { false } }
+
+    private var owesNothing: Bool {
+        if case .nothing = output { waiting.isEmpty && pendingRefusal == nil } else { false }
     }
 
     /// What came of all that happened since the last call.
@@ -142,7 +143,7 @@ struct ConnectionState {
     /// - Returns: the body that is whole now.
     mutating func receivedEnd() -> RequestBody? {
         guard case .body(let body, _) = input else { return nil }
-        owesContinue = false
+        (owesContinue, actions.writesContinue) = (false, false)
         readDeadline = nil
         input = latestIsLast ? .discarded(0) : .nothing
         return body
@@ -160,10 +161,7 @@ struct ConnectionState {
         if case .body(let body, _) = input { actions.brokenOff = body }
         input = .ended
         readDeadline = nil
-        switch output {
-        case .nothing where waiting.isEmpty && pendingRefusal == nil, .finished: close()
-        case .nothing, .answering, .writing, .refusing, .closed: break
-        }
+        if case .finished = output { close() } else if owesNothing { close() }
     }
 
     // MARK: Answering
@@ -197,7 +195,7 @@ struct ConnectionState {
     mutating func written(now: NIODeadline) {
         writeDeadline = nil
         switch output {
-        case .writing(isLast: true), .refusing:
+        case .writing(isLast: true):
             finish(now)
         case .writing(isLast: false):
             output = .nothing
@@ -215,12 +213,11 @@ struct ConnectionState {
 
     /// RFC 9110, section 10.1.1: without it some clients wait a second before they send the body.
     private mutating func writeContinueIfDue() {
-        guard owesContinue else { return }
         switch output {
         case .nothing where waiting.count == 1, .answering where waiting.isEmpty:
+            actions.writesContinue = owesContinue
             owesContinue = false
-            actions.writesContinue = true
-        case .nothing, .answering, .writing, .refusing, .finished, .closed: break
+        case .nothing, .answering, .writing, .finished, .closed: break
         }
     }
 
@@ -261,7 +258,7 @@ struct ConnectionState {
     }
 
     /// Refuses what came and cannot be read, after the answers to the requests before it.
-    mutating func refuseInTurn(_ answer: ErrorAnswer, now: NIODeadline) {
+    mutating func refuseInTurn(_ answer: Refusal, now: NIODeadline) {
         switch input {
         case .nothing, .head: break
         case .body(let body, _):
@@ -286,9 +283,9 @@ struct ConnectionState {
         }
     }
 
-    private mutating func refuse(_ answer: ErrorAnswer, _ now: NIODeadline) {
+    private mutating func refuse(_ answer: Refusal, _ now: NIODeadline) {
         pendingRefusal = nil
-        output = .refusing
+        output = .writing(isLast: true)
         readDeadline = nil
         writeDeadline = now + limits.unreadAnswer
         actions.refusal = answer
@@ -296,17 +293,11 @@ struct ConnectionState {
 
     private mutating func finish(_ now: NIODeadline) {
         switch input {
-        case .nothing, .discarded(0), .ended:
-            close()
-        case .head, .body:
-            input = .discarded(1)
-            linger(now)
-        case .discarded(let count):
-            if count > limits.discardedBytes { close() } else { linger(now) }
+        case .nothing, .discarded(0), .ended: return close()
+        case .discarded(let count) where count > limits.discardedBytes: return close()
+        case .head, .body: input = .discarded(1)
+        case .discarded: break
         }
-    }
-
-    private mutating func linger(_ now: NIODeadline) {
         output = .finished
         readDeadline = now + limits.lingering
         actions.closesOutput = true

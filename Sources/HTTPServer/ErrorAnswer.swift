@@ -29,11 +29,6 @@ package struct ErrorAnswer: Sendable, Equatable {
         .payloadTooLarge, "body_too_large", "the body must be at most 16 KiB")
     package static let overloaded = ErrorAnswer(
         .serviceUnavailable, "overloaded", "the service is overloaded, try again", headers: retryAfter)
-    static let requestTimeout = ErrorAnswer(
-        .requestTimeout, "request_timeout", "the request did not arrive within 10 seconds")
-    static let headersTooLarge = ErrorAnswer(
-        .requestHeaderFieldsTooLarge, "headers_too_large", "the request's headers are too large")
-    static let malformedHTTP = ErrorAnswer(.badRequest, "bad_request", "the request is not well-formed HTTP/1.1")
 
     package static func unavailable(cause: String) -> ErrorAnswer {
         ErrorAnswer(
@@ -69,5 +64,26 @@ extension Response {
             }, status: error.status)
         headers.add(contentsOf: error.headers)
         self.requestID = requestID
+    }
+}
+
+/// Why a connection is refused: its last answer.
+enum Refusal {
+    case overloaded
+    case requestTimeout
+    case headersTooLarge
+    case malformedHTTP
+
+    var answer: ErrorAnswer {
+        switch self {
+        case .overloaded: .overloaded
+        case .requestTimeout:
+            ErrorAnswer(.requestTimeout, "request_timeout", "the request did not arrive within 10 seconds")
+        case .headersTooLarge:
+            ErrorAnswer(
+                .requestHeaderFieldsTooLarge, "headers_too_large", "the request's headers are too large")
+        case .malformedHTTP:
+            ErrorAnswer(.badRequest, "bad_request", "the request is not well-formed HTTP/1.1")
+        }
     }
 }

@@ -26,25 +26,24 @@ package struct Response: Sendable {
     /// - Parameter withBody: false for the answer to HEAD (RFC 9110, section 9.3.2).
     func serialized(withBody: Bool, closes: Bool) -> [UInt8] {
         var message: [UInt8] = []
-        message.reserveCapacity(320 + (withBody ? body.count : 0))
-        func add(_ name: String, _ value: String) {
-            message += name.utf8
-            message += ": ".utf8
-            message += value.utf8
-            message += "\r\n".utf8
-        }
+        message.reserveCapacity(384 + (withBody ? body.count : 0))
         message += "HTTP/1.1 ".utf8
         message += String(status.code).utf8
         message += " ".utf8
         message += status.reasonPhrase.utf8
-        message += "\r\n".utf8
-        for (name, value) in headers { add(name, value) }
-        add("x-content-type-options", "nosniff")
-        add("x-request-id", requestID)
-        add("date", DateHeader.now)
-        add("content-length", String(body.count))
-        if closes { add("connection", "close") }
-        message += "\r\n".utf8
+        for (name, value) in headers {
+            message += "\r\n".utf8
+            message += name.utf8
+            message += ": ".utf8
+            message += value.utf8
+        }
+        message += "\r\nx-content-type-options: nosniff\r\nx-request-id: ".utf8
+        message += requestID.utf8
+        message += "\r\ndate: ".utf8
+        message += DateHeader.now.utf8
+        message += "\r\ncontent-length: ".utf8
+        message += String(body.count).utf8
+        message += (closes ? "\r\nconnection: close\r\n\r\n" : "\r\n\r\n").utf8
         if withBody { message += body }
         return message
     }

@@ -57,16 +57,19 @@ package final class DatabaseClient: Service {
         _ makeQuery: (_ id: UInt64, AnswerContinuation<Output>) -> any PendingQuery
     ) async throws(DatabaseError) -> Output {
         let id = lastID.add(1, ordering: .relaxed).newValue
-        let result = await withTaskCancellationHandler {
-            await withCheckedContinuation { continuation in
-                queue.enqueue(makeQuery(id, continuation), in: subqueue)
-                // The handler below may have come before the query was in the queue.
-                if Task.isCancelled { queue.cancel(id: id) }
+        do {
+            return try await withTaskCancellationHandler {
+                try await withCheckedThrowingContinuation { continuation in
+                    queue.enqueue(makeQuery(id, continuation), in: subqueue)
+                    // The handler below may have come before the query was in the queue.
+                    if Task.isCancelled { queue.cancel(id: id) }
+                }
+            } onCancel: {
+                queue.cancel(id: id)
             }
-        } onCancel: {
-            queue.cancel(id: id)
+        } catch {
+            throw error as? DatabaseError ?? .cancelled
         }
-        return try result.get()
     }
 
     /// Runs the connections until graceful shutdown or cancellation; then whoever still waits is refused.

@@ -51,7 +51,7 @@ final class PendingGroupedQuery<Input: Sendable, Output: Sendable>: PendingQuery
         self.continuation = continuation
     }
 
-    func fail(_ error: DatabaseError) { continuation.resume(returning: .failure(error)) }
+    func fail(_ error: DatabaseError) { continuation.resume(throwing: error) }
 
     func execute(_ batch: [any PendingQuery], on connection: inout Connection) -> BatchOutcome {
         var members: [PendingGroupedQuery] = []
@@ -136,7 +136,7 @@ final class PendingGroupedQuery<Input: Sendable, Output: Sendable>: PendingQuery
                 var open = 0
                 for index in asked.indices.prefix(outputs.count)
                 where open < members.count && members[open] === asked[index] {
-                    members[open].continuation.resume(returning: .success(outputs[index]))
+                    members[open].continuation.resume(returning: outputs[index])
                     open += 1
                 }
                 members.removeFirst(open)

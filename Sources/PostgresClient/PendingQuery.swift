@@ -19,5 +19,5 @@ enum BatchOutcome {
     case requeue([any PendingQuery])
 }
 
-/// Where a caller waits.
-typealias AnswerContinuation<Output> = CheckedContinuation<Result<Output, DatabaseError>, Never>
+/// Where a caller waits. Fails with a ``DatabaseError``; one of a `Result` would cost a look-up of that type at each use.
+typealias AnswerContinuation<Output> = CheckedContinuation<Output, any Error>

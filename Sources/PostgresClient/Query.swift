@@ -97,7 +97,7 @@ final class PendingSingleQuery<Input: Sendable, Output: Sendable>: PendingQuery 
         self.continuation = continuation
     }
 
-    func fail(_ error: DatabaseError) { continuation.resume(returning: .failure(error)) }
+    func fail(_ error: DatabaseError) { continuation.resume(throwing: error) }
 
     /// Alone: batches of queries that are not grouped have one member.
     func execute(_: [any PendingQuery], on connection: inout Connection) -> BatchOutcome {
@@ -125,7 +125,7 @@ final class PendingSingleQuery<Input: Sendable, Output: Sendable>: PendingQuery 
                 }
             }
             do throws(DatabaseError) {
-                continuation.resume(returning: .success(try query.decode(result)))
+                continuation.resume(returning: try query.decode(result))
             } catch {
                 fail(error)
             }

@@ -432,7 +432,7 @@ private final class TestConnectionState {
 
     private func perform() {
         let actions = state.takeActions()
-        if let refusal = actions.refusal { refusals.append(refusal.code) }
+        if let refusal = actions.refusal { refusals.append(refusal.answer.code) }
         if actions.writesContinue { continues += 1 }
         if actions.brokenOff != nil { brokenOff += 1 }
         if actions.closesOutput { outputIsClosed = true }
