@@ -40,7 +40,7 @@ struct Pages: Sendable {
             "content-security-policy":
                 "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
             "x-frame-options": "DENY",
-            // Hides the token from other sites; `no-referrer` would, too, but with it our own forms send `Origin: null`.
+            // Hides the token from other sites. `no-referrer` would, too, but our own forms send `Origin: null` with it.
             "referrer-policy": "strict-origin",
             "cross-origin-resource-policy": "same-origin",
         ]

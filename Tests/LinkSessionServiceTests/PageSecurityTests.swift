@@ -182,7 +182,7 @@ extension ProgramTests {
                             ("a start", "nl", { try await browser.post("/ui/sign-ins", form) }),
                             ("a confirmation", "en", { try await browser.post(path) }),
                             (
-                                "a supplier's answer", "nl",
+                                "a callback", "nl",
                                 { try await browser.get("/ui/callback/sandbox?state=x&code=approve") }
                             ),
                         ] as [(String, String, () async throws -> TestPage)] {

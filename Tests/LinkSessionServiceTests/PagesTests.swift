@@ -226,7 +226,7 @@ extension ProgramTests {
                     }
                     #expect(viewer.cookies.withLock { $0.map { "\($0)" } } == cookies)
                 }
-                // A supplier's answer counts once: asking for its head must not use it up.
+                // A callback counts once: asking for its head must not use it up.
                 let callback = "/ui/callback/sandbox?state=\(state)&code=approve"
                 let head = try await browser.send("HEAD", callback)
                 #expect((head.status, head.response.header("Allow")) == (405, "GET"))

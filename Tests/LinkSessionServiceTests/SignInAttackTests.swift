@@ -7,7 +7,7 @@ import Testing
 
 extension ProgramTests {
     @Suite struct SignInAttackTests {
-        @Test func `login CSRF: a supplier's answer to another browser signs nobody in`() async throws {
+        @Test func `login CSRF: a callback in another browser signs nobody in`() async throws {
             try await ScriptedProvider.with { provider in
                 try await Service.run(with: provider) { service in
                     let token = try await service.createdToken()
@@ -137,7 +137,7 @@ extension ProgramTests {
             }
         }
 
-        @Test func `open redirect: nothing that a visitor sends shapes where a page leads`() async throws {
+        @Test func `open redirect: nothing that a browser sends shapes where a page leads`() async throws {
             try await ScriptedProvider.with { provider in
                 try await Service.run(with: provider) { service in
                     let token = try await service.createdToken()

@@ -111,7 +111,7 @@ extension ProgramTests {
             }
         }
 
-        @Test func `a look while the supplier's answer is being checked says so, and calls nothing failed`()
+        @Test func `a look while the callback is being evaluated says so, and calls nothing failed`()
             async throws
         {
             try await ScriptedProvider.with { provider in

@@ -46,8 +46,7 @@ struct Audiences: Codable {
     }
 }
 
-/// A claim that is only shown to its user: one of another type than text is no reason to refuse the token, and counts as
-/// absent.
+/// A claim that is only shown to its user. One that is no text is no reason to refuse the token: it counts as absent.
 struct DisplayedClaim: Codable {
     let text: String?
 

@@ -7,8 +7,8 @@ internal import LinkSessions
 actor OpenIDProviders {
     private static let metadataLifetime = Duration.seconds(600)
     private static let keySetLifetime = Duration.seconds(600)
-    /// A key set that lacks the key that a token names is fetched anew, but not more often than this: tokens with made-up
-    /// names must not make us flood a provider.
+    /// A key set that lacks the key that a token names is fetched anew, but not more often than this: tokens with
+    /// made-up names must not make us flood a provider.
     private static let incompleteKeySetLifetime = Duration.seconds(60)
     /// Callers within this time share a request for a key set.
     private static let sharingInterval = Duration.seconds(1)

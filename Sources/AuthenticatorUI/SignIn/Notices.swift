@@ -40,8 +40,8 @@ extension AuthenticatorUI {
         return pages.response(page, in: context.language)
     }
 
-    /// A request that its user cannot have wanted, or that is not this browser's to make. Whoever sent it gets the plain
-    /// way back, and no signed result.
+    /// A request that its user cannot have wanted, or that is not this browser's to make. Whoever sent it gets the
+    /// plain way back, and no signed result.
     ///
     /// - Parameter token: where this browser is known to have it: the page leads to where one begins again.
     func refusedPage(

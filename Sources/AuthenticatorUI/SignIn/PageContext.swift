@@ -3,7 +3,8 @@
 internal import LinkSessionRepository
 internal import LinkSessions
 
-/// Who asks, about which session, and in which language the answer is. The browser is known to have the session's token.
+/// Who asks, about which session, and in which language the answer is. The browser is known to have the session's
+/// token.
 struct PageContext {
     let request: PageRequest
     var snapshot: LinkSessionSnapshot

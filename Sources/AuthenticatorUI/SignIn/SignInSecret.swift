@@ -9,8 +9,8 @@ internal import TokenGenerator
 /// HMACs under it, and the database keeps a digest of the state: so neither knows the secret, and a browser that has
 /// the secret of a sign-in is the one that began it.
 ///
-/// The session's link token stands beside the secret in the cookie, since the browser needs it again when it comes back:
-/// no URL at the supplier carries it, and the database keeps only its digest.
+/// The session's link token stands beside the secret in the cookie, since the browser needs it again when it comes
+/// back: no URL at the supplier carries it, and the database keeps only its digest.
 struct SignInSecret {
     let token: LinkToken
     private let secret: String
