@@ -64,10 +64,7 @@ struct ConnectionState {
     // MARK: What the handler asks
 
     /// When ``timeout(now:)`` is to be called, at the latest.
-    var deadline: NIODeadline? {
-        guard let readDeadline else { return writeDeadline }
-        return writeDeadline.map { min($0, readDeadline) } ?? readDeadline
-    }
+    var deadline: NIODeadline? { readDeadline.map { min($0, writeDeadline ?? $0) } ?? writeDeadline }
 
     /// Nothing is read, nothing is owed: the connection can make room for another.
     var isIdle: Bool { if case .nothing = input { owesNothing } else { false } }
@@ -145,15 +142,11 @@ struct ConnectionState {
         guard case .body(let body, _) = input else { return nil }
         (owesContinue, actions.writesContinue) = (false, false)
         readDeadline = nil
-        input = latestIsLast ? .discarded(0) : .nothing
+        // Its request waits, or is being answered.
+        var isLast = waiting.last?.isLast ?? false
+        if waiting.isEmpty, case .answering(let exchange) = output { isLast = exchange.isLast }
+        input = isLast ? .discarded(0) : .nothing
         return body
-    }
-
-    /// The request whose head arrived last; it is not answered yet.
-    private var latestIsLast: Bool {
-        if let last = waiting.last { return last.isLast }
-        guard case .answering(let exchange) = output else { return false }
-        return exchange.isLast
     }
 
     /// The client has closed its side.
