@@ -25,7 +25,8 @@ as_root() {
 }
 
 # Installs what is missing on Debian and Ubuntu. With `no-server`, PostgreSQL's server is not needed; with `bench`, what
-# measures the service and what its peers are built from is needed too; with `browser`, a browser and what drives it.
+# measures the service and what its peers are built from is needed too; with `browser`, a browser, what drives it, and the clients'
+# languages.
 install_missing() { # [no-server|bench|browser]
     local packages=() reasons=()
     missing() {
@@ -53,9 +54,11 @@ install_missing() { # [no-server|bench|browser]
         command -v chromium >/dev/null || missing chromium "the same with settings of its own"
         [[ -x /usr/bin/python3 ]] || missing python3 "drives the browser"
         /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing python3-venv "keeps the browser tests' packages apart"
-        command -v node >/dev/null || missing nodejs "runs the example in docs for Node"
+        command -v node >/dev/null || missing nodejs "runs the example in docs and the HTTP client for Node"
         [[ -d /usr/share/nodejs/jose ]] || missing node-jose "the library of that example"
-        command -v php >/dev/null || missing php-cli "runs the example in docs for PHP"
+        command -v php >/dev/null || missing php-cli "runs the example in docs and the HTTP client for PHP"
+        command -v javac >/dev/null || missing default-jdk-headless "runs the HTTP client in Java"
+        command -v go >/dev/null || missing golang-go "runs the HTTP client in Go"
     fi
     ((${#packages[@]})) || return 0
 

@@ -1,4 +1,4 @@
-"""The fixtures: the running service, providers to sign in at, and visitors with a browser each."""
+"""The fixtures: providers to sign in at, and visitors with a browser each."""
 import json
 import os
 
@@ -6,23 +6,13 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 # Their assertions say as much as those of the tests.
-pytest.register_assert_rewrite("accessibility", "pages", "refusals", "service", "steps", "visitor")
+pytest.register_assert_rewrite("accessibility", "pages", "refusals", "steps", "visitor")
 
 import providers
-from service import Service, free_port
+from service import free_port
 from visitor import ARGUMENTS, CHROMIUM, CHROMIUM_WITH_SETTINGS, Visitor
 
 collect_ignore = [] if os.environ.get("UPDATE_SCREENSHOTS") == "1" else ["test_screenshots.py"]
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item):
-    """A failure is shown with what the service logged last."""
-    report = yield
-    service = getattr(item, "funcargs", {}).get("service")
-    if report.failed and service:
-        report.sections.append(("the service's log", "\n".join(service.log_file.read_text().splitlines()[-15:])))
-    return report
 
 
 @pytest.fixture(scope="session")
@@ -37,17 +27,9 @@ def canaille(tmp_path_factory):
         yield provider
 
 
-@pytest.fixture(scope="module")
-def service(mock_energy, canaille, tmp_path_factory):
-    server_url = os.environ.get("TEST_DATABASE_URL")
-    assert server_url, "TEST_DATABASE_URL is not set: run the tests with scripts/test --browser"
-    service = Service(server_url, tmp_path_factory.mktemp("service"), [mock_energy, canaille])
-    try:
-        service.start()
-        yield service
-        service.expect_silent_log()
-    finally:
-        service.end()
+@pytest.fixture(scope="session")
+def suppliers(mock_energy, canaille):
+    return [mock_energy, canaille]
 
 
 @pytest.fixture(scope="session")

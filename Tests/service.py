@@ -14,7 +14,7 @@ import httpx
 import jwt
 import psycopg
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[1]
 # Where the built service is, and config/ and migrations/ beside it.
 PROJECT = Path(os.environ.get("TEST_PROJECT_DIRECTORY", REPOSITORY))
 EXECUTABLE = PROJECT / ".build/debug/link-session-service"
@@ -61,7 +61,7 @@ class Service:
         # What must show up in no log: tokens and whatever else a visitor's browser was given that opens something.
         self.secrets = set()
         self.server_url = server_url
-        self.database = f"browser_{secrets.token_hex(8)}"
+        self.database = f"test_{secrets.token_hex(8)}"
         with psycopg.connect(server_url, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {self.database}")
         self.database_url = server_url.rpartition("/")[0] + "/" + self.database
@@ -93,7 +93,7 @@ class Service:
 
     def prepare_database(self):
         self.sql("""
-            DO $$ BEGIN CREATE ROLE browser_tests_service LOGIN IN ROLE link_session_service;
+            DO $$ BEGIN CREATE ROLE tests_service LOGIN IN ROLE link_session_service;
             EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$
             """)
         self.add_manufacturer("Acme Manufacturing", "acme manufacturing", [APP], ACME_KEY)
@@ -122,7 +122,7 @@ class Service:
     def start(self):
         # It runs as what it is in production: no superuser, no owner.
         environment = self.environment | {
-            "DATABASE_URL": self.database_url.replace("postgres@", "browser_tests_service@", 1)}
+            "DATABASE_URL": self.database_url.replace("postgres@", "tests_service@", 1)}
         with open(self.log_file, "a") as log:
             self.process = subprocess.Popen(
                 [EXECUTABLE, "serve"], cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
