@@ -44,6 +44,11 @@ extension ProgramTests {
                             "the supplier", "UPDATE suppliers SET enabled = false",
                             "UPDATE suppliers SET enabled = true", 409
                         ),
+                        (
+                            "the supplier's client secret",
+                            "UPDATE suppliers SET client_secret_name = 'SUPPLIER_WITHOUT_SECRET'",
+                            "UPDATE suppliers SET client_secret_name = 'SUPPLIER_MOCK_SECRET'", 409
+                        ),
                     ] {
                         let token = try await service.createdToken()
                         let browser = TestBrowser(service)

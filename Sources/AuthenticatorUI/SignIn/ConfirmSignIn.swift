@@ -93,6 +93,8 @@ extension AuthenticatorUI {
     ) async throws -> Response {
         let request = context.request
         let supplier = try await usableSupplier(identity.supplier, request)
+        // Enabled, but without its client secret here: nobody signs in there, nor confirms.
+        if supplier == nil, context.session.status == .open { return try await supplierDisabledPage(context) }
         let outcome = try await sessions.complete(
             tokenDigest: context.snapshot.tokenDigest, Completion(identity: identity, signIn: id),
             requestID: request.http.id, until: request.http.deadline)
@@ -114,11 +116,15 @@ extension AuthenticatorUI {
             guard let context = try await afterwards(context, id) else { return unknownPage(request) }
             return try endedPage(context) { PageURL.signIn(id, $0) }
         case .supplierDisabled:
-            await record(.completionRefused(.supplierDisabled), context.snapshot, request)
-            return try await linkPage(context, status: .conflict)
+            return try await supplierDisabledPage(context)
         case .blocked, .unknown:
             return unknownPage(request)
         }
+    }
+
+    private func supplierDisabledPage(_ context: PageContext) async throws -> Response {
+        await record(.completionRefused(.supplierDisabled), context.snapshot, context.request)
+        return try await linkPage(context, status: .conflict)
     }
 
     /// The context with the session as it is after the completion; `nil` where it was deleted meanwhile.
