@@ -94,8 +94,9 @@ let package = Package(
             dependencies: [
                 "APIKeyAuth", "AuthenticatorUI", "HTTPFront", "HTTPServer", "JSON", "LinkSessions",
                 "LinkSessionRepository", "PostgresClient", "ReturnLinks", "TokenGenerator", logging, lifecycle, nioCore,
-                nioPosix,
+                nioHTTP1,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],

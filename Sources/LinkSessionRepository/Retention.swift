@@ -29,22 +29,13 @@ package struct RetentionRepository: Sendable {
     private static let purge = Query<(Int64, Int64), Purged?>(
         Statement(
             "purge_link_sessions",
-            "SELECT \(Purged.columns) FROM purge_link_sessions($1::bigint::integer, $2::bigint)"),
+            "SELECT deleted, next_block FROM purge_link_sessions($1::bigint::integer, $2::bigint)"),
         encode: { input, parameters in
             let (days, block) = input
             parameters.append(days)
             parameters.append(block)
         },
-        readOptional: { (row) throws(DatabaseError) in try row.purged() })
-}
-
-extension RetentionRepository.Purged {
-    /// What ``PostgresClient/Row/purged()`` reads.
-    fileprivate static let columns = "deleted, next_block"
-}
-
-extension Row {
-    fileprivate mutating func purged() throws(DatabaseError) -> RetentionRepository.Purged {
-        RetentionRepository.Purged(deleted: try int64(), nextBlock: try optionalInt64())
-    }
+        readOptional: { (row) throws(DatabaseError) in
+            Purged(deleted: try row.int64(), nextBlock: try row.optionalInt64())
+        })
 }

@@ -3,6 +3,7 @@
 internal import APIKeyAuth
 internal import ArgumentParser
 internal import AuthenticatorUI
+internal import Foundation
 internal import HTTPFront
 internal import HTTPServer
 internal import LinkSessionRepository
@@ -14,27 +15,26 @@ internal import ReturnLinks
 internal import ServiceLifecycle
 internal import TokenGenerator
 internal import UnixSignals
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
 
 struct Application {
-    private let configuration: ApplicationConfiguration
+    private let settings: Settings
+    private let log: LogOutput
     private let logger: Logger
+    private let schema: MigrationHistory
+    private let shutdownGrace: Int
     private let services: [any Service]
 
-    init(_ configuration: ApplicationConfiguration, log: LogOutput, logger: Logger) throws {
+    /// Reads every setting, so that a wrong one stops the start.
+    init(_ settings: Settings, log: LogOutput, logger: Logger) throws {
+        let address = try settings.database
+        let schema = try MigrationHistory.schema(of: try settings.migrationDirectories)
         func database(_ name: String, connections: Int, waitingLimit: Int) throws -> DatabaseClient {
             try DatabaseClient(
-                address: configuration.database, applicationName: name, connections: connections,
-                waitingLimit: waitingLimit, logger: logger)
+                address: address, applicationName: name, connections: connections, waitingLimit: waitingLimit,
+                logger: logger)
         }
         let requests = try database(
-            "link-session-service", connections: configuration.databaseConnections, waitingLimit: 4096)
+            "link-session-service", connections: try settings.databaseConnections, waitingLimit: 4096)
         // Keys and health must not wait behind requests.
         let background = try database("link-session-service background", connections: 1, waitingLimit: 64)
         // Deleting old rows and recording the use of keys may wait for locks: keys and health must not.
@@ -42,36 +42,40 @@ struct Application {
 
         let apiKeyUsage = APIKeyUsageRecorder(repository: APIKeyRepository(database: maintenance), logger: logger)
         let apiKeys = APIKeyCache(
-            repository: APIKeyRepository(database: background), environment: configuration.keyEnvironment,
-            authenticatorDigests: configuration.authenticatorDigests, uses: apiKeyUsage, logger: logger)
+            repository: APIKeyRepository(database: background), environment: settings.keyEnvironment,
+            authenticatorDigests: try settings.authenticatorDigests, uses: apiKeyUsage, logger: logger)
         let readiness = Readiness {
-            await HealthCheck.ofDatabase(background, schema: configuration.schema)
+            await HealthCheck.ofDatabase(background, schema: schema)
         } ownChecks: {
             [HealthCheck.ofAPIKeys(apiKeys)]
         }
 
-        let suppliers = SupplierRepository(database: requests, hasSandbox: configuration.sandboxKey != nil)
-        let sessions = LinkSessionRepository(database: requests, suppliers: suppliers)
+        let publicBaseURL = try settings.publicBaseURL
+        let (signingKeys, sandboxKey) = (try settings.returnSigningKeys, try settings.sandboxSigningKey)
+        let codeSecrets = try settings.returnCodeSecrets
         let returnLinks = try ReturnLinks(
-            issuer: configuration.publicBaseURL, signingKey: configuration.signingKeys.first,
-            furtherKeys: configuration.signingKeys.further, sandboxKey: configuration.sandboxKey,
-            codeSecret: configuration.codeSecrets.first, furtherCodeSecrets: configuration.codeSecrets.further)
+            issuer: publicBaseURL, signingKey: signingKeys.first, furtherKeys: signingKeys.further,
+            sandboxKey: sandboxKey, codeSecret: codeSecrets.first, furtherCodeSecrets: codeSecrets.further)
+        let suppliers = SupplierRepository(database: requests, hasSandbox: sandboxKey != nil)
+        let sessions = LinkSessionRepository(database: requests, suppliers: suppliers)
 
         var routes = Routes()
         HTTPFront(
-            publicBaseURL: configuration.publicBaseURL, apiKeys: apiKeys, sessions: sessions,
-            returnLinks: returnLinks, tokenGenerator: TokenGenerator(), readiness: readiness
+            publicBaseURL: publicBaseURL, apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks,
+            tokenGenerator: TokenGenerator(), readiness: readiness
         ).add(to: &routes)
         try AuthenticatorUI(
-            publicBaseURL: configuration.publicBaseURL, sessions: sessions,
-            signIns: SignInRepository(database: requests), suppliers: suppliers, returnLinks: returnLinks,
-            tokenGenerator: TokenGenerator(), clientSecret: environmentVariable
+            publicBaseURL: publicBaseURL, sessions: sessions, signIns: SignInRepository(database: requests),
+            suppliers: suppliers, returnLinks: returnLinks, tokenGenerator: TokenGenerator(),
+            clientSecret: environmentVariable
         ).add(to: &routes)
-        let host = configuration.host
+        let host = try settings.httpHost
         let server = HTTPServer(
             .init(
-                host: host, port: configuration.port, maximumConnections: configuration.maximumConnections,
-                idleTimeout: configuration.idleTimeout),
+                host: host, port: try settings.httpPort,
+                // The other descriptors are for the database, the log and the suppliers.
+                maximumConnections: max(64, min(10_000, raiseDescriptorLimit() - 1024)),
+                idleTimeout: .seconds(try settings.httpIdleSeconds)),
             routes: routes, isSecret: { APIKey.isMentioned(in: $0) || apiKeys.isUsable(key: $0) }, logger: logger,
             accessLog: { log.write($0) },
             // Without the keys the first requests would get a 503; a database that is down delays nothing for long.
@@ -84,16 +88,23 @@ struct Application {
         services = [
             maintenance, background, requests, apiKeyUsage, apiKeys,
             Retention(
-                days: configuration.retentionDays, repository: RetentionRepository(database: maintenance),
+                days: try settings.retentionDays, repository: RetentionRepository(database: maintenance),
                 logger: logger),
-            server, ShutdownDelay(readiness: readiness, seconds: configuration.shutdownDelay, logger: logger),
+            server, ShutdownDelay(readiness: readiness, seconds: try settings.shutdownDelay, logger: logger),
         ]
-        self.configuration = configuration
+        self.settings = settings
+        self.log = log
         self.logger = logger
+        self.schema = schema
+        shutdownGrace = try settings.shutdownGrace
     }
 
     /// Serves until SIGTERM or SIGINT.
     func run() async throws {
+        let (host, port) = (try settings.httpHost, try settings.httpPort)
+        try await requireSchema()
+        let shutdown = Task { await enforceShutdown(grace: shutdownGrace, logger, log) }
+        defer { shutdown.cancel() }
         let group = ServiceGroup(
             configuration: .init(
                 services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
@@ -101,19 +112,64 @@ struct Application {
         do {
             try await group.run()
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
-            throw SettingError(
-                "HTTP_PORT", expects: "a free port: \(configuration.port) on \(configuration.host) is in use")
+            throw CommandError.setting("HTTP_PORT", expects: "a free port: \(port) on \(host) is in use")
         } catch let error as IOError where error.errnoCode == EACCES {
-            throw SettingError(
-                "HTTP_PORT",
-                expects: "a port that this user may listen on: \(configuration.port) needs more rights")
+            throw CommandError.setting(
+                "HTTP_PORT", expects: "a port that this user may listen on: \(port) needs more rights")
         } catch let error
             where error is IOError || error is SocketAddressError || error is SocketAddressError.UnknownHost
         {
-            throw SettingError("HTTP_HOST", expects: "an address of this machine to listen on")
+            throw CommandError.setting("HTTP_HOST", expects: "an address of this machine to listen on")
         } catch {
             logger.critical("stopped by an error", metadata: ["cause": "\(type(of: error))"])
             throw ExitCode(1)
+        }
+    }
+
+    /// A database out of reach is no reason to refuse the start.
+    private func requireSchema() async throws {
+        let migrator = Migrator(address: try settings.database, histories: [schema])
+        let statuses: [MigrationStatus]
+        do throws(MigrationError) {
+            statuses = try await migrator.status()
+        } catch {
+            logger.warning(
+                "starting without a database", metadata: ["cause": "\(error.lines.joined(separator: "; "))"])
+            return
+        }
+        try requireUpToDate(statuses)
+    }
+}
+
+extension HealthCheck {
+    static func ofAPIKeys(_ keys: APIKeyCache) -> HealthCheck {
+        keys.isFresh
+            ? HealthCheck(name: "api_keys", state: "ok")
+            : HealthCheck(name: "api_keys", state: "unavailable", cause: "not confirmed within a second")
+    }
+
+    /// What the database has to say, within a second.
+    static func ofDatabase(_ database: DatabaseClient, schema: MigrationHistory) async -> [HealthCheck] {
+        do throws(DatabaseError) {
+            let status = try await Migrator.status(of: schema, in: database, until: .now + .milliseconds(900))
+            return [HealthCheck(name: "database", state: "ok"), HealthCheck(status)]
+        } catch {
+            return [
+                HealthCheck(name: "database", state: "unavailable", cause: error.description),
+                HealthCheck(name: "migrations", state: "unknown", cause: "the database did not tell"),
+            ]
+        }
+    }
+
+    private init(_ status: MigrationStatus) {
+        if let problem = status.problems.first {
+            self.init(name: "migrations", state: "edited", cause: problem)
+        } else if let pending = status.pending.first {
+            self.init(name: "migrations", state: "behind", cause: "\(pending) is not applied: run migrate")
+        } else if let ahead = status.ahead.last {
+            self.init(name: "migrations", state: "ahead", cause: "\(ahead) is later than this build")
+        } else {
+            self.init(name: "migrations", state: "ok")
         }
     }
 }

@@ -16,26 +16,25 @@ struct RetentionPass {
     let days: Int
     let repository: RetentionRepository
     private(set) var deleted: Int64 = 0
-    private var nextBlock: Int64? = 0
 
     init(days: Int, repository: RetentionRepository) {
         self.days = days
         self.repository = repository
     }
 
-    enum Step { case more, finished, othersAtWork }
-
-    /// Deletes one piece, and rests where there is another.
-    mutating func step() async throws -> Step {
-        guard let block = nextBlock else { return .finished }
-        let start = ContinuousClock.now
-        let purged = try await repository.purge(olderThan: days, from: block, until: start + Self.pieceTime)
-        guard let purged else { return .othersAtWork }
-        deleted += purged.deleted
-        nextBlock = purged.nextBlock
-        guard nextBlock != nil else { return .finished }
-        try await Task.sleep(for: max((ContinuousClock.now - start) * Self.restFactor, Self.shortestRest))
-        return .more
+    /// - Returns: false where it gave up because somebody else is deleting.
+    mutating func run() async throws -> Bool {
+        var next: Int64? = 0
+        while let block = next {
+            let start = ContinuousClock.now
+            let purged = try await repository.purge(olderThan: days, from: block, until: start + Self.pieceTime)
+            guard let purged else { return false }
+            deleted += purged.deleted
+            next = purged.nextBlock
+            guard next != nil else { break }
+            try await Task.sleep(for: max((ContinuousClock.now - start) * Self.restFactor, Self.shortestRest))
+        }
+        return true
     }
 }
 
@@ -60,7 +59,7 @@ struct Retention: Service {
     private func pass() async {
         var pass = RetentionPass(days: days, repository: repository)
         do {
-            while try await pass.step() == .more {}
+            _ = try await pass.run()
         } catch {
             // The type and the cause alone hold no values; the next pass begins anew.
             if !Task.isCancelled { logger.warning("old link sessions not deleted", metadata: ["cause": "\(error)"]) }

@@ -1,16 +1,10 @@
 // How serve ends: a delay for load balancers, a grace for requests, and at once on a second signal.
 
+internal import Foundation
 internal import HTTPFront
 internal import Logging
 internal import ServiceLifecycle
 internal import UnixSignals
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
 
 /// Between SIGTERM and the end of listening: a load balancer needs time to notice.
 struct ShutdownDelay: Service {

@@ -33,20 +33,19 @@ package struct AdminChange: Sendable {
     }
 }
 
-/// libpq has no memory left to quote a text.
-package struct QuotingError: Error {}
-
 // MARK: - Pieces of SQL
 
 extension AdminChange {
-    static func quoted(_ text: DisplayText) throws(QuotingError) -> String { try quoted(text.text) }
+    static func quoted(_ text: DisplayText) throws(AdminError) -> String { try quoted(text.text) }
 
-    static func quoted(_ text: String) throws(QuotingError) -> String {
-        guard let literal = sqlLiteral(text) else { throw QuotingError() }
+    static func quoted(_ text: String) throws(AdminError) -> String {
+        guard let literal = sqlLiteral(text) else {
+            throw AdminError(line: "libpq could not quote a value: out of memory")
+        }
         return literal
     }
 
-    static func quoted(_ texts: [String]) throws(QuotingError) -> String {
+    static func quoted(_ texts: [String]) throws(AdminError) -> String {
         var literals: [String] = []
         for text in texts { literals.append(try quoted(text)) }
         return "ARRAY[\(literals.joined(separator: ", "))]::text[]"
@@ -69,7 +68,7 @@ extension AdminChange {
     /// An update of the one manufacturer of that name, where the condition holds.
     static func update(
         _ manufacturer: DisplayText, _ assignment: String, where condition: String, otherwise sentence: String
-    ) throws(QuotingError) -> String {
+    ) throws(AdminError) -> String {
         """
         WITH changed AS (
             UPDATE manufacturers SET \(assignment)

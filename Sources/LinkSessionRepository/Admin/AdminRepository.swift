@@ -35,19 +35,19 @@ package struct AdminRepository: Sendable {
     package func erase(_ user: ManufacturerUserID, at manufacturer: DisplayText) async throws(AdminError)
         -> ErasureReceipt
     {
-        try await run(ErasureReceipt.erasing, (manufacturer, user))
+        try await run(Self.erasing, (manufacturer, user))
     }
 
     /// Makes the roles that migrations grant rights to, where they do not exist.
     ///
-    /// - Returns: the names of those that were made.
-    package func createRoles() async throws(AdminError) -> [String] {
+    /// - Returns: those that were made.
+    package func createRoles() async throws(AdminError) -> [DatabaseRole] {
         try await onThread { connection throws(ScriptError) in
-            var created: [String] = []
+            var created: [DatabaseRole] = []
             for role in DatabaseRole.allCases {
                 let wasThere = try connection.run(DatabaseRole.exists, role.rawValue, until: .now + Self.longest)
                 _ = try connection.execute(script: role.creation, until: .now + Self.longest)
-                if !wasThere { created.append(role.rawValue) }
+                if !wasThere { created.append(role) }
             }
             return created
         }
@@ -82,7 +82,21 @@ package struct AdminRepository: Sendable {
     private static let longest = Duration.seconds(600)
 }
 
+/// What was deleted of a manufacturer's user.
+package struct ErasureReceipt: Sendable {
+    package let sessions: Int64
+    package let events: Int64
+    package let erasedAt: UnixSeconds
+}
+
 extension AdminRepository {
+    private static let erasing = Query<(DisplayText, ManufacturerUserID), ErasureReceipt>(
+        Statement("erase_user", "SELECT sessions, events, erased_at FROM erase_user($1::text, $2::text)"),
+        encode: encodeUser,
+        readOne: { (row) throws(DatabaseError) in
+            ErasureReceipt(sessions: try row.int64(), events: try row.int64(), erasedAt: try row.unixSeconds())
+        })
+
     /// For queries about a manufacturer's user.
     @Sendable static func encodeUser(
         _ input: (manufacturer: DisplayText, user: ManufacturerUserID), _ parameters: inout Parameters

@@ -41,9 +41,7 @@ package enum DatabaseRole: String, CaseIterable, Sendable {
         $$;
         """
     }
-}
 
-extension DatabaseRole {
     static let exists = Query<String, Bool>(
         Statement("is_role", "SELECT to_regrole($1::text) IS NOT NULL"),
         encode: { name, parameters in parameters.append(name) },

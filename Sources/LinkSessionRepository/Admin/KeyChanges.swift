@@ -13,7 +13,7 @@ extension AdminChange {
     /// - Parameter lifetime: in seconds, from the moment when the migration is applied; `nil`: without end.
     package static func addKey(
         manufacturer: DisplayText, digest: SHA256Digest, label: DisplayText, lifetime: Int?
-    ) throws(QuotingError) -> AdminChange {
+    ) throws(AdminError) -> AdminChange {
         AdminChange(
             name: "add_key",
             summary: "A new API key of a manufacturer. The key itself is not here, only its SHA-256.",
@@ -35,8 +35,8 @@ extension AdminChange {
     ///   - lifetime: `nil`: that of the newest of the old ones.
     package static func rotateKey(
         manufacturer: DisplayText, digest: SHA256Digest, label: DisplayText?, overlap: Int, lifetime: Int?
-    ) throws(QuotingError) -> AdminChange {
-        let isOfLabel = try label.map { label throws(QuotingError) in " AND k.label = \(try quoted(label))" } ?? ""
+    ) throws(AdminError) -> AdminChange {
+        let isOfLabel = try label.map { label throws(AdminError) in " AND k.label = \(try quoted(label))" } ?? ""
         let newExpiry =
             lifetime == nil ? "date_trunc('second', now()) + (expires_at - created_at)" : expiry(after: lifetime)
         return AdminChange(
@@ -68,7 +68,7 @@ extension AdminChange {
 
     package static func revokeKey(
         manufacturer: DisplayText, _ selection: KeySelection
-    ) throws(QuotingError) -> AdminChange {
+    ) throws(AdminError) -> AdminChange {
         let isSelected =
             switch selection {
             case .label(let label): "k.label = \(try quoted(label)) AND (k.expires_at IS NULL OR k.expires_at > now())"

@@ -1,4 +1,4 @@
-// Manufacturers: added, taken offline and back.
+// Manufacturers: added, taken offline and back, and where each may send its users back to.
 
 package import LinkSessions
 
@@ -6,7 +6,7 @@ extension AdminChange {
     /// - Parameter redirectURLs: `nil`: any well-formed URL.
     package static func addManufacturer(
         name: DisplayText, brand: DisplayText?, redirectURLs: [RedirectURL]?
-    ) throws(QuotingError) -> AdminChange {
+    ) throws(AdminError) -> AdminChange {
         AdminChange(
             name: "add_manufacturer",
             summary: redirectURLs == nil
@@ -24,7 +24,7 @@ extension AdminChange {
                 """)
     }
 
-    package static func setEnabled(manufacturer: DisplayText, _ enabled: Bool) throws(QuotingError) -> AdminChange {
+    package static func setEnabled(manufacturer: DisplayText, _ enabled: Bool) throws(AdminError) -> AdminChange {
         AdminChange(
             name: enabled ? "enable" : "disable",
             summary: enabled
@@ -33,5 +33,42 @@ extension AdminChange {
             sql: try update(
                 manufacturer, "enabled = \(enabled)", where: enabled ? "NOT enabled" : "enabled",
                 otherwise: "there is no \(enabled ? "disabled" : "enabled") manufacturer of this name"))
+    }
+
+    package static func allowRedirect(manufacturer: DisplayText, _ url: RedirectURL) throws(AdminError) -> AdminChange {
+        let literal = try quoted(url.text)
+        return AdminChange(
+            name: "allow_redirect",
+            summary: "A further URL that a manufacturer may redirect its users to.",
+            sql: try update(
+                manufacturer, "redirect_urls = array_append(redirect_urls, \(literal))",
+                where: "\(literal) <> ALL (redirect_urls)",
+                otherwise: "there is no manufacturer of this name without this redirect URL"))
+    }
+
+    /// - Parameter url: any text that could be stored: one that is no redirect URL any more has to go, too.
+    package static func removeRedirect(manufacturer: DisplayText, _ url: String) throws(AdminError) -> AdminChange {
+        let literal = try quoted(url)
+        return AdminChange(
+            name: "remove_redirect",
+            summary: "A URL that a manufacturer may no longer redirect its users to.",
+            sql: try update(
+                manufacturer, "redirect_urls = array_remove(redirect_urls, \(literal))",
+                where: "\(literal) = ANY (redirect_urls)",
+                otherwise: "there is no manufacturer of this name with this redirect URL"))
+    }
+
+    package static func setRedirectPolicy(
+        manufacturer: DisplayText, unrestricted: Bool
+    ) throws(AdminError) -> AdminChange {
+        let policy = unrestricted ? "unrestricted" : "registered"
+        return AdminChange(
+            name: "redirect_policy",
+            summary: unrestricted
+                ? "A manufacturer may redirect its users ANYWHERE from now on."
+                : "A manufacturer may redirect its users to registered URLs only.",
+            sql: try update(
+                manufacturer, "redirect_policy = '\(policy)'", where: "redirect_policy <> '\(policy)'",
+                otherwise: "there is no manufacturer of this name whose redirect policy is another one"))
     }
 }

@@ -5,7 +5,7 @@ package import LinkSessions
 extension AdminChange {
     package static func addSupplier(
         _ slug: Supplier.Slug, name: DisplayText, _ client: OpenIDClient
-    ) throws(QuotingError) -> AdminChange {
+    ) throws(AdminError) -> AdminChange {
         AdminChange(
             name: "add_supplier",
             summary: "A new supplier. Its client secret is not here, only the name of the setting that holds it.",
@@ -23,7 +23,7 @@ extension AdminChange {
                 """)
     }
 
-    package static func setSupplierEnabled(_ slug: Supplier.Slug, _ enabled: Bool) throws(QuotingError) -> AdminChange {
+    package static func setSupplierEnabled(_ slug: Supplier.Slug, _ enabled: Bool) throws(AdminError) -> AdminChange {
         AdminChange(
             name: enabled ? "enable_supplier" : "disable_supplier",
             summary: enabled

@@ -1,6 +1,7 @@
 // link-session-service admin
 
 internal import ArgumentParser
+internal import LinkSessionRepository
 
 struct Admin: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -18,4 +19,15 @@ struct Admin: AsyncParsableCommand {
             DisableSupplier.self, ListManufacturers.self, ListSuppliers.self, Sessions.self, EraseUser.self,
             CreateRoles.self,
         ])
+}
+
+struct CreateRoles: Command {
+    static let configuration = CommandConfiguration(
+        abstract: "Make the roles that migrations grant rights to, once a cluster.",
+        discussion: "Needs a role that may make roles. The new ones cannot log in and have no password.")
+
+    func perform() async throws {
+        let created = try await AdminRepository(address: try await Settings().database).createRoles()
+        for role in DatabaseRole.allCases { print(created.contains(role) ? "created " : "exists  ", role.rawValue) }
+    }
 }

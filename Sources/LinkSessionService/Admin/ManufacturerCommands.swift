@@ -1,10 +1,19 @@
-// Commands that add manufacturers, take them offline and back.
+// Commands that add manufacturers, take them offline and back, and change where they may send their users back to.
 
 internal import ArgumentParser
 internal import LinkSessionRepository
 internal import LinkSessions
 
-struct AddManufacturer: AsyncParsableCommand {
+/// For commands that are about one manufacturer.
+struct ManufacturerArgument: ParsableArguments {
+    @Argument(help: "The manufacturer's name.") var manufacturer: String
+
+    var name: DisplayText {
+        get throws(CommandError) { try DisplayText(manufacturer, for: "MANUFACTURER") }
+    }
+}
+
+struct AddManufacturer: ChangeCommand {
     static let configuration = CommandConfiguration(abstract: "Add a manufacturer.")
 
     @Option(help: "As its users know it; unique.") var name: String
@@ -14,51 +23,82 @@ struct AddManufacturer: AsyncParsableCommand {
     @Flag(help: "It may send its users to ANY well-formed URL.") var unrestricted = false
     @OptionGroup var migration: ChangeOptions
 
-    func run() async throws {
-        try await reportingFailures {
-            guard unrestricted == redirectURLs.isEmpty else {
-                throw ArgumentError(
-                    "add-manufacturer", expects: "either --redirect-url, once or more, or --unrestricted")
-            }
-            var urls: [RedirectURL] = []
-            for url in redirectURLs { urls.append(try RedirectURL(toRegister: url, for: "--redirect-url")) }
-            guard Set(urls.map(\.text)).count == urls.count else {
-                throw ArgumentError("--redirect-url", expects: "each URL once")
-            }
-            try await migration.write(
-                try .addManufacturer(
-                    name: try DisplayText(name, for: "--name"),
-                    brand: try brand.map { try DisplayText(brand: $0, for: "--brand") },
-                    redirectURLs: unrestricted ? nil : urls))
+    func change() throws -> AdminChange {
+        guard unrestricted == redirectURLs.isEmpty else {
+            throw CommandError.argument(
+                "add-manufacturer", expects: "either --redirect-url, once or more, or --unrestricted")
         }
+        let urls = try redirectURLs.map { try RedirectURL(toRegister: $0, for: "--redirect-url") }
+        guard Set(urls.map(\.text)).count == urls.count else {
+            throw CommandError.argument("--redirect-url", expects: "each URL once")
+        }
+        return try .addManufacturer(
+            name: try DisplayText(name, for: "--name"),
+            brand: try brand.map { try DisplayText($0, isBrand: true, for: "--brand") },
+            redirectURLs: unrestricted ? nil : urls)
     }
 }
 
-struct Enable: AsyncParsableCommand {
+struct Enable: ChangeCommand {
     static let configuration = CommandConfiguration(abstract: "Enable a disabled manufacturer: its keys work again.")
 
-    @Argument(help: "The manufacturer's name.") var manufacturer: String
+    @OptionGroup var manufacturer: ManufacturerArgument
     @OptionGroup var migration: ChangeOptions
 
-    func run() async throws {
-        try await reportingFailures {
-            try await migration.write(
-                try .setEnabled(manufacturer: try DisplayText(manufacturer, for: "MANUFACTURER"), true))
-        }
-    }
+    func change() throws -> AdminChange { try .setEnabled(manufacturer: try manufacturer.name, true) }
 }
 
-struct Disable: AsyncParsableCommand {
+struct Disable: ChangeCommand {
     static let configuration = CommandConfiguration(
         abstract: "Disable a manufacturer: none of its keys works any more.")
 
-    @Argument(help: "The manufacturer's name.") var manufacturer: String
+    @OptionGroup var manufacturer: ManufacturerArgument
     @OptionGroup var migration: ChangeOptions
 
-    func run() async throws {
-        try await reportingFailures {
-            try await migration.write(
-                try .setEnabled(manufacturer: try DisplayText(manufacturer, for: "MANUFACTURER"), false))
+    func change() throws -> AdminChange { try .setEnabled(manufacturer: try manufacturer.name, false) }
+}
+
+struct AllowRedirect: ChangeCommand {
+    static let configuration = CommandConfiguration(abstract: "Allow a manufacturer a further redirect URL.")
+
+    @OptionGroup var manufacturer: ManufacturerArgument
+    @Argument(help: "The URL, without a query.") var url: String
+    @OptionGroup var migration: ChangeOptions
+
+    func change() throws -> AdminChange {
+        try .allowRedirect(manufacturer: try manufacturer.name, try RedirectURL(toRegister: url, for: "URL"))
+    }
+}
+
+struct RemoveRedirect: ChangeCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Remove a redirect URL of a manufacturer.",
+        discussion: "Without its last URL it can send its users nowhere; it does not become unrestricted.")
+
+    @OptionGroup var manufacturer: ManufacturerArgument
+    @Argument(help: "The URL as admin list shows it.") var url: String
+    @OptionGroup var migration: ChangeOptions
+
+    func change() throws -> AdminChange {
+        // Any text that could be stored: one that is no redirect URL any more has to go, too.
+        guard (1...2048).contains(url.utf8.count), url.utf8.allSatisfy({ $0 >= 0x20 && $0 != 0x7F }) else {
+            throw CommandError.argument("URL", expects: "1 to 2048 bytes without control characters")
         }
+        return try .removeRedirect(manufacturer: try manufacturer.name, url)
+    }
+}
+
+struct SetRedirectPolicy: ChangeCommand {
+    enum Policy: String, ExpressibleByArgument, CaseIterable { case registered, unrestricted }
+
+    static let configuration = CommandConfiguration(
+        commandName: "redirect-policy", abstract: "Set whether a manufacturer may redirect to registered URLs only.")
+
+    @OptionGroup var manufacturer: ManufacturerArgument
+    @Argument(help: "registered, or unrestricted: ANY well-formed URL.") var policy: Policy
+    @OptionGroup var migration: ChangeOptions
+
+    func change() throws -> AdminChange {
+        try .setRedirectPolicy(manufacturer: try manufacturer.name, unrestricted: policy == .unrestricted)
     }
 }

@@ -1,5 +1,6 @@
 // Writes an operator's change as a migration, and applies it where that is asked for.
 
+internal import Foundation
 internal import LinkSessionRepository
 internal import PostgresClient
 
@@ -16,9 +17,9 @@ struct MigrationWriter {
     /// Where the change is applied; `nil`: it is only written.
     private let database: DatabaseAddress?
 
-    init(directories: [String], appliesTo database: DatabaseAddress?) throws(SettingError) {
+    init(directories: [String], appliesTo database: DatabaseAddress?) throws(CommandError) {
         guard directories.count >= 2, let path = directories.last else {
-            throw SettingError(
+            throw .setting(
                 "MIGRATIONS_DIRECTORIES",
                 expects:
                     "the deployment's own directory after the product's, such as migrations,deployments/production")
@@ -34,7 +35,7 @@ struct MigrationWriter {
         // A file that cannot be applied must not get company.
         let histories = try MigrationHistory.all(directories)
         if let database { try await requireNothingElse(histories, in: database) }
-        let name = try nextNumber(in: directory) + "_\(change.name).sql"
+        let name = try nextNumber() + "_\(change.name).sql"
         try directory.write(
             change.migration(author: userName(), date: String(timestampNow().prefix(10))), as: name)
         let withNew: [MigrationHistory]
@@ -45,7 +46,12 @@ struct MigrationWriter {
             throw error
         }
         do throws(MigrationError) {
-            try await apply(withNew, beforeCommit)
+            if let database {
+                let migrator = Migrator(address: database, histories: withNew)
+                _ = try await migrator.migrate(willCommit: beforeCommit) { _ in }
+            } else {
+                try beforeCommit()
+            }
         } catch {
             if try await !isApplied(name, withNew, after: error) {
                 // It would stand in the way of all later ones.
@@ -69,19 +75,15 @@ struct MigrationWriter {
         }
     }
 
-    private func nextNumber(in directory: borrowing LockedDirectory) throws(SystemError) -> String {
-        let last = try directory.names.compactMap { $0.hasSuffix(".sql") ? Int($0.prefix(4)) : nil }.max() ?? 0
+    private func nextNumber() throws(CommandError) -> String {
+        guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
+            throw .system("cannot read the directory \(path)")
+        }
+        let last = names.compactMap { $0.hasSuffix(".sql") ? Int($0.prefix(4)) : nil }.max() ?? 0
         guard last < 9999 else {
-            throw SystemError(line: "\(path) is full: 9999 is the last number; begin another directory")
+            throw CommandError("\(path) is full: 9999 is the last number; begin another directory")
         }
         return String(String(10_000 + last + 1).dropFirst())
-    }
-
-    private func apply(
-        _ histories: [MigrationHistory], _ beforeCommit: @escaping BeforeCommit
-    ) async throws(MigrationError) {
-        guard let database else { return try beforeCommit() }
-        _ = try await Migrator(address: database, histories: histories).migrate(willCommit: beforeCommit) { _ in }
     }
 
     /// Whether the migration is applied although applying it failed: a commit may have been under way when the

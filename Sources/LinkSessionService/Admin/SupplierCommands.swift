@@ -4,7 +4,7 @@ internal import ArgumentParser
 internal import LinkSessionRepository
 internal import LinkSessions
 
-struct AddSupplier: AsyncParsableCommand {
+struct AddSupplier: ChangeCommand {
     static let configuration = CommandConfiguration(
         abstract: "Add an energy supplier, at whose OpenID Connect provider users sign in.",
         discussion: """
@@ -23,63 +23,51 @@ struct AddSupplier: AsyncParsableCommand {
     @Option(help: "Space-separated; openid is always among them.") var scopes = "openid"
     @OptionGroup var migration: ChangeOptions
 
-    func run() async throws {
-        try await reportingFailures {
-            let slug = try Supplier.Slug(slug, for: "SLUG")
-            guard slug != .sandbox else {
-                throw ArgumentError("SLUG", expects: "another one: sandbox is the service's own")
-            }
-            guard let issuer = ProviderURL(issuer), !issuer.hasQuery else {
-                throw ArgumentError(
-                    "--issuer",
-                    expects: "an https URL without query, or http on this machine, such as https://login.example.com")
-            }
-            guard OpenIDClient.isClientID(clientID) else {
-                throw ArgumentError("--client-id", expects: "1 to 255 visible ASCII characters")
-            }
-            guard OpenIDClient.isSecretName(clientSecretName) else {
-                throw ArgumentError(
-                    "--client-secret-name",
-                    expects: "the name of a setting, SUPPLIER_ and 1 to 100 of A-Z, 0-9 and _; never the secret itself")
-            }
-            var names = scopes.split(separator: " ").map(String.init)
-            guard names.allSatisfy(OpenIDClient.isScope) else {
-                throw ArgumentError("--scopes", expects: "scopes of visible ASCII characters, parted by blanks")
-            }
-            if !names.contains("openid") { names.insert("openid", at: 0) }
-            try await migration.write(
-                try .addSupplier(
-                    slug, name: try DisplayText(name, for: "--name"),
-                    OpenIDClient(
-                        issuer: issuer, clientID: clientID, clientSecretName: clientSecretName, scopes: names)))
+    func change() throws -> AdminChange {
+        let slug = try Supplier.Slug(argument: slug)
+        guard slug != .sandbox else {
+            throw CommandError.argument("SLUG", expects: "another one: sandbox is the service's own")
         }
+        guard let issuer = ProviderURL(issuer), !issuer.hasQuery else {
+            throw CommandError.argument(
+                "--issuer",
+                expects: "an https URL without query, or http on this machine, such as https://login.example.com")
+        }
+        guard OpenIDClient.isClientID(clientID) else {
+            throw CommandError.argument("--client-id", expects: "1 to 255 visible ASCII characters")
+        }
+        guard OpenIDClient.isSecretName(clientSecretName) else {
+            throw CommandError.argument(
+                "--client-secret-name",
+                expects: "the name of a setting, SUPPLIER_ and 1 to 100 of A-Z, 0-9 and _; never the secret itself")
+        }
+        var names = scopes.split(separator: " ").map(String.init)
+        guard names.allSatisfy(OpenIDClient.isScope) else {
+            throw CommandError.argument("--scopes", expects: "scopes of visible ASCII characters, parted by blanks")
+        }
+        if !names.contains("openid") { names.insert("openid", at: 0) }
+        return try .addSupplier(
+            slug, name: try DisplayText(name, for: "--name"),
+            OpenIDClient(issuer: issuer, clientID: clientID, clientSecretName: clientSecretName, scopes: names))
     }
 }
 
-struct EnableSupplier: AsyncParsableCommand {
+struct EnableSupplier: ChangeCommand {
     static let configuration = CommandConfiguration(
         abstract: "Enable a disabled supplier: users can sign in there again.")
 
     @Argument(help: "The supplier's slug.") var slug: String
     @OptionGroup var migration: ChangeOptions
 
-    func run() async throws {
-        try await reportingFailures {
-            try await migration.write(try .setSupplierEnabled(try Supplier.Slug(slug, for: "SLUG"), true))
-        }
-    }
+    func change() throws -> AdminChange { try .setSupplierEnabled(try Supplier.Slug(argument: slug), true) }
 }
 
-struct DisableSupplier: AsyncParsableCommand {
+struct DisableSupplier: ChangeCommand {
     static let configuration = CommandConfiguration(
         abstract: "Disable a supplier: nobody can sign in there, nor confirm a sign-in that is under way.")
 
     @Argument(help: "The supplier's slug.") var slug: String
     @OptionGroup var migration: ChangeOptions
 
-    func run() async throws {
-        try await reportingFailures {
-            try await migration.write(try .setSupplierEnabled(try Supplier.Slug(slug, for: "SLUG"), false))
-        }
-    }
+    func change() throws -> AdminChange { try .setSupplierEnabled(try Supplier.Slug(argument: slug), false) }
 }

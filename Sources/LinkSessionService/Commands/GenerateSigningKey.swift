@@ -4,7 +4,7 @@ internal import ArgumentParser
 internal import LinkSessions
 internal import TokenGenerator
 
-struct GenerateSigningKey: AsyncParsableCommand {
+struct GenerateSigningKey: Command {
     static let configuration = CommandConfiguration(
         abstract: "Print a new private key for RETURN_SIGNING_KEYS or SANDBOX_SIGNING_KEY.",
         discussion: """
@@ -15,15 +15,11 @@ struct GenerateSigningKey: AsyncParsableCommand {
             first, wait for ten minutes, leave the old one out.
             """)
 
-    func run() async throws {
-        try await reportingFailures {
-            guard let seed = try? TokenGenerator().makeSecret() else {
-                throw SystemError(line: "the system has no randomness for a key")
-            }
-            ignoreBrokenPipes()
-            guard writeAll(Array((seed + "\n").utf8), to: 1) else {
-                throw SystemError(line: "cannot print the key")
-            }
+    func perform() async throws {
+        guard let seed = try? TokenGenerator().makeSecret() else {
+            throw CommandError("the system has no randomness for a key")
         }
+        ignoreBrokenPipes()
+        guard writeAll(Array((seed + "\n").utf8), to: 1) else { throw CommandError("cannot print the key") }
     }
 }

@@ -1,63 +1,34 @@
 // link-session-service healthcheck
 
 internal import ArgumentParser
+internal import AsyncHTTPClient
 internal import NIOCore
-internal import NIOPosix
+internal import NIOHTTP1
 
-struct Healthcheck: AsyncParsableCommand {
+struct Healthcheck: Command {
     static let configuration = CommandConfiguration(
         abstract: "Ask the running service whether it is ready: exit 0 for yes, 1 for no.",
         discussion: "For the HEALTHCHECK of a container. Asks GET /health/ready on HTTP_HOST and HTTP_PORT.")
 
     @OptionGroup var options: ServiceOptions
 
-    func run() async throws {
-        let host: String
-        let port: Int
+    func perform() async throws {
+        let settings = try await Settings(options.values)
+        let (port, listensOn) = (try settings.httpPort, try settings.httpHost)
+        let host = ["0.0.0.0": "127.0.0.1", "::": "::1"][listensOn] ?? listensOn
+        let request = HTTPClientRequest(
+            url: "http://\(host.contains(":") ? "[\(host)]" : host):\(port)/health/ready")
+        let limits = HTTPClient.Configuration(timeout: .init(read: .seconds(3)))
+        let (status, body): (HTTPResponseStatus, ByteBuffer)
         do {
-            let settings = try await Settings(options.values)
-            port = try settings.read(\.httpPort)
-            host = try settings.read(\.httpHost)
+            (status, body) = try await HTTPClient.withHTTPClient(configuration: limits) { client in
+                let response = try await client.execute(request, timeout: .seconds(3))
+                return (response.status, try await response.body.collect(upTo: 65_536))
+            }
         } catch {
-            throw failure(error.line)
+            throw CommandError("no answer from \(host):\(port) within 3 seconds")
         }
-        let reachable = ["0.0.0.0": "127.0.0.1", "::": "::1"][host] ?? host
-        let answer = await Self.ask(host: reachable, port: port)
-        guard let answer else { throw failure("no answer from \(reachable):\(port) within 3 seconds") }
-        let body = answer.split(separator: "\r\n\r\n", maxSplits: 1).last.map(String.init) ?? answer
-        printToStandardOutput(body)
-        guard answer.hasPrefix("HTTP/1.1 200 ") else { throw ExitCode(1) }
-    }
-
-    /// The whole answer, as far as it came in one piece.
-    private static func ask(host: String, port: Int) async -> String? {
-        await withTaskGroup(of: String?.self) { group in
-            group.addTask {
-                guard
-                    let channel = try? await ClientBootstrap(group: .singletonMultiThreadedEventLoopGroup)
-                        .connectTimeout(.seconds(2))
-                        .connect(
-                            host: host, port: port,
-                            channelInitializer: { channel in
-                                channel.eventLoop.makeCompletedFuture {
-                                    try NIOAsyncChannel<ByteBuffer, ByteBuffer>(wrappingChannelSynchronously: channel)
-                                }
-                            })
-                else { return nil }
-                return try? await channel.executeThenClose { inbound, outbound in
-                    let request = "GET /health/ready HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n"
-                    try await outbound.write(ByteBuffer(string: request))
-                    var answer = ""
-                    for try await bytes in inbound { answer += String(buffer: bytes) }
-                    return answer
-                }
-            }
-            group.addTask {
-                try? await Task.sleep(for: .seconds(3))
-                return nil
-            }
-            defer { group.cancelAll() }
-            return await group.next() ?? nil
-        }
+        print(String(buffer: body))
+        guard status == .ok else { throw ExitCode(1) }
     }
 }

@@ -5,40 +5,34 @@ internal import LinkSessionRepository
 internal import Logging
 internal import PostgresClient
 
-struct Purge: AsyncParsableCommand {
+struct Purge: Command {
     static let configuration = CommandConfiguration(
         abstract: "Delete the link sessions that are older than RETENTION_DAYS, once.",
         discussion: """
             What serve does once an hour, for cron: small pieces with rests between them, so that creates hardly \
-            notice. Prints how many were deleted. Leaves the work to another one that it meets. Ends with 1 where the database went out of reach; what was deleted \
-            until then stays deleted.
+            notice. Prints how many were deleted. Leaves the work to another one that it meets. Ends with 1 where the \
+            database went out of reach; what was deleted until then stays deleted.
             """)
 
     @OptionGroup var options: ServiceOptions
 
-    func run() async throws {
-        try await reportingFailures {
-            let settings = try await Settings(options.values)
-            let (days, address) = (try settings.read(\.retentionDays), try settings.read(\.database))
-            // Says at once what is wrong with a database that cannot be reached, or lacks the function.
-            let schema = try MigrationHistory.schema(of: try settings.read(\.migrationDirectories))
-            try requireUpToDate(try await Migrator(address: address, histories: [schema]).status())
-            let database = try DatabaseClient(
-                address: address, applicationName: "link-session-service purge", connections: 1, waitingLimit: 1,
-                logger: Logger(label: "purge", factory: noLog))
-            let connection = Task { try await database.run() }
-            defer { connection.cancel() }
-            var pass = RetentionPass(days: days, repository: RetentionRepository(database: database))
-            do {
-                var step = RetentionPass.Step.more
-                while step == .more { step = try await pass.step() }
-                if step == .othersAtWork {
-                    printToStandardError("link-session-service: another one is deleting already")
-                }
-            } catch let error as RepositoryError {
-                throw failure("\(pass.deleted) deleted, then the database gave no answer: \(error)")
-            }
-            printToStandardOutput("\(pass.deleted) deleted")
+    func perform() async throws {
+        let settings = try await Settings(options.values)
+        let (days, address) = (try settings.retentionDays, try settings.database)
+        // Says at once what is wrong with a database that cannot be reached, or lacks the function.
+        let schema = try MigrationHistory.schema(of: try settings.migrationDirectories)
+        try requireUpToDate(try await Migrator(address: address, histories: [schema]).status())
+        let database = try DatabaseClient(
+            address: address, applicationName: "link-session-service purge", connections: 1, waitingLimit: 1,
+            logger: Logger(label: "purge", factory: noLog))
+        let connection = Task { try await database.run() }
+        defer { connection.cancel() }
+        var pass = RetentionPass(days: days, repository: RetentionRepository(database: database))
+        do {
+            if try await !pass.run() { printToStandardError("link-session-service: another one is deleting already") }
+        } catch let error as RepositoryError {
+            throw CommandError("\(pass.deleted) deleted, then the database gave no answer: \(error)")
         }
+        print("\(pass.deleted) deleted")
     }
 }

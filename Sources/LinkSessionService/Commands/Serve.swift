@@ -2,9 +2,8 @@
 
 internal import ArgumentParser
 internal import Logging
-internal import PostgresClient
 
-struct Serve: AsyncParsableCommand {
+struct Serve: Command {
     static let configuration = CommandConfiguration(
         abstract: "Run the service (the default).",
         discussion: """
@@ -18,36 +17,14 @@ struct Serve: AsyncParsableCommand {
 
     @OptionGroup var options: ServiceOptions
 
-    func run() async throws {
-        try await reportingFailures {
-            let settings = try await Settings(options.values)
-            let configuration = try ApplicationConfiguration(settings, descriptors: raiseDescriptorLimit())
-            let log = LogOutput(level: try settings.read(\.logLevel), format: try settings.read(\.logFormat))
-            LoggingSystem.bootstrap { _ in LogLineHandler(output: log) }
-            defer { log.flush() }
-            ignoreBrokenPipes()
-            let logger = Logger(label: "link-session-service")
-            try await requireSchema(configuration.schema, at: configuration.database, logger)
-            let application = try Application(configuration, log: log, logger: logger)
-            let shutdown = Task { await enforceShutdown(grace: configuration.shutdownGrace, logger, log) }
-            defer { shutdown.cancel() }
-            try await application.run()
-            logger.notice("stopped")
-        }
+    func perform() async throws {
+        let settings = try await Settings(options.values)
+        let log = LogOutput(level: try settings.logLevel, format: try settings.logFormat)
+        LoggingSystem.bootstrap { _ in LogLineHandler(output: log) }
+        defer { log.flush() }
+        ignoreBrokenPipes()
+        let logger = Logger(label: "link-session-service")
+        try await Application(settings, log: log, logger: logger).run()
+        logger.notice("stopped")
     }
-}
-
-/// A database out of reach is no reason to refuse the start.
-private func requireSchema(
-    _ schema: MigrationHistory, at address: DatabaseAddress, _ logger: Logger
-) async throws(MigrationError) {
-    let statuses: [MigrationStatus]
-    do throws(MigrationError) {
-        statuses = try await Migrator(address: address, histories: [schema]).status()
-    } catch {
-        logger.warning(
-            "starting without a database", metadata: ["cause": "\(error.lines.joined(separator: "; "))"])
-        return
-    }
-    try requireUpToDate(statuses)
 }

@@ -26,19 +26,7 @@ protocol AnySetting: Sendable {
 
 struct Setting<Value: Sendable>: AnySetting {
     let description: SettingDescription
-    let read: @Sendable (ConfigReader, Settings) throws(SettingError) -> Value
-}
-
-/// A setting that is wrong or missing, as one line that names it and says what it expects.
-struct SettingError: Error {
-    let line: String
-
-    /// Never repeats the value: it may be a secret in the wrong place.
-    init(_ variable: String, expects expectation: String) {
-        line = "\(variable) expects \(expectation)"
-    }
-
-    init(line: String) { self.line = line }
+    let read: @Sendable (ConfigReader, Settings) throws(CommandError) -> Value
 }
 
 /// What a setting's parser gets: what the sources hold, and the other settings.
@@ -48,14 +36,14 @@ struct FoundValue<Content> {
     fileprivate let setting: SettingDescription
 
     /// For a value that breaks a rule of its own.
-    func error(expects expectation: String) -> SettingError {
-        SettingError(setting.variable, expects: expectation)
+    func error(expects expectation: String) -> CommandError {
+        .setting(setting.variable, expects: expectation)
     }
 }
 
 extension Setting {
     /// A parser returns `nil` where the value is not what the setting expects.
-    typealias Parser<Content> = @Sendable (FoundValue<Content>) throws(SettingError) -> Value?
+    typealias Parser<Content> = @Sendable (FoundValue<Content>) throws(CommandError) -> Value?
 
     /// A text that is not empty.
     static func text(
@@ -83,7 +71,7 @@ extension Setting {
         parse: @escaping Setting<Wrapped>.Parser<String>
     ) -> Setting where Value == Wrapped? {
         let setting = Setting<Wrapped>.text(key, help: help, expects: expectation, isSecret: isSecret, parse: parse)
-        return Setting(description: setting.description) { reader, settings throws(SettingError) in
+        return Setting(description: setting.description) { reader, settings throws(CommandError) in
             guard reader.string(forKey: ConfigKey(key), isSecret: isSecret)?.isEmpty == false else { return nil }
             return try setting.read(reader, settings)
         }
@@ -94,10 +82,10 @@ extension Setting {
         find: @escaping @Sendable (ConfigReader) -> Content?
     ) -> Setting {
         let description = SettingDescription(key: key, help: help, expectation: expectation, isSecret: isSecret)
-        return Setting(description: description) { reader, settings throws(SettingError) in
+        return Setting(description: description) { reader, settings throws(CommandError) in
             guard let content = find(reader),
                 let value = try parse(FoundValue(content: content, settings: settings, setting: description))
-            else { throw SettingError(description.variable, expects: expectation) }
+            else { throw CommandError.setting(description.variable, expects: expectation) }
             return value
         }
     }

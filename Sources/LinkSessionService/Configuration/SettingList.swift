@@ -20,7 +20,7 @@ struct SettingList: Sendable {
     let database = Setting<DatabaseAddress>.text(
         "database.url", help: "where PostgreSQL is, as a URI or as libpq's key words (required)",
         expects: "a PostgreSQL URI such as postgres://user@host/database", isSecret: true
-    ) { found throws(SettingError) in
+    ) { found throws(CommandError) in
         let address: DatabaseAddress
         do throws(DatabaseAddressError) {
             address = try DatabaseAddress(connectionString: found.content)
@@ -44,7 +44,7 @@ struct SettingList: Sendable {
     let authenticatorDigests = Setting<[SHA256Digest]>.list(
         "authenticator.api.key.digests", help: "the Authenticator's keys (required by serve)",
         expects: "SHA-256 digests of 64 hexadecimal digits, comma-separated", isSecret: true
-    ) { found throws(SettingError) in
+    ) { found throws(CommandError) in
         var digests: [SHA256Digest] = []
         for text in found.content {
             guard let digest = SHA256Digest(hex: text) else { return nil }
@@ -59,7 +59,7 @@ struct SettingList: Sendable {
     let publicBaseURL = Setting<String>.text(
         "public.base.url", help: "what every link_url starts with (required by serve)",
         expects: "a URL of scheme and host alone, such as https://auth.nox.energy"
-    ) { found throws(SettingError) in
+    ) { found throws(CommandError) in
         let parts = found.content.split(separator: "://", maxSplits: 1, omittingEmptySubsequences: false)
         // A URL of the domain's rules with nothing after the host; http is for any host on a developer's machine.
         guard parts.count == 2, parts[0] == "https" || parts[0] == "http",
@@ -76,7 +76,7 @@ struct SettingList: Sendable {
         "return.signing.keys",
         help: "the keys of return links: the first signs, all are published (required by serve)",
         expects: "private keys, comma-separated, each made by link-session-service generate-signing-key", isSecret: true
-    ) { found throws(SettingError) in
+    ) { found throws(CommandError) in
         var keys: [SigningKey] = []
         for text in found.content {
             guard let key = SigningKey(text) else { return nil }
@@ -103,12 +103,12 @@ struct SettingList: Sendable {
         "sandbox.signing.key",
         help: "switches on the supplier Sandbox Energy, and signs its results; refused in production",
         expects: "a private key made by link-session-service generate-signing-key", isSecret: true
-    ) { found throws(SettingError) in
+    ) { found throws(CommandError) in
         guard !found.settings.isProduction else {
             throw found.error(expects: "to be unset in production: the sandbox supplier lets anybody in")
         }
         guard let key = SigningKey(found.content) else { return nil }
-        guard !(try found.settings.read(\.returnSigningKeys).all.contains { $0.publicKey == key.publicKey }) else {
+        guard !(try found.settings.returnSigningKeys.all.contains { $0.publicKey == key.publicKey }) else {
             throw found.error(expects: "a key that is not among RETURN_SIGNING_KEYS")
         }
         return key
@@ -153,8 +153,8 @@ struct SettingList: Sendable {
     let shutdownGrace = Setting<Int>.number(
         "shutdown.grace.seconds", 1...600,
         help: "after SIGTERM: the program ends at the latest then"
-    ) { found throws(SettingError) in
-        guard found.content > (try found.settings.read(\.shutdownDelay)) else {
+    ) { found throws(CommandError) in
+        guard found.content > (try found.settings.shutdownDelay) else {
             throw found.error(expects: "more than SHUTDOWN_DELAY_SECONDS")
         }
         return found.content
@@ -163,6 +163,21 @@ struct SettingList: Sendable {
     /// In the order in which they are declared.
     var descriptions: [SettingDescription] {
         Mirror(reflecting: self).children.compactMap { ($0.value as? any AnySetting)?.description }
+    }
+
+    /// For the program's help: each variable, and below it what it is for and what it expects.
+    var help: String {
+        descriptions.map { setting in
+            var lines = [setting.variable]
+            for word in "\(setting.help). Expects \(setting.expectation).".split(separator: " ") {
+                if lines.count > 1, lines[lines.count - 1].count + 1 + word.count <= 76 {
+                    lines[lines.count - 1] += " " + word
+                } else {
+                    lines.append("    " + word)
+                }
+            }
+            return lines.joined(separator: "\n")
+        }.joined(separator: "\n")
     }
 }
 

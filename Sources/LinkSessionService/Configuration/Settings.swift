@@ -5,21 +5,30 @@ internal import LinkSessions
 
 /// The sources, the first that has a setting decides; a wrong or missing setting stops the command with a line that
 /// names it.
-struct Settings: Sendable {
+@dynamicMemberLookup struct Settings: Sendable {
     static let list = SettingList()
 
     let isProduction: Bool
     private let reader: ConfigReader
 
+    subscript<Value>(dynamicMember setting: KeyPath<SettingList, Setting<Value>>) -> Value {
+        get throws(CommandError) { try Self.list[keyPath: setting].read(reader, self) }
+    }
+
+    /// Which API keys are made and accepted.
+    var keyEnvironment: APIKey.Environment { isProduction ? .live : .test }
+}
+
+extension Settings {
     /// Reads the sources, not yet the values: each command asks for those that it needs.
-    init(_ options: [OptionValue] = []) async throws(SettingError) {
+    init(_ options: [OptionValue] = []) async throws(CommandError) {
         let environment = EnvironmentVariablesProvider()
         let named = Settings(
             isProduction: false,
             reader: ConfigReader(providers: [
                 environment, InMemoryProvider(values: ["link.session.env": "local"]),
             ]))
-        let name = try named.read(\.environment)
+        let name = try named.environment
         // Read as the environment would be.
         let variables = Dictionary(options.map { ($0.variable, $0.text) }) { $1 }
         self.init(
@@ -30,26 +39,13 @@ struct Settings: Sendable {
             ]))
     }
 
-    private init(isProduction: Bool, reader: ConfigReader) {
-        self.isProduction = isProduction
-        self.reader = reader
-    }
-
-    private static func file(_ path: String) async throws(SettingError) -> any ConfigProvider {
+    private static func file(_ path: String) async throws(CommandError) -> any ConfigProvider {
         do {
             return try await FileProvider<JSONSnapshot>(
                 config: ConfigReader(
                     provider: InMemoryProvider(values: ["filePath": ConfigValue(.string(path), isSecret: false)])))
         } catch {
-            throw SettingError(
-                line: "\(path) cannot be read as JSON; config/ is expected in the working directory")
+            throw CommandError("\(path) cannot be read as JSON; config/ is expected in the working directory")
         }
     }
-
-    func read<Value>(_ setting: KeyPath<SettingList, Setting<Value>>) throws(SettingError) -> Value {
-        try Self.list[keyPath: setting].read(reader, self)
-    }
-
-    /// Which API keys are made and accepted.
-    var keyEnvironment: APIKey.Environment { isProduction ? .live : .test }
 }

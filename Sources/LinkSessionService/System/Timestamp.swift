@@ -1,41 +1,19 @@
-// Times as RFC 3339, for log lines and reports.
+// Times as RFC 3339 in UTC, for log lines and reports.
 
+internal import Foundation
 internal import Synchronization
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
 
-/// Now, as RFC 3339 in UTC with milliseconds.
+func timestamp(unixSeconds: Int64) -> String { Date(timeIntervalSince1970: Double(unixSeconds)).ISO8601Format() }
+
+/// Now, with milliseconds.
 func timestampNow() -> String {
-    var now = timespec()
-    clock_gettime(CLOCK_REALTIME, &now)
+    let (second, millisecond) = Int64(Date.now.timeIntervalSince1970 * 1000).quotientAndRemainder(dividingBy: 1000)
     let text = latestSecond.withLock { latest in
-        if latest.second != now.tv_sec { latest = (now.tv_sec, timestamp(now.tv_sec)) }
+        if latest.second != second { latest = (second, timestamp(unixSeconds: second)) }
         return latest.text
     }
-    return "\(text).\(padded(now.tv_nsec / 1_000_000, 3))Z"
+    return "\(text.dropLast()).\(String(1000 + millisecond).dropFirst())Z"
 }
 
 /// Most lines share their second with the one before.
-private let latestSecond = Mutex<(second: time_t, text: String)>((0, ""))
-
-/// RFC 3339 in UTC.
-func timestamp(unixSeconds: Int) -> String { timestamp(time_t(unixSeconds)) + "Z" }
-
-private func timestamp(_ second: time_t) -> String {
-    var second = second
-    var parts = tm()
-    gmtime_r(&second, &parts)
-    let date = [(Int(parts.tm_year) + 1900, 4), (Int(parts.tm_mon) + 1, 2), (Int(parts.tm_mday), 2)]
-    let time = [Int(parts.tm_hour), Int(parts.tm_min), Int(parts.tm_sec)]
-    return date.map(padded).joined(separator: "-") + "T" + time.map { padded($0, 2) }.joined(separator: ":")
-}
-
-private func padded(_ number: Int, _ width: Int) -> String {
-    let digits = String(number)
-    return String(repeating: "0", count: max(0, width - digits.count)) + digits
-}
+private let latestSecond = Mutex<(second: Int64, text: String)>((0, ""))

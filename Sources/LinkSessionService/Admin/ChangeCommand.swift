@@ -6,23 +6,33 @@ internal import LinkSessions
 internal import PostgresClient
 internal import TokenGenerator
 
+/// A command that writes a change as a migration, and prints the file's path.
+protocol ChangeCommand: Command {
+    var migration: ChangeOptions { get }
+
+    func change() throws -> AdminChange
+}
+
+extension ChangeCommand {
+    func perform() async throws { print(try await migration.write(try change(), try await migration.settings)) }
+}
+
 struct ChangeOptions: ParsableArguments {
     @Flag(help: "Apply the migration at once, and end when every replica knows of it.") var apply = false
     @OptionGroup var migrations: MigrationOptions
 
-    /// Writes the change as a migration, applies it where that is asked for, and prints the file's path.
-    func write(_ change: AdminChange) async throws {
-        printToStandardOutput(try await write(change, try await Settings(migrations.values)))
+    fileprivate var settings: Settings {
+        get async throws { try await Settings(migrations.values) }
     }
 
-    /// The same for a change that brings a new key: it is all that goes to standard output.
+    /// For a change that brings a new key: it is all that goes to standard output.
     func write(withNewKey change: (SHA256Digest) throws -> AdminChange) async throws {
         ignoreBrokenPipes()
-        let settings = try await Settings(migrations.values)
+        let settings = try await settings
         let environment = settings.keyEnvironment
         guard let key = try? TokenGenerator().makeAPIKey(for: environment),
             let digest = try? SHA256.digest(of: key.characters)
-        else { throw SystemError(line: "the system has no randomness for a key") }
+        else { throw CommandError("the system has no randomness for a key") }
         // A key that is in force and was not printed would be lost.
         let path = try await write(try change(digest), settings) { () throws(MigrationError) in
             guard writeAll(Array((key.characters + "\n").utf8), to: 1) else {
@@ -32,12 +42,14 @@ struct ChangeOptions: ParsableArguments {
         printToStandardError("link-session-service: \(path), with a key for \(environment) environments")
     }
 
-    private func write(
+    /// Applies it, too, where that is asked for.
+    ///
+    /// - Returns: the file's path.
+    fileprivate func write(
         _ change: AdminChange, _ settings: Settings, beforeCommit: @escaping MigrationWriter.BeforeCommit = {}
     ) async throws -> String {
         let writer = try MigrationWriter(
-            directories: try settings.read(\.migrationDirectories),
-            appliesTo: apply ? try settings.read(\.database) : nil)
+            directories: try settings.migrationDirectories, appliesTo: apply ? try settings.database : nil)
         let path = try await writer.write(change, beforeCommit: beforeCommit)
         // A second after the commit every replica knows of it: what the command promised is so when it ends.
         if apply { try? await Task.sleep(for: .seconds(1)) }

@@ -1,0 +1,136 @@
+// What an operator sees of manufacturers, suppliers and sessions.
+
+package import LinkSessions
+internal import PostgresClient
+
+package struct ManufacturerReport: Sendable {
+    package let id: Manufacturer.ID
+    package let name: String
+    package let brand: String?
+    package let isEnabled: Bool
+    package let isUnrestricted: Bool
+    package let redirectURLs: [String]
+    package let createdAt: UnixSeconds
+    package fileprivate(set) var keys: [KeyReport] = []
+}
+
+package struct KeyReport: Sendable {
+    package let digest: SHA256Digest
+    package let label: String
+    /// `usable`, `expired` or `revoked`.
+    package let state: String
+    package let createdAt: UnixSeconds
+    package let expiresAt: UnixSeconds?
+    package let revokedAt: UnixSeconds?
+    package let lastUsedAt: UnixSeconds?
+}
+
+package struct SupplierReport: Sendable {
+    package let slug: String
+    package let name: String
+    package let isEnabled: Bool
+    package let issuer: String
+    package let clientID: String
+    package let clientSecretName: String
+    package let scopes: [String]
+    package let createdAt: UnixSeconds
+}
+
+package struct SessionReport: Sendable {
+    package let tokenDigest: SHA256Digest
+    package let session: LinkSession
+    package fileprivate(set) var events: [SessionEvent] = []
+}
+
+package struct SessionEvent: Sendable {
+    package let event: String
+    package let reason: String?
+    package let requestID: String
+    package let occurredAt: UnixSeconds
+}
+
+extension ManufacturerReport {
+    /// By name, each with all of its keys, the oldest first.
+    static let all = Query<Void, [ManufacturerReport]>(
+        Statement(
+            "report_manufacturers",
+            """
+            SELECT m.id, m.name, m.brand, m.enabled, m.redirect_policy = 'unrestricted', m.redirect_urls, m.created_at,
+                   k.key_hash, k.label,
+                   CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+                        WHEN k.expires_at <= now() THEN 'expired' ELSE 'usable' END,
+                   k.created_at, k.expires_at, k.revoked_at, k.last_used_at
+            FROM manufacturers m LEFT JOIN api_keys k ON k.manufacturer_id = m.id
+            ORDER BY m.name, m.id, k.created_at, k.id
+            """),
+        encode: { _, _ in },
+        decode: { result throws(DatabaseError) in
+            var manufacturers: [ManufacturerReport] = []
+            try result.forEachRow { (row) throws(DatabaseError) in
+                let manufacturer = ManufacturerReport(
+                    id: Manufacturer.ID(try row.int64()), name: try row.text(), brand: try row.optionalText(),
+                    isEnabled: try row.bool(), isUnrestricted: try row.bool(), redirectURLs: try row.texts(),
+                    createdAt: try row.unixSeconds())
+                if manufacturers.last?.id != manufacturer.id { manufacturers.append(manufacturer) }
+                guard let digest = try row.optionalDigest() else { return row.skipRest() }
+                let key = KeyReport(
+                    digest: digest, label: try row.text(), state: try row.text(), createdAt: try row.unixSeconds(),
+                    expiresAt: try row.optionalUnixSeconds(), revokedAt: try row.optionalUnixSeconds(),
+                    lastUsedAt: try row.optionalUnixSeconds())
+                manufacturers[manufacturers.count - 1].keys.append(key)
+            }
+            return manufacturers
+        })
+}
+
+extension SupplierReport {
+    /// By slug.
+    static let all = Query<Void, [SupplierReport]>(
+        Statement(
+            "report_suppliers",
+            """
+            SELECT slug, name, enabled, issuer, client_id, client_secret_name, scopes, created_at
+            FROM suppliers ORDER BY slug
+            """),
+        encode: { _, _ in },
+        readEach: { (row) throws(DatabaseError) in
+            SupplierReport(
+                slug: try row.text(), name: try row.text(), isEnabled: try row.bool(), issuer: try row.text(),
+                clientID: try row.text(), clientSecretName: try row.text(), scopes: try row.texts(),
+                createdAt: try row.unixSeconds())
+        })
+}
+
+extension SessionReport {
+    /// The oldest first; `nil` where there is no such manufacturer.
+    static let ofUser = Query<(DisplayText, ManufacturerUserID), [SessionReport]?>(
+        Statement(
+            "report_sessions",
+            """
+            SELECT s.token_hash, \(LinkSession.columnsWithManufacturer()),
+                   e.event, e.reason, e.request_id, e.occurred_at
+            FROM manufacturers m
+            LEFT JOIN link_sessions s ON s.manufacturer_id = m.id AND s.user_id = $2::text
+            LEFT JOIN link_session_events e ON e.token_hash = s.token_hash
+            WHERE m.name = $1::text
+            ORDER BY s.created_at, s.token_hash, e.occurred_at, e.event
+            """),
+        encode: AdminRepository.encodeUser,
+        decode: { result throws(DatabaseError) in
+            guard result.rowCount > 0 else { return nil }
+            var sessions: [SessionReport] = []
+            try result.forEachRow { (row) throws(DatabaseError) in
+                guard let digest = try row.optionalDigest() else { return row.skipRest() }
+                let session = try row.linkSession()
+                if sessions.last?.tokenDigest != digest {
+                    sessions.append(SessionReport(tokenDigest: digest, session: session))
+                }
+                guard let event = try row.optionalText() else { return row.skipRest() }
+                sessions[sessions.count - 1].events.append(
+                    SessionEvent(
+                        event: event, reason: try row.optionalText(), requestID: try row.text(),
+                        occurredAt: try row.unixSeconds()))
+            }
+            return sessions
+        })
+}

@@ -1,0 +1,67 @@
+// What the admin commands that report share.
+
+internal import ArgumentParser
+internal import Foundation
+internal import LinkSessionRepository
+
+/// A command that prints what the database holds, for people or for programs.
+protocol ReportCommand: Command {
+    var options: ReportOptions { get }
+
+    func report(from repository: AdminRepository) async throws -> Report
+}
+
+struct ReportOptions: ParsableArguments {
+    @Flag(help: "JSON, for programs; times are Unix seconds.") var json = false
+}
+
+extension ReportCommand {
+    func perform() async throws {
+        let report = try await report(from: AdminRepository(address: try await Settings().database))
+        guard options.json else { return print(report.text) }
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+        print(String(decoding: try encoder.encode(report.json), as: UTF8.self))
+    }
+}
+
+struct Report {
+    let text: String
+    let json: JSONMembers
+}
+
+extension Report {
+    /// One after the other; in JSON an array of that name.
+    init(_ name: String, _ reports: [Report]) {
+        let none = "no \(name.replacing("_", with: " "))"
+        text = reports.isEmpty ? none : reports.map(\.text).joined(separator: "\n\n")
+        json = [name: reports.map(\.json)]
+    }
+}
+
+/// A JSON object. Unlike with members of a type of its own, what is `nil` is written, as null.
+struct JSONMembers: Encodable, ExpressibleByDictionaryLiteral {
+    private struct Member: Encodable {
+        let value: any Encodable
+
+        func encode(to encoder: any Encoder) throws { try value.encode(to: encoder) }
+    }
+
+    private let members: [String: Member]
+
+    init(dictionaryLiteral members: (String, any Encodable)...) {
+        self.members = Dictionary(uniqueKeysWithValues: members.map { ($0, Member(value: $1)) })
+    }
+
+    func encode(to encoder: any Encoder) throws { try members.encode(to: encoder) }
+}
+
+/// Columns two blanks apart, as wide as their widest entry.
+func table(_ rows: [[String]]) -> String {
+    let widths = (rows.first ?? []).indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+    return rows.map { row in
+        let cells = zip(row, widths).map { text, width in text + String(repeating: " ", count: width - text.count) }
+        let line = "  " + cells.joined(separator: "  ")
+        return String(line.reversed().drop { $0 == " " }.reversed())
+    }.joined(separator: "\n")
+}

@@ -1,0 +1,51 @@
+// How a command fails: with lines on standard error and an exit code.
+
+internal import ArgumentParser
+internal import Foundation
+internal import LinkSessionRepository
+internal import PostgresClient
+
+protocol Command: AsyncParsableCommand {
+    func perform() async throws
+}
+
+extension Command {
+    func run() async throws {
+        do {
+            try await perform()
+        } catch let error as CommandError {
+            throw failure([error.line], code: error.exitCode)
+        } catch let error as AdminError {
+            throw failure([error.line])
+        } catch let error as MigrationError {
+            throw failure(error.lines)
+        }
+    }
+
+    private func failure(_ lines: [String], code: Int32 = 1) -> ExitCode {
+        for line in lines { printToStandardError("link-session-service: \(line)") }
+        return ExitCode(code)
+    }
+}
+
+/// Why a command could not do its work, as one line for the operator.
+struct CommandError: Error {
+    let line: String
+    private(set) var exitCode: Int32 = 1
+
+    init(_ line: String) { self.line = line }
+
+    /// Never repeats the value: it may be a secret in the wrong place.
+    static func setting(_ variable: String, expects expectation: String) -> CommandError {
+        CommandError("\(variable) expects \(expectation)")
+    }
+
+    static func argument(_ argument: String, expects expectation: String) -> CommandError {
+        var error = CommandError("\(argument) expects \(expectation)")
+        error.exitCode = 64
+        return error
+    }
+
+    /// Adds what `errno` says.
+    static func system(_ what: String) -> CommandError { CommandError("\(what): \(String(cString: strerror(errno)))") }
+}
