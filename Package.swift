@@ -18,6 +18,7 @@ let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
+let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioExtras = Target.Dependency.product(name: "NIOExtras", package: "swift-nio-extras")
@@ -127,7 +128,9 @@ let package = Package(
             ],
             swiftSettings: settings),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: settings),
-        .testTarget(name: "HTTPServerTests", dependencies: ["HTTPServer", nioCore, nioHTTP1], swiftSettings: settings),
+        .testTarget(
+            name: "HTTPServerTests", dependencies: ["HTTPServer", logging, nioCore, nioEmbedded, nioHTTP1],
+            swiftSettings: settings),
         .testTarget(
             name: "HTTPFrontTests",
             dependencies: [
@@ -146,3 +149,12 @@ let package = Package(
             ], swiftSettings: settings),
     ]
 )
+
+// scripts/fuzz sets it: what it builds needs instrumentation and no place in any other build.
+if Context.environment["FUZZ"] != nil {
+    package.targets.append(
+        .executableTarget(
+            name: "Fuzz",
+            dependencies: ["HTTPServer", logging, nioCore, nioEmbedded, nioHTTP1], path: "Tests/Fuzz",
+            exclude: ["corpus", "http.dict"], swiftSettings: settings))
+}

@@ -4,7 +4,7 @@ internal import HTTPServer
 internal import NIOHTTP1
 
 struct OpenAPI {
-    private let document = PackageResources.openapi_json
+    private let document = SharedBody(PackageResources.openapi_json)
 
     func add(to routes: inout Routes) {
         routes.add("/openapi.json", .get(get))
@@ -12,7 +12,7 @@ struct OpenAPI {
 
     @Sendable private func get(_: Request) async -> Response {
         Response(
-            status: .ok, headers: ["content-type": "application/json", "cache-control": "public, max-age=300"],
+            headers: ["content-type": "application/json", "cache-control": "public, max-age=300"],
             body: document)
     }
 }

@@ -23,7 +23,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     @exclusivity(unchecked) private var state: ConnectionState
     @exclusivity(unchecked) private var context: ChannelHandlerContext?
     /// Bytes that wait until the state wants to have them parsed.
-    @exclusivity(unchecked) private var unparsed = ByteBuffer()
+    @exclusivity(unchecked) private(set) var unparsed = ByteBuffer()
     @exclusivity(unchecked) private var inputHasEnded = false
     private var isClosed = false
     @exclusivity(unchecked) private var isParsing = false
@@ -32,7 +32,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     @exclusivity(unchecked) private var readIsHeld = false
     @exclusivity(unchecked) private var timer: (deadline: NIODeadline, scheduled: Scheduled<Void>)?
     /// Passes bytes on to the decoder.
-    @exclusivity(unchecked) fileprivate var parse: ((ByteBuffer) -> Void)?
+    @exclusivity(unchecked) var parse: ((ByteBuffer) -> Void)?
 
     init(
         responder: Responder, executor: EventLoopTaskExecutor, limits: ConnectionLimits, place: ConnectionPlaces.Place,
@@ -43,7 +43,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         self.limits = limits
         self.place = place
         self.logger = logger
-        state = ConnectionState(limits: limits, isRefused: place.isTooMany, now: .now())
+        state = ConnectionState(limits: limits, isRefused: place.isTooMany, now: executor.eventLoop.now)
     }
 
     /// Adds the handlers to a new connection's pipeline.
@@ -61,8 +61,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
         try pipeline.addHandler(self)
     }
 
+    private var now: NIODeadline { executor.eventLoop.now }
+
     private func makeRoom() {
-        state.makeRoom()
+        state.makeRoom(now: now)
         perform()
         if !isClosed { place.stay() }
     }
@@ -94,14 +96,13 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     /// Bytes have come from the client.
-    fileprivate func receive(_ bytes: ByteBuffer) {
+    func receive(_ bytes: ByteBuffer) {
         guard !isClosed else { return }
         if unparsed.readableBytes == 0 {
             unparsed = bytes
         } else {
             unparsed.writeImmutableBuffer(bytes)
-            // Nothing is read while bytes wait, except by the system's last reads before the client's end.
-            guard unparsed.readableBytes <= 2 * ConnectionLimits.longestRead else {
+            guard unparsed.readableBytes <= ConnectionLimits.unparsedBytes else {
                 unparsed = ByteBuffer()
                 state.close()
                 return perform()
@@ -110,7 +111,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         parseWhatIsWanted()
     }
 
-    fileprivate func endInput() {
+    func endInput() {
         inputHasEnded = true
         parseWhatIsWanted()
     }
@@ -121,7 +122,12 @@ final class ConnectionHandler: ChannelDuplexHandler {
         var rest = unparsed
         unparsed = ByteBuffer()
         while let bytes = rest.readSlice(length: min(rest.readableBytes, state.bytesWanted)), bytes.readableBytes > 0 {
-            if state.received(bytes.readableBytes, now: .now()) { parse?(bytes) }
+            guard state.received(bytes.readableBytes, now: now) else { continue }
+            if place.grow(to: state.heldBytes, now: now) {
+                parse?(bytes)
+            } else {
+                state.refuseInTurn(.overloaded, now: now)
+            }
         }
         isParsing = false
         if rest.readableBytes > 0 {
@@ -135,7 +141,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
-        case .head(let head): state.receivedHead(head, now: .now())
+        case .head(let head): state.receivedHead(head, now: now)
         case .body(let buffer): state.receivedBody(buffer.readableBytes)?.append(buffer)
         case .end: state.receivedEnd()?.end()
         }
@@ -155,7 +161,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event is ChannelShouldQuiesceEvent {
-            state.drain(now: .now())
+            state.drain(now: now)
             perform()
         } else {
             context.fireUserInboundEventTriggered(event)
@@ -164,9 +170,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
         switch error {
-        case HTTPParserError.headerOverflow: state.refuseInTurn(.headersTooLarge, now: .now())
+        case HTTPParserError.headerOverflow: state.refuseInTurn(.headersTooLarge, now: now)
         case is ChannelError, is IOError: state.close()
-        default: state.refuseInTurn(.malformedHTTP, now: .now())
+        default: state.refuseInTurn(.malformedHTTP, now: now)
         }
         if !isParsing { perform() }
     }
@@ -180,8 +186,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         while turns > 0 {
             parseWhatIsWanted()
             guard let next = state.startNext() else { break }
-            perform()
             start(next)
+            state.started()
+            perform()
             turns -= 1
         }
         isStarting = false
@@ -204,20 +211,31 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func write(_ response: Response, withBody: Bool) {
-        guard let isLast = state.answered(now: .now()) else { return }
+        guard let isLast = state.answered(now: now) else { return }
         armTimer()
-        write(response.serialized(withBody: withBody, closes: isLast))
+        write(response.serialized(withBody: withBody, closes: isLast), withBody ? response.sharedBody?.bytes : nil)
+        // Not taken by the client's system yet.
+        if case .writing = state.output { notePlace() }
     }
 
-    private func write(_ message: [UInt8]) {
+    private func notePlace() {
+        place.note(waitsForClientSince: state.waitsForClientSince, hasReceivedRequest: state.hasReceivedRequest)
+    }
+
+    private func write(_ message: [UInt8], _ sharedBody: ByteBuffer? = nil) {
         guard let context else { return }
         let written = context.eventLoop.makePromise(of: Void.self)
         written.futureResult.assumeIsolated().whenSuccess {
-            self.state.written(now: .now())
+            self.state.written(now: self.now)
             self.perform()
             self.startWaiting()
         }
-        context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: message)), promise: written)
+        if let sharedBody {
+            context.write(wrapOutboundOut(ByteBuffer(bytes: message)), promise: nil)
+            context.writeAndFlush(wrapOutboundOut(sharedBody), promise: written)
+        } else {
+            context.writeAndFlush(wrapOutboundOut(ByteBuffer(bytes: message)), promise: written)
+        }
     }
 
     // MARK: Performing
@@ -225,7 +243,8 @@ final class ConnectionHandler: ChannelDuplexHandler {
     /// What has come of the latest change of the state.
     private func perform() {
         let actions = state.takeActions()
-        place.note(isIdle: state.isIdle)
+        notePlace()
+        place.shrink(to: state.heldBytes)
         armTimer()
         actions.brokenOff?.breakOff()
         if actions.writesContinue, let context {
@@ -254,33 +273,9 @@ final class ConnectionHandler: ChannelDuplexHandler {
         }
         let scheduled = context.eventLoop.assumeIsolated().scheduleTask(deadline: next) {
             self.timer = nil
-            self.state.timeout(now: .now())
+            self.state.timeout(now: self.now)
             self.perform()
         }
         timer = (next, scheduled)
-    }
-}
-
-/// The first handler of the pipeline: what comes goes to its owner, which decides what of it is parsed, and when.
-private final class InputGate: ChannelInboundHandler {
-    typealias InboundIn = ByteBuffer
-    typealias InboundOut = ByteBuffer
-
-    private let owner: ConnectionHandler
-
-    init(owner: ConnectionHandler) { self.owner = owner }
-
-    func handlerAdded(context: ChannelHandlerContext) {
-        owner.parse = { bytes in context.fireChannelRead(self.wrapInboundOut(bytes)) }
-    }
-
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) { owner.receive(unwrapInboundIn(data)) }
-
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if case ChannelEvent.inputClosed = event {
-            owner.endInput()
-        } else {
-            context.fireUserInboundEventTriggered(event)
-        }
     }
 }

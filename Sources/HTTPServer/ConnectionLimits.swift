@@ -23,11 +23,20 @@ struct ConnectionLimits: Sendable {
     var discardedBytes = 64 * 1024
     /// Requests that were sent before the one in front of them was answered; then nothing is read.
     var waitingRequests = 64
-    /// Those that are answered in one turn; then the event loop's other connections have theirs.
+    /// The same in bytes.
+    var waitingBytes = 8 * 1024
+    /// More is never kept of a request: a head's 32 KiB with what is around its fields, and a body.
+    var largestRequest = 64 * 1024
+    /// How long a client may hold up a request or an answer while others need its connection's place.
+    var patience = TimeAmount.seconds(1)
+    /// Those that are answered in one turn; then the event loop's other tasks have theirs.
     var requestsInATurn = 16
 
     /// No request is shorter: `GET / HTTP/1.1` and a `Host`.
     static let shortestRequest = 16
-    /// How much is taken from the system at once, and so the most that waits for its turn to be parsed.
-    static let longestRead = 32 * 1024
+    /// How much is taken from the system at once. What it holds of small requests is all answered before the event loop
+    /// looks at any other connection.
+    static let longestRead = 4 * 1024
+    /// What may wait to be parsed: nothing is read meanwhile, except by the system's last reads before a client's end.
+    static let unparsedBytes = 64 * 1024
 }

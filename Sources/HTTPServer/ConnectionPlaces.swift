@@ -1,81 +1,161 @@
-// How many connections there may be, and which of them make room for new ones.
+// How many connections there may be, what they may hold, and which of them make room for others.
 
 internal import NIOCore
 internal import Synchronization
 
-/// When all places are taken, connections that were idle for longest are closed for new ones: first those that never
-/// sent a request, whoever holds many of them. Only while all are at work a further one is refused.
+/// A connection has a place, and more of them while its unanswered requests are large: so both connections and memory
+/// have one bound. When all places are taken, those that only wait for their clients are closed for others, the longest
+/// waiting first: before all others those that never sent a whole request, whoever holds many of them. Only while all
+/// are at work a further one is refused.
 final class ConnectionPlaces: Sendable {
     final class Place: Sendable {
         let isTooMany: Bool
-        private let id: Int
+        fileprivate let id: Int
         private let places: ConnectionPlaces
         private let close: Mutex<(@Sendable () -> Void)?> = Mutex(nil)
         /// Uptime in nanoseconds; 0 while the connection is at work.
-        private let idleSince: Atomic<UInt64>
-        private let hasSentRequest = Atomic<Bool>(false)
+        private let waitsForClientSince: Atomic<UInt64>
+        private let hasReceivedRequest = Atomic<Bool>(false)
+        /// How many places the connection takes.
+        fileprivate let size = Atomic<Int>(1)
 
         fileprivate init(_ places: ConnectionPlaces, id: Int, isTooMany: Bool, now: NIODeadline) {
             self.places = places
             self.id = id
             self.isTooMany = isTooMany
-            idleSince = Atomic(now.uptimeNanoseconds)
+            waitsForClientSince = Atomic(now.uptimeNanoseconds)
         }
 
-        /// - Parameter close: closes the connection if it is still idle, else calls ``stay()``; called on any thread.
+        /// - Parameter close: closes the connection if it still waits for its client, else calls ``stay()``; called on
+        ///   any thread.
         func occupy(close: @escaping @Sendable () -> Void) { self.close.withLock { $0 = close } }
 
         func leave() {
             close.withLock { $0 = nil }
-            places.set(nil, id)
+            places.remove(id)
         }
 
         /// The connection that was to make room was at work again.
-        func stay() { places.set(self, id) }
+        func stay() { places.keep(self) }
 
-        func note(isIdle: Bool, now: @autoclosure () -> NIODeadline = .now()) {
-            guard isIdle != (idleSince.load(ordering: .relaxed) != 0) else { return }
-            idleSince.store(isIdle ? now().uptimeNanoseconds : 0, ordering: .relaxed)
-            if isIdle { hasSentRequest.store(true, ordering: .relaxed) }
+        func note(waitsForClientSince since: NIODeadline?, hasReceivedRequest: Bool) {
+            waitsForClientSince.store(since?.uptimeNanoseconds ?? 0, ordering: .relaxed)
+            self.hasReceivedRequest.store(hasReceivedRequest, ordering: .relaxed)
+        }
+
+        /// The connection is to hold so many bytes.
+        ///
+        /// - Returns: whether there is room for them.
+        func grow(to bytes: Int, now: NIODeadline) -> Bool {
+            let wanted = places.size(of: bytes)
+            return wanted <= size.load(ordering: .relaxed) || places.resize(self, to: wanted, now: now)
+        }
+
+        func shrink(to bytes: Int) {
+            let wanted = places.size(of: bytes)
+            if wanted < size.load(ordering: .relaxed) { places.shrink(self, to: wanted) }
         }
 
         /// Those that come first make room first; `nil` while the connection is at work.
-        fileprivate var order: (group: Int, since: UInt64, id: Int)? {
-            let since = idleSince.load(ordering: .relaxed)
-            return since == 0 ? nil : (hasSentRequest.load(ordering: .relaxed) ? 1 : 0, since, id)
+        fileprivate func order(now: NIODeadline) -> (group: Int, since: UInt64)? {
+            let since = waitsForClientSince.load(ordering: .relaxed)
+            guard since != 0, since <= now.uptimeNanoseconds else { return nil }
+            return (hasReceivedRequest.load(ordering: .relaxed) ? 1 : 0, since)
         }
 
         fileprivate func makeRoom() { close.withLock { $0 }?() }
     }
 
     private struct State {
-        /// But those that are making room.
         var taken: [Int: Place] = [:]
+        /// Were asked to close, and count no more.
+        var leaving: Set<Int> = []
         var lastID = 0
+        /// The sizes of those that are taken and not leaving.
+        var used = 0
+
+        /// - Returns: those that are to make room, so that `wanted` more places are free, if there are so many.
+        mutating func makeRoom(for wanted: Int, of limit: Int, not self: Int, now: NIODeadline) -> [Place] {
+            guard used + wanted > limit else { return [] }
+            // A look at all of them makes room for many, so that a flood pays for few looks.
+            let needed = max(used + wanted - limit, limit / 20)
+            let candidates = taken.values.compactMap { place in
+                place.id == self || leaving.contains(place.id)
+                    ? nil : place.order(now: now).map { (order: $0, place: place) }
+            }.sorted { $0.order < $1.order }
+            var made = 0
+            var leave: [Place] = []
+            for (_, place) in candidates where made < needed {
+                made += place.size.load(ordering: .relaxed)
+                leaving.insert(place.id)
+                leave.append(place)
+            }
+            used -= made
+            return leave
+        }
     }
+
+    /// What all requests that are not answered yet may take of memory, in bytes that were received; parsed, they take up
+    /// to four times as much.
+    static let bytes = 10 * 1024 * 1024
 
     private let limit: Int
     private let state = Mutex(State())
 
     init(limit: Int) { self.limit = limit }
 
+    private func size(of bytes: Int) -> Int { 1 + bytes / max(1, Self.bytes / limit) }
+
     /// A place for a new connection.
     func take(now: NIODeadline) -> Place {
         let (place, leaving) = state.withLock { state in
-            var leaving: [Place] = []
-            if state.taken.count >= limit {
-                // A look at all of them makes room for many, so that a flood pays for few looks.
-                let idle = state.taken.values.compactMap(\.order).sorted { ($0.group, $0.since) < ($1.group, $1.since) }
-                leaving = idle.prefix(max(1, limit / 100)).compactMap { state.taken.removeValue(forKey: $0.id) }
-            }
+            let leaving = state.makeRoom(for: 1, of: limit, not: 0, now: now)
             state.lastID += 1
-            let place = Place(self, id: state.lastID, isTooMany: state.taken.count >= limit, now: now)
-            if !place.isTooMany { state.taken[state.lastID] = place }
+            let isTooMany = state.used >= limit
+            let place = Place(self, id: state.lastID, isTooMany: isTooMany, now: now)
+            if !isTooMany {
+                state.taken[state.lastID] = place
+                state.used += 1
+            }
             return (place, leaving)
         }
         for place in leaving { place.makeRoom() }
         return place
     }
 
-    fileprivate func set(_ place: Place?, _ id: Int) { state.withLock { $0.taken[id] = place } }
+    private func resize(_ place: Place, to size: Int, now: NIODeadline) -> Bool {
+        let (fits, leaving) = state.withLock { state in
+            // Was asked to close: it does, or stays, and is counted then.
+            guard state.taken[place.id] != nil, !state.leaving.contains(place.id) else { return (true, [] as [Place]) }
+            let further = size - place.size.load(ordering: .relaxed)
+            let leaving = state.makeRoom(for: further, of: limit, not: place.id, now: now)
+            guard state.used + further <= limit else { return (false, leaving) }
+            state.used += further
+            place.size.store(size, ordering: .relaxed)
+            return (true, leaving)
+        }
+        for place in leaving { place.makeRoom() }
+        return fits
+    }
+
+    private func shrink(_ place: Place, to size: Int) {
+        state.withLock { state in
+            let isCounted = state.taken[place.id] != nil && !state.leaving.contains(place.id)
+            if isCounted { state.used -= place.size.load(ordering: .relaxed) - size }
+            place.size.store(size, ordering: .relaxed)
+        }
+    }
+
+    private func remove(_ id: Int) {
+        state.withLock { state in
+            guard let place = state.taken.removeValue(forKey: id) else { return }
+            if state.leaving.remove(id) == nil { state.used -= place.size.load(ordering: .relaxed) }
+        }
+    }
+
+    private func keep(_ place: Place) {
+        state.withLock { state in
+            if state.leaving.remove(place.id) != nil { state.used += place.size.load(ordering: .relaxed) }
+        }
+    }
 }

@@ -19,7 +19,7 @@ struct ConnectionState {
         var closes = false
     }
 
-    private enum Input {
+    enum Input {
         /// Nothing of the next request has arrived.
         case nothing
         case head
@@ -30,7 +30,7 @@ struct ConnectionState {
         case ended
     }
 
-    private enum Output {
+    enum Output {
         case nothing
         case answering(Exchange)
         /// An answer or a refusal.
@@ -40,24 +40,32 @@ struct ConnectionState {
         case closed
     }
 
-    private let limits: ConnectionLimits
+    let limits: ConnectionLimits
     /// Above the server's bound: its only answer is a `503`.
     private let isRefused: Bool
-    private var input = Input.nothing
-    private var output = Output.nothing
-    private var waiting: Deque<Exchange> = []
+    private(set) var input = Input.nothing
+    private(set) var output = Output.nothing
+    private(set) var waiting: Deque<Exchange> = []
     private var isDraining = false
     /// A request that waits for its 100 (Continue), which must not overtake the answers before it.
     private var owesContinue = false
     /// For what could not be read while earlier requests were not yet answered.
-    private var pendingRefusal: Refusal?
-    private var readDeadline: NIODeadline?
-    private var writeDeadline: NIODeadline?
+    private(set) var pendingRefusal: Refusal?
+    private(set) var readDeadline: NIODeadline?
+    private(set) var writeDeadline: NIODeadline?
     private var actions = Actions()
+    private(set) var idleSince: NIODeadline
+    /// When the request that is arriving began to.
+    private(set) var arrivingSince: NIODeadline
+    private(set) var hasReceivedRequest = false
+    /// Bytes that were received since the head before.
+    private(set) var newestSize = 0
+    private(set) var waitingSize = 0
 
     init(limits: ConnectionLimits, isRefused: Bool, now: NIODeadline) {
         self.limits = limits
         self.isRefused = isRefused
+        (idleSince, arrivingSince) = (now, now)
         readDeadline = now + (isRefused ? limits.firstByteOfRefused : limits.firstByte)
     }
 
@@ -66,7 +74,7 @@ struct ConnectionState {
     /// When ``timeout(now:)`` is to be called, at the latest.
     var deadline: NIODeadline? { readDeadline.map { min($0, writeDeadline ?? $0) } ?? writeDeadline }
 
-    /// Nothing is read, nothing is owed: the connection can make room for another.
+    /// Nothing is read, nothing is owed.
     var isIdle: Bool { if case .nothing = input { owesNothing } else { false } }
 
     private var owesNothing: Bool {
@@ -77,18 +85,6 @@ struct ConnectionState {
     mutating func takeActions() -> Actions {
         defer { actions = Actions() }
         return actions
-    }
-
-    /// How many bytes may be parsed now: no more requests than may wait are in so many.
-    var bytesWanted: Int {
-        switch input {
-        // What is too large is refused, once it is its turn, and not read until then.
-        case .body(_, let size) where size > RequestBody.maximumSize: 0
-        case .nothing, .head, .body:
-            max(0, limits.waitingRequests - waiting.count) * ConnectionLimits.shortestRequest
-        case .discarded(let count): max(0, limits.discardedBytes + 1 - count)
-        case .ended: 0
-        }
     }
 
     // MARK: Reading
@@ -102,9 +98,12 @@ struct ConnectionState {
             return false
         case .nothing:
             input = .head
+            arrivingSince = now
             readDeadline = now + limits.head
-            return true
+            fallthrough
         case .head, .body:
+            // Of blank lines before a head, and of what surrounds chunks, nothing is kept.
+            newestSize = min(newestSize + count, limits.largestRequest)
             return true
         case .discarded(let before):
             input = .discarded(before + count)
@@ -118,16 +117,17 @@ struct ConnectionState {
     mutating func receivedHead(_ head: HTTPRequestHead, now: NIODeadline) {
         switch input {
         // Several heads may be in the bytes that came together.
-        case .nothing, .head: break
+        case .nothing: arrivingSince = now
+        case .head: break
         case .body, .discarded, .ended: return
         }
-        guard head.version == .http1_0 || head.namesOneHost else { return refuseInTurn(.malformedHTTP, now: now) }
-        let exchange = Exchange(head: head)
+        guard head.isUnambiguous else { return refuseInTurn(.malformedHTTP, now: now) }
+        let exchange = Exchange(head: head, size: newestSize)
+        (waitingSize, newestSize) = (waitingSize + newestSize, 0)
         input = .body(exchange.body, size: 0)
         readDeadline = now + limits.body
         waiting.append(exchange)
-        owesContinue = head.headers.first(name: "expect")?.lowercased() == "100-continue"
-        writeContinueIfDue()
+        owesContinue = head.awaitsContinue
     }
 
     /// - Returns: the body that the bytes belong to.
@@ -140,7 +140,7 @@ struct ConnectionState {
     /// - Returns: the body that is whole now.
     mutating func receivedEnd() -> RequestBody? {
         guard case .body(let body, _) = input else { return nil }
-        (owesContinue, actions.writesContinue) = (false, false)
+        hasReceivedRequest = true
         readDeadline = nil
         // Its request waits, or is being answered.
         var isLast = waiting.last?.isLast ?? false
@@ -162,9 +162,16 @@ struct ConnectionState {
     /// The next request to be answered, where there is one whose turn it is.
     mutating func startNext() -> Exchange? {
         guard case .nothing = output, let next = waiting.popFirst() else { return nil }
+        waitingSize -= next.size
         output = .answering(next)
-        writeContinueIfDue()
         return next
+    }
+
+    /// The request under way has begun. Where that did not answer it, it wants its body, which some clients hold back
+    /// for a second unless they are told to go on (RFC 9110, section 10.1.1).
+    mutating func started() {
+        guard owesContinue, case .answering = output, waiting.isEmpty, case .body = input else { return }
+        (owesContinue, actions.writesContinue) = (false, true)
     }
 
     /// The answer to the request under way is there.
@@ -195,22 +202,14 @@ struct ConnectionState {
             guard waiting.isEmpty else { return }
             if let pendingRefusal { return refuse(pendingRefusal, now) }
             switch input {
-            case .nothing: readDeadline = now + (isDraining ? limits.idleWhileDraining : limits.idle)
+            case .nothing:
+                (newestSize, idleSince) = (0, now)
+                readDeadline = now + (isDraining ? limits.idleWhileDraining : limits.idle)
             case .ended: close()
             case .head, .body, .discarded: break
             }
         case .nothing, .answering, .finished, .closed:
             break
-        }
-    }
-
-    /// RFC 9110, section 10.1.1: without it some clients wait a second before they send the body.
-    private mutating func writeContinueIfDue() {
-        switch output {
-        case .nothing where waiting.count == 1, .answering where waiting.isEmpty:
-            actions.writesContinue = owesContinue
-            owesContinue = false
-        case .nothing, .answering, .writing, .finished, .closed: break
         }
     }
 
@@ -223,8 +222,8 @@ struct ConnectionState {
     }
 
     /// Another connection needs the place.
-    mutating func makeRoom() {
-        if isIdle { close() }
+    mutating func makeRoom(now: NIODeadline) {
+        if let since = waitsForClientSince, since <= now { close() }
     }
 
     mutating func timeout(now: NIODeadline) {
@@ -245,6 +244,7 @@ struct ConnectionState {
         input = .ended
         output = .closed
         waiting.removeAll()
+        (waitingSize, newestSize) = (0, 0)
         readDeadline = nil
         writeDeadline = nil
         actions.closes = true
@@ -257,7 +257,9 @@ struct ConnectionState {
         case .body(let body, _):
             // Of the request that it belongs to, which gets no other answer.
             actions.brokenOff = body
-            if waiting.popLast() == nil {
+            if let refused = waiting.popLast() {
+                waitingSize -= refused.size
+            } else {
                 guard case .answering = output else {
                     input = .discarded(1)
                     return
@@ -268,7 +270,7 @@ struct ConnectionState {
         }
         input = .discarded(1)
         readDeadline = nil
-        owesContinue = false
+        (owesContinue, newestSize) = (false, 0)
         if case .nothing = output, waiting.isEmpty {
             refuse(answer, now)
         } else {

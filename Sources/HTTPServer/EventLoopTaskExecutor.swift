@@ -7,7 +7,7 @@ internal import Synchronization
 ///
 /// Those that become ready together, as the callers of one INSERT do, wake the loop once.
 final class EventLoopTaskExecutor: TaskExecutor {
-    private let eventLoop: any EventLoop
+    let eventLoop: any EventLoop
     private let ready = Mutex<[UnownedJob]>([])
 
     init(_ eventLoop: any EventLoop) { self.eventLoop = eventLoop }

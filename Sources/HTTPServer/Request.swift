@@ -54,7 +54,7 @@ extension Request {
         guard types.count == 1 && types[0] == mediaType || types.joined(separator: ", ").isMediaType(mediaType) else {
             throw .unsupportedMediaType(expected: mediaType)
         }
-        if let length = headers.first(name: "content-length").flatMap({ Int($0) }), length > RequestBody.maximumSize {
+        if let length = headers.first(name: "content-length"), (Int(length) ?? .max) > RequestBody.maximumSize {
             throw .tooLarge
         }
         return Array(try await body.collect().readableBytesView)

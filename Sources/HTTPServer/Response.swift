@@ -1,12 +1,22 @@
 // An answer, and how it is written to the connection.
 
+internal import NIOCore
 package import NIOHTTP1
+
+/// A large body that many answers have: clients that do not read theirs all wait for the same bytes.
+package struct SharedBody: Sendable {
+    let bytes: ByteBuffer
+
+    package init(_ bytes: [UInt8]) { self.bytes = ByteBuffer(bytes: bytes) }
+}
 
 package struct Response: Sendable {
     package var status: HTTPResponseStatus
     /// No value comes from a client unchecked.
     package var headers: HTTPHeaders
     var body: [UInt8]
+    /// Written after ``body``, which is empty then.
+    private(set) var sharedBody: SharedBody?
     var requestID = ""
 
     package init(status: HTTPResponseStatus, headers: HTTPHeaders, body: [UInt8]) {
@@ -15,13 +25,18 @@ package struct Response: Sendable {
         self.body = body
     }
 
+    package init(headers: HTTPHeaders, body: SharedBody) {
+        self.init(status: .ok, headers: headers, body: [])
+        sharedBody = body
+    }
+
     package init(json body: [UInt8], status: HTTPResponseStatus = .ok) {
         self.init(status: status, headers: Self.jsonHeaders, body: body)
     }
 
     private static let jsonHeaders: HTTPHeaders = ["content-type": "application/json", "cache-control": "no-store"]
 
-    /// The message of RFC 9112, in one piece.
+    /// The message of RFC 9112, in one piece but for a shared body.
     ///
     /// - Parameter withBody: false for the answer to HEAD (RFC 9110, section 9.3.2).
     func serialized(withBody: Bool, closes: Bool) -> [UInt8] {
@@ -42,7 +57,7 @@ package struct Response: Sendable {
         message += "\r\ndate: ".utf8
         message += DateHeader.now.utf8
         message += "\r\ncontent-length: ".utf8
-        message += String(body.count).utf8
+        message += String(sharedBody?.bytes.readableBytes ?? body.count).utf8
         message += (closes ? "\r\nconnection: close\r\n\r\n" : "\r\n\r\n").utf8
         if withBody { message += body }
         return message

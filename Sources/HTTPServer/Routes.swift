@@ -24,6 +24,8 @@ package struct Routes: Sendable {
 
     struct Resource: Sendable {
         let path: String
+        /// Without names in braces.
+        fileprivate let isFixed: Bool
         fileprivate let template: [ArraySlice<UInt8>]
         fileprivate let endpoints: [Endpoint]
 
@@ -43,14 +45,16 @@ package struct Routes: Sendable {
     package init() {}
 
     package mutating func add(_ path: String, _ endpoints: Endpoint...) {
-        resources.append(Resource(path: path, template: Self.segments(Array(path.utf8)[...]), endpoints: endpoints))
+        let template = Self.segments(Array(path.utf8)[...])
+        let isFixed = template.allSatisfy { $0.first != UInt8(ascii: "{") }
+        resources.append(Resource(path: path, isFixed: isFixed, template: template, endpoints: endpoints))
     }
 
     /// The resource that a request's target (RFC 9112, section 3.2) names, and what stands in the place of a name in
     /// braces.
     func match(_ target: String) -> (resource: Resource, parameter: String)? {
         let length = target.utf8.count
-        if let fixed = resources.first(where: { $0.path.utf8.count == length && $0.path == target }) {
+        if let fixed = resources.first(where: { $0.path.utf8.count == length && $0.isFixed && $0.path == target }) {
             return (fixed, "")
         }
         let segments = Self.segments(Self.path(of: Array(target.utf8)))

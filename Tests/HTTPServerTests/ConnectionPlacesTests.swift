@@ -23,12 +23,12 @@ import Testing
 
     @Test func `the longest idle one makes room, and one that never sent a request before all others`() {
         let used = take("used", at: 1)
-        used.note(isIdle: false, now: .uptimeNanoseconds(2))
-        used.note(isIdle: true, now: .uptimeNanoseconds(3))
+        used.note(waitsForClientSince: nil, hasReceivedRequest: true)
+        used.note(waitsForClientSince: .uptimeNanoseconds(3), hasReceivedRequest: true)
         let silent = take("silent", at: 5)
         let later = take("later", at: 6)
         let busy = take("busy", at: 4)
-        busy.note(isIdle: false, now: .uptimeNanoseconds(7))
+        busy.note(waitsForClientSince: nil, hasReceivedRequest: true)
 
         #expect(!take("new 1", at: 8).isTooMany)
         #expect(closed.names == ["silent"])
@@ -42,7 +42,7 @@ import Testing
 
     @Test func `while all are at work a further one is too many, and takes no place`() {
         let all = (1...4).map { take("\($0)", at: UInt64($0)) }
-        for place in all { place.note(isIdle: false, now: .uptimeNanoseconds(9)) }
+        for place in all { place.note(waitsForClientSince: nil, hasReceivedRequest: true) }
         let further = take("further", at: 10)
         #expect(further.isTooMany)
         #expect(closed.names == [])
@@ -55,14 +55,53 @@ import Testing
         let all = (1...4).map { take("\($0)", at: UInt64($0)) }
         let new = take("new", at: 5)
         #expect(closed.names == ["1"])
-        all[0].note(isIdle: false, now: .uptimeNanoseconds(6))
+        all[0].note(waitsForClientSince: nil, hasReceivedRequest: true)
         all[0].stay()
-        for place in all[1...] + [new] { place.note(isIdle: false, now: .uptimeNanoseconds(6)) }
+        for place in all[1...] + [new] { place.note(waitsForClientSince: nil, hasReceivedRequest: true) }
         #expect(take("further", at: 7).isTooMany, "five are at work in four places")
         all[1].leave()
         #expect(take("further", at: 8).isTooMany)
         all[2].leave()
         #expect(!take("further", at: 9).isTooMany)
+    }
+
+    @Test func `a connection whose client holds it up for less than a moment keeps its place`() {
+        for number in 1...4 {
+            take("\(number)", at: 1).note(waitsForClientSince: .uptimeNanoseconds(10), hasReceivedRequest: true)
+        }
+        #expect(take("early", at: 9).isTooMany)
+        #expect(closed.names == [])
+        #expect(!take("later", at: 10).isTooMany)
+        #expect(closed.names.count == 1)
+    }
+
+    @Test func `all places together hold 10 MiB of requests, and a connection with large ones takes more of them`() {
+        #expect(ConnectionPlaces.bytes == 10 * 1024 * 1024)
+        let place = ConnectionPlaces.bytes / 4
+        let all = (1...3).map { take("\($0)", at: UInt64($0)) }
+        for place in all { place.note(waitsForClientSince: nil, hasReceivedRequest: true) }
+        let now = NIODeadline.uptimeNanoseconds(9)
+        #expect(all[0].grow(to: place - 1, now: now))
+        #expect(all[0].grow(to: place, now: now), "a second place")
+        #expect(take("further", at: 9).isTooMany)
+        #expect(!all[1].grow(to: place, now: now), "all four are taken")
+        #expect(closed.names == [])
+        all[0].shrink(to: 10)
+        #expect(all[1].grow(to: place, now: now))
+        all[1].leave()
+        #expect(all[2].grow(to: 2 * place, now: now))
+    }
+
+    @Test func `who waits for the client makes room for a large request, and not the one that has it`() {
+        let place = ConnectionPlaces.bytes / 4
+        let all = (1...4).map { take("\($0)", at: UInt64($0)) }
+        #expect(all[0].grow(to: 2 * place, now: .uptimeNanoseconds(9)))
+        #expect(closed.names == ["2", "3"])
+        all[1].stay()
+        all[1].note(waitsForClientSince: nil, hasReceivedRequest: true)
+        all[2].leave()
+        #expect(!take("further", at: 10).isTooMany, "and 1 is closed for it, which waits longest")
+        #expect(closed.names == ["2", "3", "1"])
     }
 }
 

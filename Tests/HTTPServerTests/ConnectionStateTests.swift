@@ -121,6 +121,20 @@ import Testing
         connection.wait(.seconds(60))
         #expect(connection.refusals == [] && !connection.isClosed)
         #expect(connection.answer() == false)
+        connection.written()
+        connection.start()
+        #expect(connection.receive(1), "the rest of the head is still parsed")
+
+        let sending = TestConnectionState()
+        for _ in 0..<64 { sending.request() }
+        sending.start()
+        sending.request(end: false)
+        #expect(sending.state.bytesWanted == 0)
+        sending.wait(.seconds(60))
+        sending.answer()
+        sending.written()
+        sending.start()
+        #expect(sending.receive(1), "and of the body")
     }
 
     // MARK: Limits of size
@@ -190,6 +204,55 @@ import Testing
         #expect(connection.isClosed)
     }
 
+    @Test func `no more is read while 8 KiB of requests wait for their turn`() {
+        let connection = TestConnectionState()
+        connection.request()
+        connection.start()
+        #expect(connection.receive(32 * 1024))
+        #expect(connection.state.bytesWanted > 0, "one request may be larger")
+        connection.request(isInTheSameBytes: true)
+        #expect(connection.state.bytesWanted == 0)
+        connection.answer()
+        connection.written()
+        connection.start()
+        #expect(connection.state.bytesWanted > 0)
+        #expect(connection.receive(8 * 1024 - 1))
+        connection.request(isInTheSameBytes: true, end: false)
+        #expect(connection.state.bytesWanted == 0, "32 KiB of the request under way count too")
+    }
+
+    @Test func `what a connection holds is let go with its answers`() {
+        let connection = TestConnectionState()
+        connection.request()
+        connection.request()
+        #expect(connection.state.heldBytes == 40)
+        connection.start()
+        #expect(connection.state.heldBytes == 40)
+        connection.answer()
+        #expect(connection.state.heldBytes == 20)
+        connection.written()
+        connection.start()
+        connection.answer()
+        connection.written()
+        #expect(connection.state.heldBytes == 0)
+        connection.receive(1024 * 1024)
+        #expect(connection.state.heldBytes == 64 * 1024, "blank lines are received and not kept")
+        connection.fail()
+        #expect(connection.state.heldBytes == 0)
+    }
+
+    @Test func `a request that was refused, and all of a closed connection, are held no more`() {
+        let connection = TestConnectionState()
+        connection.request()
+        connection.start()
+        connection.request(end: false)
+        connection.fail()
+        #expect(connection.state.heldBytes == 20)
+        connection.request()
+        connection.close()
+        #expect(connection.state.heldBytes == 0)
+    }
+
     // MARK: Order
 
     @Test func `requests are answered one after the other, in their order`() {
@@ -252,7 +315,7 @@ import Testing
         let connection = TestConnectionState()
         connection.request("/1")
         connection.start()
-        connection.request("/2", headers: [("expect", "100-Continue")], end: false)
+        connection.request("/2", headers: [("expect", "100-Continue"), ("content-length", "3")], end: false)
         #expect(connection.continues == 0)
         connection.answer()
         connection.written()
@@ -260,9 +323,10 @@ import Testing
         #expect(connection.continues == 1)
 
         let alone = TestConnectionState()
-        alone.request(headers: [("expect", "100-continue")], end: false)
-        #expect(alone.continues == 1)
+        alone.request(headers: [("expect", "100-continue"), ("transfer-encoding", "chunked")], end: false)
         alone.start()
+        #expect(alone.continues == 1)
+        alone.begun()
         #expect(alone.continues == 1)
     }
 
@@ -270,11 +334,24 @@ import Testing
         let connection = TestConnectionState()
         connection.request("/1")
         connection.start()
-        connection.request("/2", headers: [("expect", "100-continue")])
+        connection.request("/2", headers: [("expect", "100-continue"), ("content-length", "3")])
         connection.answer()
         connection.written()
         connection.start()
         #expect(connection.continues == 0)
+    }
+
+    @Test func `nobody is told to go on who has nothing to send, or speaks HTTP/1.0`() {
+        let expectation = ("expect", "100-continue")
+        for (version, headers) in [
+            (HTTPVersion.http1_1, [expectation]), (.http1_1, [expectation, ("content-length", "0")]),
+            (.http1_0, [expectation, ("content-length", "3")]),
+        ] {
+            let connection = TestConnectionState()
+            connection.request(version: version, headers: headers, end: false)
+            connection.start()
+            #expect(connection.continues == 0)
+        }
     }
 
     // MARK: The last request
@@ -298,13 +375,35 @@ import Testing
         #expect(connection.isClosed, "\(what)")
     }
 
-    @Test(arguments: [[], ["a", "b"], [""], ["a,b"]]) func `a head without exactly one host is refused`(
+    @Test(arguments: [
+        [], ["a", "b"], [""], ["a,b"], ["a b"], ["u@a"], ["a/b"], ["a\\b"], ["a?b"], ["a#b"], ["\u{e9}"], ["a\u{7f}"],
+    ])
+    func `a head without exactly one host is refused`(
         hosts: [String]
     ) {
         let connection = TestConnectionState()
         connection.request(hosts: hosts, end: false)
         #expect(connection.refusals == ["bad_request"])
         #expect(connection.start() == nil)
+    }
+
+    @Test(arguments: ["a", "a.b:80", "[::1]:8080", "xn--a", "a_b"]) func `any one host is taken`(host: String) {
+        let connection = TestConnectionState()
+        connection.request(hosts: [host])
+        #expect(connection.start() == "/")
+    }
+
+    @Test(arguments: [["gzip, chunked"], ["gzip", "chunked"], [""], ["identity"], ["chunked", ""]])
+    func `a head with any other transfer coding than chunked is refused`(codings: [String]) {
+        for version in [HTTPVersion.http1_1, .http1_0] {
+            let connection = TestConnectionState()
+            connection.request(version: version, headers: codings.map { ("Transfer-Encoding", $0) }, end: false)
+            #expect(connection.refusals == ["bad_request"])
+            #expect(connection.start() == nil)
+        }
+        let connection = TestConnectionState()
+        connection.request(headers: [("transfer-encoding", "Chunked")])
+        #expect(connection.start() == "/")
     }
 
     @Test func `a client that has closed its side still gets what it asked for`() {
@@ -340,6 +439,23 @@ import Testing
         #expect(connection.isClosed)
     }
 
+    @Test func `a body that was on its way when the connection ended is broken off`() {
+        let connection = TestConnectionState()
+        connection.request(end: false)
+        connection.start()
+        connection.close()
+        #expect(connection.brokenOff == 1)
+    }
+
+    @Test func `what still comes out of the decoder after a refusal is no request`() {
+        let connection = TestConnectionState()
+        connection.receive(4)
+        connection.fail()
+        connection.request("/late", isInTheSameBytes: true)
+        connection.written()
+        #expect(connection.start() == nil)
+    }
+
     @Test func `after the end nothing changes anything`() {
         let connection = TestConnectionState()
         connection.request("/1")
@@ -364,6 +480,27 @@ import Testing
         #expect(!connection.isClosed)
         connection.wait(.milliseconds(1))
         #expect(connection.isClosed)
+    }
+
+    @Test func `a server that drains while an answer is written ends the connection a second later`() {
+        let connection = TestConnectionState()
+        connection.request()
+        connection.start()
+        #expect(connection.answer() == false)
+        connection.drain()
+        connection.written()
+        connection.wait(.milliseconds(999))
+        #expect(!connection.isClosed)
+        connection.wait(.milliseconds(1))
+        #expect(connection.isClosed)
+    }
+
+    @Test func `a server that drains leaves a first head its time`() {
+        let connection = TestConnectionState()
+        connection.receive(5)
+        connection.drain()
+        connection.wait(.seconds(9))
+        #expect(connection.refusals == [] && !connection.isClosed)
     }
 
     @Test func `a server that drains says so with the last answer`() {
@@ -399,6 +536,7 @@ import Testing
         #expect(idle.isClosed)
 
         let reading = TestConnectionState()
+        reading.exchange()
         reading.receive(1)
         let (answering, writing) = (TestConnectionState(), TestConnectionState())
         for connection in [answering, writing] {
@@ -413,6 +551,75 @@ import Testing
         }
         writing.written()
         #expect(writing.state.isIdle)
+    }
+
+    /// Whether the connection makes room when it is asked to after such a time.
+    private func makesRoom(after time: TimeAmount, _ prepare: @escaping (TestConnectionState) -> Void) -> Bool {
+        let connection = TestConnectionState()
+        prepare(connection)
+        connection.wait(time)
+        connection.makeRoom()
+        return connection.isClosed
+    }
+
+    private func expectMoment(_ what: String, _ prepare: @escaping (TestConnectionState) -> Void) {
+        #expect(!makesRoom(after: .milliseconds(999), prepare), "\(what)")
+        #expect(makesRoom(after: .milliseconds(1000), prepare), "\(what)")
+    }
+
+    @Test func `who holds up a request or an answer for a second makes room`() {
+        expectMoment("a later head") { connection in
+            connection.exchange()
+            connection.wait(.seconds(5))
+            connection.receive(1)
+        }
+        expectMoment("a body that is waited for") { connection in
+            connection.request(end: false)
+            connection.start()
+        }
+        expectMoment("a body whose turn has not come") { $0.request(end: false) }
+        expectMoment("an answer") { connection in
+            connection.request()
+            connection.start()
+            connection.answer()
+        }
+        expectMoment("a refusal") { connection in
+            connection.receive(1)
+            connection.fail()
+        }
+        #expect(makesRoom(after: .zero) { $0.receive(1) }, "the first head, which anybody can begin")
+        #expect(
+            makesRoom(after: .zero) { connection in
+                connection.receive(1)
+                connection.fail()
+                connection.written()
+            }, "what comes after the last answer is not waited for")
+    }
+
+    @Test func `a request that has come whole keeps its place however long it takes`() {
+        #expect(
+            !makesRoom(after: .hours(1)) { connection in
+                connection.request()
+                connection.start()
+            })
+        #expect(
+            !makesRoom(after: .hours(1)) { connection in
+                connection.request()
+                connection.start()
+                connection.receive(1)
+            })
+        #expect(!makesRoom(after: .hours(1)) { $0.request() })
+        #expect(
+            !makesRoom(after: .seconds(5)) { connection in
+                connection.request()
+                connection.start()
+                connection.request(end: false)
+            }, "though the body of the next one is waited for")
+        #expect(
+            !makesRoom(after: .seconds(5)) { connection in
+                connection.request()
+                connection.request(end: false)
+            })
     }
 }
 
@@ -470,7 +677,13 @@ private final class TestConnectionState {
     func fail() { change { $0.refuseInTurn(.malformedHTTP, now: now) } }
 
     /// The target of the request that starts.
-    @discardableResult func start() -> String? { change { $0.startNext()?.head.uri } }
+    @discardableResult func start() -> String? {
+        let target = change { $0.startNext()?.head.uri }
+        if target != nil { begun() }
+        return target
+    }
+
+    func begun() { change { $0.started() } }
     @discardableResult func answer() -> Bool? { change { $0.answered(now: now) } }
     func written() { change { $0.written(now: now) } }
 
@@ -484,6 +697,6 @@ private final class TestConnectionState {
 
     func closeInput() { change { $0.inputClosed() } }
     func close() { change { $0.close() } }
-    func makeRoom() { change { $0.makeRoom() } }
+    func makeRoom() { change { $0.makeRoom(now: now) } }
     func drain() { change { $0.drain(now: now) } }
 }

@@ -21,6 +21,7 @@ import Testing
         ("/items/a.b~c%2F?x/y", "/items/{id}", "a.b~c%2F"),
         ("/items/1/expire", "/items/{id}/expire", "1"), ("/items/expire/expire", "/items/{id}/expire", "expire"),
         ("/items/é\u{301}", "/items/{id}", "é\u{301}"), ("http://host:80/items/1?x", "/items/{id}", "1"),
+        ("/items/{id}", "/items/{id}", "{id}"), ("/items/{id}/expire", "/items/{id}/expire", "{id}"),
         ("HTTPS://host/items", "/items", ""), ("/other/fixed", "/other/fixed", ""),
     ])
     func `a target names the resource whose path it has`(target: String, path: String, parameter: String) {

@@ -9,12 +9,13 @@ extension ProgramTests {
     @Suite struct HostileConnectionTests {
         private static let most = 200 * 1024 * 1024
 
-        /// Carries out `attack` while another client creates sessions.
+        /// Carries out `attack` while another client creates sessions, at least so many.
         private func attacking(
+            leaving leastCreates: Int = 1, descriptorLimit: Int? = nil,
             _ attack: @escaping @Sendable (ServiceProcess) throws -> Void,
             sourceLocation: SourceLocation = #_sourceLocation
         ) async throws {
-            try await Service.run { service in
+            try await Service.run(descriptorLimit: descriptorLimit) { service in
                 let process = service.process
                 let isOver = Atomic<Bool>(false)
                 async let watch = { () async throws -> (peak: Int, creates: Int) in
@@ -33,7 +34,7 @@ extension ProgramTests {
                 isOver.store(true, ordering: .relaxed)
                 let (peak, creates) = try await watch
                 #expect(max(peak, process.residentMemory) < Self.most, sourceLocation: sourceLocation)
-                #expect(creates > 0, sourceLocation: sourceLocation)
+                #expect(creates >= leastCreates, sourceLocation: sourceLocation)
             }
         }
 
@@ -74,6 +75,21 @@ extension ProgramTests {
             }
         }
 
+        @Test func `16 clients that pipeline without end leave others their turn`() async throws {
+            try await attacking(leaving: 3) { process in
+                let sockets = try (0..<16).map { _ in try RawSocket(port: process.port) }
+                let requests = Array(
+                    String(repeating: "GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n", count: 500).utf8)
+                let end = ContinuousClock.now + .seconds(6)
+                while .now < end {
+                    for socket in sockets {
+                        socket.send(requests, withinMilliseconds: 1)
+                        _ = socket.receive(withinMilliseconds: 1)
+                    }
+                }
+            }
+        }
+
         @Test func `requests without number from a client that reads nothing are not taken in`() async throws {
             try await attacking { process in
                 let sockets = try (0..<8).map { _ in try RawSocket(port: process.port) }
@@ -93,6 +109,62 @@ extension ProgramTests {
                 honest.send(Array("GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8))
                 #expect(honest.receive().text.hasPrefix("HTTP/1.1 200 "))
                 #expect(sockets.count { $0.isClosed } >= 1000, "the first made room")
+            }
+        }
+
+        /// As much as a head may have, in fields that take most memory once they are parsed, or in large ones.
+        private static func head(fields: Int, length: Int) -> [UInt8] {
+            let fields = (100..<(100 + fields)).map {
+                "field-with-a-long-name-\($0): \(String(repeating: "y", count: length))\r\n"
+            }
+            return Array("GET /health/live HTTP/1.1\r\nHost: a\r\n\(fields.joined())".utf8)
+        }
+
+        @Test(arguments: [(0, 0), (96, 30), (96, 270)])
+        func `connections that begin a head and stop make room for those that ask`(
+            fields: Int, length: Int
+        ) async throws {
+            let head = Self.head(fields: fields, length: length)
+            // Leaves 3,000 places.
+            try await attacking(descriptorLimit: 4024) { process in
+                var sockets: [RawSocket] = []
+                for _ in 0..<3600 {
+                    let socket = try RawSocket(port: process.port)
+                    socket.send(head, withinMilliseconds: 100)
+                    sockets.append(socket)
+                }
+                let honest = try RawSocket(port: process.port)
+                honest.send(Array("GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8))
+                #expect(honest.receive(withinMilliseconds: 20_000).text.hasPrefix("HTTP/1.1 200 "))
+            }
+        }
+
+        @Test func `9,000 clients that do not read a large answer wait for the same bytes`() async throws {
+            try await attacking { process in
+                let requests = Array(
+                    String(repeating: "GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n", count: 8).utf8)
+                var sockets: [RawSocket] = []
+                for _ in 0..<9_000 {
+                    let socket = try RawSocket(port: process.port, receiveBuffer: 2304)
+                    socket.send(requests, withinMilliseconds: 100)
+                    sockets.append(socket)
+                }
+                Thread.sleep(forTimeInterval: 2)
+            }
+        }
+
+        @Test func `large requests that wait behind an answer that is not read are not taken in`() async throws {
+            let large =
+                Self.head(fields: 90, length: 300) + Array("Content-Length: 16000\r\n\r\n".utf8)
+                + Array(repeating: UInt8(ascii: "x"), count: 16_000)
+            try await attacking { process in
+                let unread = Array(
+                    String(repeating: "GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n", count: 60).utf8)
+                let sockets = try (0..<100).map { _ in try RawSocket(port: process.port, receiveBuffer: 4096) }
+                for socket in sockets { socket.send(unread, withinMilliseconds: 100) }
+                for _ in 0..<10 {
+                    for socket in sockets { socket.send(large, withinMilliseconds: 1) }
+                }
             }
         }
 

@@ -116,7 +116,10 @@ extension ProgramTests {
                 let head =
                     "POST \(Service.sessions) HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nx-api-key: \(TestKeys.acme)\r\n"
                 for _ in 0..<5 {
-                    for framing in ["Content-Length: 2000000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n1e8480\r\n"] {
+                    for framing in [
+                        "Content-Length: 2000000\r\n\r\n", "Content-Length: 18446744073709551615\r\n\r\n",
+                        "Transfer-Encoding: chunked\r\n\r\n1e8480\r\n",
+                    ] {
                         let (answers, text, closed) = try await service.raw([Array((head + framing).utf8), large])
                         #expect(closed, "\(framing)")
                         let answer = try #require(answers.first, "\(framing): \(text.prefix(300))")
@@ -165,6 +168,23 @@ extension ProgramTests {
                     ("a chunk of no size", head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n"),
                     ("a huge chunk", head + "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n"),
                     ("another coding", head + "Transfer-Encoding: identity\r\n\r\n"),
+                    (
+                        "an unknown coding before the chunks",
+                        head + "Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+                    ), ("an empty coding", head + "Transfer-Encoding:\r\n\r\n0\r\n\r\n"),
+                    ("a host with a user", "GET /health/live HTTP/1.1\r\nHost: u@a\r\n\r\n"),
+                    ("a host with a blank", "GET /health/live HTTP/1.1\r\nHost: a b\r\n\r\n"),
+                    ("bare line feeds", "GET /health/live HTTP/1.1\nHost: a\n\n"),
+                    (
+                        "a bare line feed after a chunk's size",
+                        head + "Transfer-Encoding: chunked\r\n\r\n2\n{}\r\n0\r\n\r\n"
+                    ),
+                    (
+                        "a length among the trailers",
+                        head + "Transfer-Encoding: chunked\r\n\r\n0\r\nContent-Length: 3\r\n\r\n"
+                    ),
+                    ("a blank before a length's colon", head + "Content-Length : 2\r\n\r\n{}"),
+                    ("the same length twice", head + "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}"),
                     ("chunked twice removed", head + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n"),
                 ].map { ($0.0, Array($0.1.utf8)) } + [
                     ("TLS", [0x16, 3, 1, 0, 0xF8, 1, 0, 0, 0xF4, 3, 3]), ("bytes", (0...255).map { UInt8($0) }),

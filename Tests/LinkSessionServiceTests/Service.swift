@@ -58,7 +58,7 @@ final class Service: Sendable {
     ///
     /// - Parameter prepare: what is done to the database before the start.
     static func run<Value>(
-        arguments: [String] = ["serve"], environment: [String: String] = [:],
+        arguments: [String] = ["serve"], environment: [String: String] = [:], descriptorLimit: Int? = nil,
         prepare: (TestDatabase) async throws -> Void = { _ in }, sourceLocation: SourceLocation = #_sourceLocation,
         _ body: (Service) async throws -> Value
     ) async throws -> Value {
@@ -66,7 +66,8 @@ final class Service: Sendable {
             try await database.addManufacturers()
             try await prepare(database)
             return try await serving(
-                database, arguments: arguments, environment: environment, sourceLocation: sourceLocation, body)
+                database, arguments: arguments, environment: environment, descriptorLimit: descriptorLimit,
+                sourceLocation: sourceLocation, body)
         }
     }
 
@@ -84,11 +85,12 @@ final class Service: Sendable {
 
     static func serving<Value>(
         _ database: TestDatabase, arguments: [String] = ["serve"], environment: [String: String] = [:],
-        directory: URL = TestEnvironment.projectDirectory, waitsForKeys: Bool = true,
+        directory: URL = TestEnvironment.projectDirectory, descriptorLimit: Int? = nil, waitsForKeys: Bool = true,
         sourceLocation: SourceLocation = #_sourceLocation, _ body: (Service) async throws -> Value
     ) async throws -> Value {
         let process = try ServiceProcess(
-            arguments, environment: Self.environment(of: database).merging(environment) { $1 }, directory: directory)
+            arguments, environment: Self.environment(of: database).merging(environment) { $1 }, directory: directory,
+            shell: descriptorLimit.map { "ulimit -n \($0)" })
         do {
             let service = Service(process: process, database: database, port: try await listeningPort(of: process))
             if waitsForKeys { try await process.waitForLog("API keys loaded", within: 10) }

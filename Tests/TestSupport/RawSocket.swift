@@ -11,9 +11,13 @@ package final class RawSocket: Sendable {
         let code: Int32
     }
 
-    package init(port: Int) throws {
+    /// - Parameter receiveBuffer: how many bytes the system takes for a client that reads nothing.
+    package init(port: Int, receiveBuffer: Int32? = nil) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw Failed(what: "socket", code: errno) }
+        if var receiveBuffer {
+            setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &receiveBuffer, socklen_t(MemoryLayout<Int32>.size))
+        }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(port).bigEndian
@@ -32,6 +36,15 @@ package final class RawSocket: Sendable {
 
     deinit { close(descriptor) }
 
+    /// Closes the sending side alone.
+    package func endOutput() { shutdown(descriptor, Int32(SHUT_WR)) }
+
+    /// What the system does to the other side once the socket is let go: a reset instead of an end.
+    package func resetsAtEnd() {
+        var linger = linger(l_onoff: 1, l_linger: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &linger, socklen_t(MemoryLayout.size(ofValue: linger)))
+    }
+
     /// Sends as much as the other side takes within the time.
     ///
     /// - Returns: how many bytes that were; all of them unless the other side stopped reading or closed.
@@ -46,7 +59,7 @@ package final class RawSocket: Sendable {
                 sent += count
             } else if errno == EAGAIN {
                 var poll = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-                _ = Glibc.poll(&poll, 1, 50)
+                _ = Glibc.poll(&poll, 1, min(50, time))
             } else {
                 break
             }
@@ -61,7 +74,7 @@ package final class RawSocket: Sendable {
         var buffer = [UInt8](repeating: 0, count: 64 * 1024)
         while .now < end {
             var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-            guard Glibc.poll(&poll, 1, 50) > 0 else { continue }
+            guard Glibc.poll(&poll, 1, min(50, time)) > 0 else { continue }
             let count = recv(descriptor, &buffer, buffer.count, 0)
             guard count > 0 else { return (String(decoding: received, as: UTF8.self), true) }
             received += buffer[..<count]
