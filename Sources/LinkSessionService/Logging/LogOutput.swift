@@ -1,8 +1,15 @@
 // Log lines to standard output. A slow reader of the log delays nobody.
 
-internal import Foundation
+internal import Dispatch
 internal import Logging
 internal import Synchronization
+#if canImport(Glibc)
+    internal import Glibc
+#elseif canImport(Musl)
+    internal import Musl
+#else
+    internal import Darwin
+#endif
 
 /// Lines waiting to be written together, at most 10 ms, and the one queue that writes them, where blocking harms
 /// nothing.

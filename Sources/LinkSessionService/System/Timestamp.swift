@@ -9,11 +9,11 @@ func timestamp(unixSeconds: Int64) -> String { Date(timeIntervalSince1970: Doubl
 func timestampNow() -> String {
     let (second, millisecond) = Int64(Date.now.timeIntervalSince1970 * 1000).quotientAndRemainder(dividingBy: 1000)
     let text = latestSecond.withLock { latest in
-        if latest.second != second { latest = (second, timestamp(unixSeconds: second)) }
+        if latest.second != second { latest = (second, String(timestamp(unixSeconds: second).dropLast())) }
         return latest.text
     }
-    return "\(text.dropLast()).\(String(1000 + millisecond).dropFirst())Z"
+    return "\(text).\(millisecond < 10 ? "00" : millisecond < 100 ? "0" : "")\(millisecond)Z"
 }
 
-/// Most lines share their second with the one before.
+/// Without the `Z`: most lines share their second with the one before.
 private let latestSecond = Mutex<(second: Int64, text: String)>((0, ""))
