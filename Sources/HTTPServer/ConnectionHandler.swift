@@ -1,10 +1,8 @@
-// One client's connection: performs what its state decides.
-
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
 
-/// Behind the HTTP decoder, the last handler of the pipeline.
+/// One client's connection, the last handler of the pipeline, behind the HTTP decoder: performs what its state decides.
 ///
 /// A request is answered in a task that begins on the event loop with its head; the body may come later.
 /// Answers are written in one piece, in the order of the requests. What the decoder refuses gets an answer, too.
@@ -123,7 +121,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
         unparsed = ByteBuffer()
         while let bytes = rest.readSlice(length: min(rest.readableBytes, state.bytesWanted)), bytes.readableBytes > 0 {
             guard state.received(bytes.readableBytes, now: now) else { continue }
-            if place.grow(to: state.heldBytes, now: now) {
+            if place.hold(state.heldBytes, now: now) {
                 parse?(bytes)
             } else {
                 state.refuseInTurn(.overloaded, now: now)
@@ -244,7 +242,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func perform() {
         let actions = state.takeActions()
         notePlace()
-        place.shrink(to: state.heldBytes)
+        place.hold(state.heldBytes, now: now)
         armTimer()
         actions.brokenOff?.breakOff()
         if actions.writesContinue, let context {

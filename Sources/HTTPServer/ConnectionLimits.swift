@@ -1,7 +1,6 @@
-// How long a client may take, and how much it may send that nobody reads.
-
 internal import NIOCore
 
+/// How long a client may take, and how much it may send that nobody reads.
 struct ConnectionLimits: Sendable {
     /// From the opening of a connection to its first byte.
     var firstByte = TimeAmount.seconds(10)

@@ -1,8 +1,8 @@
-// How many connections there may be, what they may hold, and which of them make room for others.
-
 internal import NIOCore
 internal import Synchronization
 
+/// How many connections there may be, and what they may hold.
+///
 /// A connection has a place, and more of them while its unanswered requests are large: so both connections and memory
 /// have one bound. When all places are taken, those that only wait for their clients are closed for others, the longest
 /// waiting first: before all others those that never sent a whole request, whoever holds many of them. Only while all
@@ -17,7 +17,9 @@ final class ConnectionPlaces: Sendable {
         private let waitsForClientSince: Atomic<UInt64>
         private let hasReceivedRequest = Atomic<Bool>(false)
         /// How many places the connection takes.
-        fileprivate let size = Atomic<Int>(1)
+        private let takes = Atomic<Int>(1)
+
+        fileprivate var size: Int { takes.load(ordering: .relaxed) }
 
         fileprivate init(_ places: ConnectionPlaces, id: Int, isTooMany: Bool, now: NIODeadline) {
             self.places = places
@@ -32,11 +34,19 @@ final class ConnectionPlaces: Sendable {
 
         func leave() {
             close.withLock { $0 = nil }
-            places.remove(id)
+            places.state.withLock { state in
+                if state.counts(self) { state.used -= size }
+                state.taken[id] = nil
+                state.leaving.remove(id)
+            }
         }
 
         /// The connection that was to make room was at work again.
-        func stay() { places.keep(self) }
+        func stay() {
+            places.state.withLock { state in
+                if state.leaving.remove(id) != nil { state.used += size }
+            }
+        }
 
         func note(waitsForClientSince since: NIODeadline?, hasReceivedRequest: Bool) {
             waitsForClientSince.store(since?.uptimeNanoseconds ?? 0, ordering: .relaxed)
@@ -45,15 +55,27 @@ final class ConnectionPlaces: Sendable {
 
         /// The connection is to hold so many bytes.
         ///
-        /// - Returns: whether there is room for them.
-        func grow(to bytes: Int, now: NIODeadline) -> Bool {
+        /// - Returns: whether there is room for them; for fewer than before there always is.
+        @discardableResult
+        func hold(_ bytes: Int, now: @autoclosure () -> NIODeadline) -> Bool {
             let wanted = places.size(of: bytes)
-            return wanted <= size.load(ordering: .relaxed) || places.resize(self, to: wanted, now: now)
-        }
-
-        func shrink(to bytes: Int) {
-            let wanted = places.size(of: bytes)
-            if wanted < size.load(ordering: .relaxed) { places.shrink(self, to: wanted) }
+            if wanted == size { return true }
+            let (fits, leaving) = places.state.withLock { state in
+                let further = wanted - size
+                var leaving: [Place] = []
+                // One that was asked to close does, or stays, and is counted then.
+                if state.counts(self) {
+                    if further > 0 {
+                        leaving = state.makeRoom(for: further, of: places.limit, not: id, now: now())
+                        guard state.used + further <= places.limit else { return (false, leaving) }
+                    }
+                    state.used += further
+                }
+                takes.store(wanted, ordering: .relaxed)
+                return (true, leaving)
+            }
+            for place in leaving { place.makeRoom() }
+            return fits
         }
 
         /// Those that come first make room first; `nil` while the connection is at work.
@@ -71,22 +93,24 @@ final class ConnectionPlaces: Sendable {
         /// Were asked to close, and count no more.
         var leaving: Set<Int> = []
         var lastID = 0
-        /// The sizes of those that are taken and not leaving.
+        /// The sizes of those that count.
         var used = 0
 
+        func counts(_ place: Place) -> Bool { taken[place.id] != nil && !leaving.contains(place.id) }
+
         /// - Returns: those that are to make room, so that `wanted` more places are free, if there are so many.
-        mutating func makeRoom(for wanted: Int, of limit: Int, not self: Int, now: NIODeadline) -> [Place] {
+        mutating func makeRoom(for wanted: Int, of limit: Int, not id: Int, now: NIODeadline) -> [Place] {
             guard used + wanted > limit else { return [] }
             // A look at all of them makes room for many, so that a flood pays for few looks.
             let needed = max(used + wanted - limit, limit / 20)
             let candidates = taken.values.compactMap { place in
-                place.id == self || leaving.contains(place.id)
+                place.id == id || leaving.contains(place.id)
                     ? nil : place.order(now: now).map { (order: $0, place: place) }
             }.sorted { $0.order < $1.order }
             var made = 0
             var leave: [Place] = []
             for (_, place) in candidates where made < needed {
-                made += place.size.load(ordering: .relaxed)
+                made += place.size
                 leaving.insert(place.id)
                 leave.append(place)
             }
@@ -121,41 +145,5 @@ final class ConnectionPlaces: Sendable {
         }
         for place in leaving { place.makeRoom() }
         return place
-    }
-
-    private func resize(_ place: Place, to size: Int, now: NIODeadline) -> Bool {
-        let (fits, leaving) = state.withLock { state in
-            // Was asked to close: it does, or stays, and is counted then.
-            guard state.taken[place.id] != nil, !state.leaving.contains(place.id) else { return (true, [] as [Place]) }
-            let further = size - place.size.load(ordering: .relaxed)
-            let leaving = state.makeRoom(for: further, of: limit, not: place.id, now: now)
-            guard state.used + further <= limit else { return (false, leaving) }
-            state.used += further
-            place.size.store(size, ordering: .relaxed)
-            return (true, leaving)
-        }
-        for place in leaving { place.makeRoom() }
-        return fits
-    }
-
-    private func shrink(_ place: Place, to size: Int) {
-        state.withLock { state in
-            let isCounted = state.taken[place.id] != nil && !state.leaving.contains(place.id)
-            if isCounted { state.used -= place.size.load(ordering: .relaxed) - size }
-            place.size.store(size, ordering: .relaxed)
-        }
-    }
-
-    private func remove(_ id: Int) {
-        state.withLock { state in
-            guard let place = state.taken.removeValue(forKey: id) else { return }
-            if state.leaving.remove(id) == nil { state.used -= place.size.load(ordering: .relaxed) }
-        }
-    }
-
-    private func keep(_ place: Place) {
-        state.withLock { state in
-            if state.leaving.remove(place.id) != nil { state.used += place.size.load(ordering: .relaxed) }
-        }
     }
 }

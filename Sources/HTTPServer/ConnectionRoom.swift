@@ -1,7 +1,6 @@
-// What a connection takes from the others: when it can make room for one, what it holds, and how much more it may.
-
 internal import NIOCore
 
+// What a connection takes from the others.
 extension ConnectionState {
     /// From when on the connection only waits for its client, and can make room for another; `nil` while it is at work.
     ///

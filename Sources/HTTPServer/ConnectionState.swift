@@ -1,11 +1,10 @@
-// What a connection has read and owes, and until when: every decision about it, without a socket and without a clock.
-
 internal import DequeModule
 internal import NIOCore
 internal import NIOHTTP1
 
+/// What a connection has read and owes, and until when: every decision about it, without a socket and without a clock.
 /// The handler tells it what happens, and performs the ``Actions`` that have come of that.
-struct ConnectionState {
+struct ConnectionState: ~Copyable {
     /// What is to be done, in this order.
     struct Actions {
         /// The body that was arriving does not arrive any more.
@@ -121,13 +120,14 @@ struct ConnectionState {
         case .head: break
         case .body, .discarded, .ended: return
         }
-        guard head.isUnambiguous else { return refuseInTurn(.malformedHTTP, now: now) }
-        let exchange = Exchange(head: head, size: newestSize)
+        let framing = Framing(of: head)
+        guard framing.isUnambiguous else { return refuseInTurn(.malformedHTTP, now: now) }
+        let exchange = Exchange(head: head, isLast: framing.isLast, size: newestSize)
         (waitingSize, newestSize) = (waitingSize + newestSize, 0)
         input = .body(exchange.body, size: 0)
         readDeadline = now + limits.body
         waiting.append(exchange)
-        owesContinue = head.awaitsContinue
+        owesContinue = framing.awaitsContinue
     }
 
     /// - Returns: the body that the bytes belong to.

@@ -1,13 +1,5 @@
-// The Date field of answers.
-
+internal import Foundation
 internal import Synchronization
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
 
 /// The time of an answer (RFC 9110, section 5.6.7), made once a second.
 enum DateHeader {

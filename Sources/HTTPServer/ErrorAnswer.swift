@@ -1,9 +1,7 @@
-// An answer that is no success.
-
 internal import JSON
 package import NIOHTTP1
 
-/// Status, stable code and sentence of an answer. The codes are part of the API; the sentences may be improved.
+/// Status, stable code and sentence of an answer that is no success. The codes are part of the API; the sentences may be improved.
 package struct ErrorAnswer: Sendable, Equatable {
     package let status: HTTPResponseStatus
     package let code: String

@@ -1,9 +1,7 @@
-// Answers each request on the event loop of its connection, so that it changes threads for the database only.
-
 internal import NIOCore
 internal import Synchronization
 
-/// Runs tasks on an event loop. The handlers neither block nor compute for long, so the loop can run them itself.
+/// Answers each request on the event loop of its connection, so that it changes threads for the database only. The handlers neither block nor compute for long, so the loop can run them itself.
 ///
 /// Those that become ready together, as the callers of one INSERT do, wake the loop once.
 final class EventLoopTaskExecutor: TaskExecutor {

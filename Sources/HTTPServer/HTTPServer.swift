@@ -1,12 +1,10 @@
-// Listens, accepts connections up to a bound, and drains them at the end.
-
 package import Logging
 internal import NIOCore
 internal import NIOExtras
 internal import NIOPosix
 internal import ServiceLifecycle
 
-/// The HTTP server (HTTP/1.1, RFC 9112).
+/// The HTTP server (HTTP/1.1, RFC 9112): accepts connections up to a bound, and drains them at the end.
 package struct HTTPServer: Service {
     package struct Configuration: Sendable {
         package let host: String
@@ -62,7 +60,7 @@ package struct HTTPServer: Service {
         await beforeListening()
         let group = MultiThreadedEventLoopGroup.singleton
         let executors = Dictionary(
-            uniqueKeysWithValues: group.makeIterator().map { ($0.hash, EventLoopTaskExecutor($0)) })
+            uniqueKeysWithValues: group.makeIterator().map { (ObjectIdentifier($0), EventLoopTaskExecutor($0)) })
         let quiescing = ServerQuiescingHelper(group: group)
         let listener = try await ServerBootstrap(group: group)
             // Many clients may come at once, after a failover of their load balancer, say: without a long queue the
@@ -70,11 +68,10 @@ package struct HTTPServer: Service {
             .serverChannelOption(.backlog, value: 4096)
             .serverChannelOption(.maxMessagesPerRead, value: 64)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
-            .serverChannelInitializer {
-                [maximumConnections = configuration.maximumConnections + Self.connectionsToRefuse] channel in
+            .serverChannelInitializer { [maximumConnections = configuration.maximumConnections] channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(AcceptLimit(maximumConnections))
+                    try pipeline.addHandler(AcceptLimit(maximumConnections + Self.connectionsToRefuse))
                     try pipeline.addHandler(quiescing.makeServerChannelHandler(channel: channel))
                 }
             }
@@ -90,7 +87,7 @@ package struct HTTPServer: Service {
             .childChannelInitializer { [makeConnection] channel in
                 channel.eventLoop.makeCompletedFuture {
                     let eventLoop = channel.eventLoop
-                    let executor = executors[eventLoop.hash] ?? EventLoopTaskExecutor(eventLoop)
+                    let executor = executors[ObjectIdentifier(eventLoop)] ?? EventLoopTaskExecutor(eventLoop)
                     try makeConnection(executor).add(to: channel)
                 }
             }
@@ -103,10 +100,6 @@ package struct HTTPServer: Service {
             quiescing.initiateShutdown(promise: allClosed)
         }
     }
-}
-
-extension EventLoop {
-    fileprivate var hash: ObjectIdentifier { ObjectIdentifier(self) }
 }
 
 /// Accepts no further connection while there are too many.

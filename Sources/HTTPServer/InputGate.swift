@@ -1,5 +1,3 @@
-// Where bytes come in from the client.
-
 internal import NIOCore
 
 /// The first handler of the pipeline: what comes goes to its owner, which decides what of it is parsed, and when.

@@ -1,10 +1,9 @@
-// A request as its handler sees it.
-
+internal import Foundation
 internal import NIOCore
 package import NIOHTTP1
 internal import Synchronization
 
-/// Begun with its head, while the body may still be on its way.
+/// A request as its handler sees it. Begun with its head, while the body may still be on its way.
 package struct Request: Sendable {
     package let id: String
     let method: HTTPMethod
@@ -44,9 +43,7 @@ package enum RequestBodyError: Error, Equatable {
 
 extension Request {
     /// Whether a body comes with the request (RFC 9112, section 6).
-    package var hasBody: Bool {
-        headers.contains(name: "transfer-encoding") || (headers.first(name: "content-length") ?? "0") != "0"
-    }
+    package var hasBody: Bool { headers.announceBody }
 
     /// The whole body, at most 16 KiB, where it is of the media type, with any parameters (RFC 9110, section 8.3.1).
     package func body(ofType mediaType: String) async throws(RequestBodyError) -> [UInt8] {
@@ -76,13 +73,6 @@ extension Request {
 
 extension String {
     fileprivate func isMediaType(_ mediaType: String) -> Bool {
-        prefix { $0 != ";" }.lowercased().trimmingBlanks() == mediaType
-    }
-
-    fileprivate func trimmingBlanks() -> Substring {
-        var text = self[...]
-        while text.utf8.first == 0x20 || text.utf8.first == 0x09 { text = text.dropFirst() }
-        while text.utf8.last == 0x20 || text.utf8.last == 0x09 { text = text.dropLast() }
-        return text
+        prefix { $0 != ";" }.lowercased().trimmingCharacters(in: [" ", "\t"]) == mediaType
     }
 }

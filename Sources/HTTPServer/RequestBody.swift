@@ -1,9 +1,8 @@
-// The body of a request, which may still be on its way while the request is answered.
-
 internal import NIOCore
 internal import Synchronization
 
-/// Collects at most ``maximumSize`` bytes; for one reader.
+/// The body of a request, which may still be on its way while the request is answered. Collects at most
+/// ``maximumSize`` bytes; for one reader.
 final class RequestBody: Sendable {
     static let maximumSize = 16 * 1024
 
@@ -12,15 +11,9 @@ final class RequestBody: Sendable {
         var failure: RequestBodyError?
         var hasEnded = false
         var deadline: ContinuousClock.Instant?
-        var reader: CheckedContinuation<Result<ByteBuffer, RequestBodyError>, Never>?
+        var reader: CheckedContinuation<Void, Never>?
 
-        /// The bytes are handed over, so that the buffer they came in can be used again.
-        mutating func result() -> Result<ByteBuffer, RequestBodyError>? {
-            if let failure { return .failure(failure) }
-            guard hasEnded else { return nil }
-            defer { bytes = ByteBuffer() }
-            return .success(bytes)
-        }
+        var isSettled: Bool { hasEnded || failure != nil }
     }
 
     private let state = Mutex(State())
@@ -39,17 +32,22 @@ final class RequestBody: Sendable {
 
     func postponeDeadline(by time: Duration) { state.withLock { $0.deadline = $0.deadline.map { $0 + time } } }
 
-    /// All of it, when it is there.
+    /// All of it, when it is there. The bytes are handed over, so that the buffer they came in can be used again.
     func collect() async throws(RequestBodyError) -> ByteBuffer {
-        if let result = state.withLock({ $0.result() }) { return try result.get() }
-        return try await withCheckedContinuation { reader in
-            let result = state.withLock { state in
-                let result = state.result()
-                if result == nil { state.reader = reader }
-                return result
+        if !state.withLock({ $0.isSettled }) {
+            await withCheckedContinuation { reader in
+                let isSettled = state.withLock { state in
+                    if !state.isSettled { state.reader = reader }
+                    return state.isSettled
+                }
+                if isSettled { reader.resume() }
             }
-            if let result { reader.resume(returning: result) }
-        }.get()
+        }
+        return try state.withLock { (state) throws(RequestBodyError) in
+            if let failure = state.failure { throw failure }
+            defer { state.bytes = ByteBuffer() }
+            return state.bytes
+        }
     }
 
     func append(_ buffer: ByteBuffer) {
@@ -71,18 +69,10 @@ final class RequestBody: Sendable {
     func breakOff() { change { $0.failure = $0.failure ?? .brokenOff } }
 
     private func change(_ body: (inout State) -> Void) {
-        let answer = state.withLock { state in
+        let reader = state.withLock { state in
             body(&state)
-            guard let reader = state.reader, let result = state.result() else {
-                return nil
-                    as (
-                        CheckedContinuation<Result<ByteBuffer, RequestBodyError>, Never>,
-                        Result<ByteBuffer, RequestBodyError>
-                    )?
-            }
-            state.reader = nil
-            return (reader, result)
+            return state.isSettled ? state.reader.take() : nil
         }
-        if let (reader, result) = answer { reader.resume(returning: result) }
+        reader?.resume()
     }
 }

@@ -1,8 +1,7 @@
-// The name under which a request is found in the logs.
-
 internal import NIOHTTP1
 internal import Synchronization
 
+/// The name under which a request is found in the logs.
 enum RequestID {
     private static let start = UInt64.random(in: .min ... .max)
     private static let count = Atomic<UInt64>(0)

@@ -1,5 +1,3 @@
-// How many requests there were, and how long they took.
-
 internal import Metrics
 internal import Synchronization
 

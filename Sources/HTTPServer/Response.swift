@@ -1,5 +1,3 @@
-// An answer, and how it is written to the connection.
-
 internal import NIOCore
 package import NIOHTTP1
 
@@ -10,6 +8,7 @@ package struct SharedBody: Sendable {
     package init(_ bytes: [UInt8]) { self.bytes = ByteBuffer(bytes: bytes) }
 }
 
+/// An answer, and how it is written to the connection.
 package struct Response: Sendable {
     package var status: HTTPResponseStatus
     /// No value comes from a client unchecked.

@@ -1,10 +1,8 @@
-// Which handler answers a request.
-
 internal import NIOHTTP1
 
 package typealias Handler = @Sendable (Request) async -> Response
 
-/// The paths and their methods.
+/// The paths, their methods, and the handlers that answer them.
 package struct Routes: Sendable {
     package struct Endpoint: Sendable {
         fileprivate let method: HTTPMethod

@@ -81,21 +81,21 @@ import Testing
         let all = (1...3).map { take("\($0)", at: UInt64($0)) }
         for place in all { place.note(waitsForClientSince: nil, hasReceivedRequest: true) }
         let now = NIODeadline.uptimeNanoseconds(9)
-        #expect(all[0].grow(to: place - 1, now: now))
-        #expect(all[0].grow(to: place, now: now), "a second place")
+        #expect(all[0].hold(place - 1, now: now))
+        #expect(all[0].hold(place, now: now), "a second place")
         #expect(take("further", at: 9).isTooMany)
-        #expect(!all[1].grow(to: place, now: now), "all four are taken")
+        #expect(!all[1].hold(place, now: now), "all four are taken")
         #expect(closed.names == [])
-        all[0].shrink(to: 10)
-        #expect(all[1].grow(to: place, now: now))
+        all[0].hold(10, now: now)
+        #expect(all[1].hold(place, now: now))
         all[1].leave()
-        #expect(all[2].grow(to: 2 * place, now: now))
+        #expect(all[2].hold(2 * place, now: now))
     }
 
     @Test func `who waits for the client makes room for a large request, and not the one that has it`() {
         let place = ConnectionPlaces.bytes / 4
         let all = (1...4).map { take("\($0)", at: UInt64($0)) }
-        #expect(all[0].grow(to: 2 * place, now: .uptimeNanoseconds(9)))
+        #expect(all[0].hold(2 * place, now: .uptimeNanoseconds(9)))
         #expect(closed.names == ["2", "3"])
         all[1].stay()
         all[1].note(waitsForClientSince: nil, hasReceivedRequest: true)

@@ -77,7 +77,7 @@ import Testing
         let connection = TestConnectionState()
         connection.request()
         connection.start()
-        #expect(connection.state.deadline == nil)
+        #expect(connection.deadline == nil)
         connection.wait(.hours(1))
         #expect(connection.answer() == false)
     }
@@ -117,7 +117,7 @@ import Testing
         connection.start()
         connection.request()
         #expect(connection.receive(4))
-        #expect(connection.state.bytesWanted == 0)
+        #expect(connection.bytesWanted == 0)
         connection.wait(.seconds(60))
         #expect(connection.refusals == [] && !connection.isClosed)
         #expect(connection.answer() == false)
@@ -129,7 +129,7 @@ import Testing
         for _ in 0..<64 { sending.request() }
         sending.start()
         sending.request(end: false)
-        #expect(sending.state.bytesWanted == 0)
+        #expect(sending.bytesWanted == 0)
         sending.wait(.seconds(60))
         sending.answer()
         sending.written()
@@ -142,12 +142,12 @@ import Testing
     @Test func `64 requests may wait, and no byte is parsed beyond them until one is answered`() {
         let connection = TestConnectionState()
         for count in 0..<64 {
-            #expect(connection.state.bytesWanted == (64 - count) * 16)
+            #expect(connection.bytesWanted == (64 - count) * 16)
             connection.request()
         }
-        #expect(connection.state.bytesWanted == 0)
+        #expect(connection.bytesWanted == 0)
         connection.start()
-        #expect(connection.state.bytesWanted == 16)
+        #expect(connection.bytesWanted == 16)
     }
 
     @Test func `of a body that is too large nothing more is read, until its request is answered`() {
@@ -155,12 +155,12 @@ import Testing
         connection.request(end: false)
         connection.start()
         connection.body(16 * 1024)
-        #expect(connection.state.bytesWanted > 0)
+        #expect(connection.bytesWanted > 0)
         connection.body(1)
-        #expect(connection.state.bytesWanted == 0)
+        #expect(connection.bytesWanted == 0)
         #expect(connection.answer() == true, "it is the last: the rest of its body is still on its way")
         connection.written()
-        #expect(connection.outputIsClosed && connection.state.bytesWanted > 0)
+        #expect(connection.outputIsClosed && connection.bytesWanted > 0)
     }
 
     @Test func `of a body that was answered early 64 KiB are read and thrown away, then the connection ends`() {
@@ -195,9 +195,9 @@ import Testing
         let connection = TestConnectionState()
         connection.request(headers: [("connection", "close")])
         for _ in 0..<8 { #expect(!connection.receive(8 * 1024)) }
-        #expect(connection.state.bytesWanted == 1)
+        #expect(connection.bytesWanted == 1)
         #expect(!connection.receive(1))
-        #expect(connection.state.bytesWanted == 0, "its answer is still owed, but nothing is read")
+        #expect(connection.bytesWanted == 0, "its answer is still owed, but nothing is read")
         connection.start()
         #expect(connection.answer() == true)
         connection.written()
@@ -209,36 +209,36 @@ import Testing
         connection.request()
         connection.start()
         #expect(connection.receive(32 * 1024))
-        #expect(connection.state.bytesWanted > 0, "one request may be larger")
+        #expect(connection.bytesWanted > 0, "one request may be larger")
         connection.request(isInTheSameBytes: true)
-        #expect(connection.state.bytesWanted == 0)
+        #expect(connection.bytesWanted == 0)
         connection.answer()
         connection.written()
         connection.start()
-        #expect(connection.state.bytesWanted > 0)
+        #expect(connection.bytesWanted > 0)
         #expect(connection.receive(8 * 1024 - 1))
         connection.request(isInTheSameBytes: true, end: false)
-        #expect(connection.state.bytesWanted == 0, "32 KiB of the request under way count too")
+        #expect(connection.bytesWanted == 0, "32 KiB of the request under way count too")
     }
 
     @Test func `what a connection holds is let go with its answers`() {
         let connection = TestConnectionState()
         connection.request()
         connection.request()
-        #expect(connection.state.heldBytes == 40)
+        #expect(connection.heldBytes == 40)
         connection.start()
-        #expect(connection.state.heldBytes == 40)
+        #expect(connection.heldBytes == 40)
         connection.answer()
-        #expect(connection.state.heldBytes == 20)
+        #expect(connection.heldBytes == 20)
         connection.written()
         connection.start()
         connection.answer()
         connection.written()
-        #expect(connection.state.heldBytes == 0)
+        #expect(connection.heldBytes == 0)
         connection.receive(1024 * 1024)
-        #expect(connection.state.heldBytes == 64 * 1024, "blank lines are received and not kept")
+        #expect(connection.heldBytes == 64 * 1024, "blank lines are received and not kept")
         connection.fail()
-        #expect(connection.state.heldBytes == 0)
+        #expect(connection.heldBytes == 0)
     }
 
     @Test func `a request that was refused, and all of a closed connection, are held no more`() {
@@ -247,10 +247,10 @@ import Testing
         connection.start()
         connection.request(end: false)
         connection.fail()
-        #expect(connection.state.heldBytes == 20)
+        #expect(connection.heldBytes == 20)
         connection.request()
         connection.close()
-        #expect(connection.state.heldBytes == 0)
+        #expect(connection.heldBytes == 0)
     }
 
     // MARK: Order
@@ -467,7 +467,7 @@ import Testing
         #expect(connection.start() == nil)
         #expect(!connection.receive(10))
         connection.fail()
-        #expect(connection.refusals == [] && connection.state.deadline == nil)
+        #expect(connection.refusals == [] && connection.deadline == nil)
     }
 
     // MARK: Draining and making room
@@ -531,7 +531,7 @@ import Testing
 
     @Test func `a connection makes room while it is idle, and not while it is at work`() {
         let idle = TestConnectionState()
-        #expect(idle.state.isIdle)
+        #expect(idle.isIdle)
         idle.makeRoom()
         #expect(idle.isClosed)
 
@@ -545,12 +545,12 @@ import Testing
         }
         writing.answer()
         for busy in [reading, answering, writing] {
-            #expect(!busy.state.isIdle)
+            #expect(!busy.isIdle)
             busy.makeRoom()
             #expect(!busy.isClosed)
         }
         writing.written()
-        #expect(writing.state.isIdle)
+        #expect(writing.isIdle)
     }
 
     /// Whether the connection makes room when it is asked to after such a time.
@@ -625,7 +625,7 @@ import Testing
 
 /// A state with what came of it, and a clock.
 private final class TestConnectionState {
-    var state: ConnectionState
+    private var state: ConnectionState
     private(set) var now = NIODeadline.uptimeNanoseconds(1)
     private(set) var refusals: [String] = []
     private(set) var continues = 0
@@ -636,6 +636,11 @@ private final class TestConnectionState {
     init(isRefused: Bool = false) {
         state = ConnectionState(limits: ConnectionLimits(), isRefused: isRefused, now: now)
     }
+
+    var isIdle: Bool { state.isIdle }
+    var bytesWanted: Int { state.bytesWanted }
+    var heldBytes: Int { state.heldBytes }
+    var deadline: NIODeadline? { state.deadline }
 
     private func perform() {
         let actions = state.takeActions()
@@ -654,7 +659,7 @@ private final class TestConnectionState {
     /// Lets the time pass, and the timer fire where it is due.
     func wait(_ time: TimeAmount) {
         now = now + time
-        guard let deadline = state.deadline, deadline <= now else { return }
+        guard let deadline, deadline <= now else { return }
         change { $0.timeout(now: now) }
     }
 
