@@ -1,6 +1,4 @@
-// A strict reader for the JSON objects that callers send (RFC 8259).
-
-/// The members of one JSON object.
+/// The members of one JSON object that a caller sends (RFC 8259).
 ///
 /// Stricter than a general decoder where callers would otherwise be misunderstood: a name that occurs twice is
 /// refused (RFC 8259, section 4, leaves it open), and so are unpaired surrogates and invalid UTF-8.
@@ -164,20 +162,19 @@ private struct Reader {
 
     /// RFC 8259, section 6.
     private mutating func readNumber() throws(JSONError) {
-        func digits(_ reader: inout Reader) throws(JSONError) {
-            let start = reader.position
-            while let byte = reader.peek, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) {
-                reader.position += 1
-            }
-            guard reader.position > start else { throw reader.malformedHere() }
-        }
         _ = take(UInt8(ascii: "-"))
-        if !take(UInt8(ascii: "0")) { try digits(&self) }
-        if take(UInt8(ascii: ".")) { try digits(&self) }
+        if !take(UInt8(ascii: "0")) { try readDigits() }
+        if take(UInt8(ascii: ".")) { try readDigits() }
         if take(UInt8(ascii: "e")) || take(UInt8(ascii: "E")) {
             if !take(UInt8(ascii: "+")) { _ = take(UInt8(ascii: "-")) }
-            try digits(&self)
+            try readDigits()
         }
+    }
+
+    private mutating func readDigits() throws(JSONError) {
+        let start = position
+        while let byte = peek, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) { position += 1 }
+        guard position > start else { throw malformedHere() }
     }
 
     private mutating func readWord(_ word: StaticString) throws(JSONError) {
@@ -201,9 +198,7 @@ private struct Reader {
     private func malformed(_ what: String) -> JSONError { .init(message: "the body " + what) }
 
     private func malformedHere() -> JSONError {
-        malformed(
-            position < bytes.count
-                ? "is not valid JSON: unexpected character at byte \(position)" : "is not valid JSON: it ends too early"
-        )
+        let why = position < bytes.count ? "unexpected character at byte \(position)" : "it ends too early"
+        return malformed("is not valid JSON: \(why)")
     }
 }

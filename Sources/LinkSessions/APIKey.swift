@@ -1,11 +1,8 @@
-// A manufacturer's API key: how one is made, and what text can be one.
-
-/// `nox_live_` or `nox_test_`, 256 random bits as 43 characters of base64url (RFC 4648, section 5), then the CRC-32 of
+/// A manufacturer's API key: `nox_live_` or `nox_test_`, 256 random bits as 43 characters of base64url (RFC 4648, section 5), then the CRC-32 of
 /// all that as 6 base62 digits.
 ///
-/// The form lets secret scanners find a leaked key, and a mistyped one be told from an unknown one. A secret: it neither
-/// prints nor mirrors itself.
-package struct APIKey: Sendable {
+/// The form lets secret scanners find a leaked key, and a mistyped one be told from an unknown one.
+package struct APIKey: Sendable, Redacted {
     /// What a key is for: a live one is of no use in a test environment, nor the other way about.
     package enum Environment: String, Sendable, CaseIterable {
         case live, test
@@ -62,9 +59,4 @@ extension APIKey {
     }
 
     private static let base62 = Array("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz".utf8)
-}
-
-extension APIKey: CustomStringConvertible, CustomReflectable {
-    package var description: String { "APIKey(secret)" }
-    package var customMirror: Mirror { Mirror(self, children: []) }
 }

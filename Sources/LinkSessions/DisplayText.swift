@@ -1,5 +1,5 @@
-// Names and labels: text that an operator writes and people read.
-
+/// A name or a label: text that an operator writes and people read.
+///
 /// 1 to 200 Unicode scalars, no blanks at the ends, no control characters, nothing that breaks a line or turns the
 /// direction of writing: what people read is what is stored.
 package struct DisplayText: Sendable, Hashable {

@@ -1,5 +1,3 @@
-// The languages of the Authenticator UI.
-
 /// ISO 639-1 codes of the languages that the Authenticator UI speaks.
 package enum Language: String, Sendable, CaseIterable {
     case nl, en, fr, es

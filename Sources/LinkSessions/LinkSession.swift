@@ -1,8 +1,7 @@
-// A link session and its life: open, then completed once or expired.
-
 /// Seconds since 1970-01-01T00:00:00Z, by the database's clock.
 package typealias UnixSeconds = Int64
 
+/// A link session as it is stored.
 package struct LinkSession: Sendable {
     /// `open` → `completed` (once) or `expired` (at `expiresAt`). Nothing else, and nothing back.
     package enum Status: String, Sendable {

@@ -1,10 +1,7 @@
-// The secret that identifies a link session.
-
-/// 256 random bits as 43 characters of base64url without padding (RFC 4648, section 5).
+/// The secret that identifies a link session: 256 random bits as 43 characters of base64url without padding (RFC 4648, section 5).
 ///
-/// Whoever holds the token holds the session, so its text appears in answers to its owner and nowhere else:
-/// it neither prints nor mirrors itself.
-package struct LinkToken: Sendable {
+/// Whoever holds the token holds the session, so its text appears in answers to its owner and nowhere else.
+package struct LinkToken: Sendable, Redacted {
     /// The 43 characters. A secret: for the answer that carries it and for its digest.
     package let characters: String
 
@@ -35,9 +32,4 @@ package struct LinkToken: Sendable {
         let bytes = (words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian)
         characters = unsafe withUnsafeBytes(of: bytes) { unsafe Base64URL.encode($0) }
     }
-}
-
-extension LinkToken: CustomStringConvertible, CustomReflectable {
-    package var description: String { "LinkToken(secret)" }
-    package var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -1,5 +1,4 @@
-// Manufacturers as a caller of the API meets them.
-
+/// A manufacturer as a caller of the API meets it.
 package struct Manufacturer: Sendable {
     /// Given by the database, never used again for another manufacturer.
     package struct ID: Sendable, Hashable {

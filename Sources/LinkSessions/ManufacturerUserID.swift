@@ -1,9 +1,7 @@
-// The manufacturer's own id of its user.
-
-/// 1 to 256 Unicode scalars, not only blanks, without control characters, kept byte for byte.
+/// The manufacturer's own id of its user: 1 to 256 Unicode scalars, not only blanks, without control characters, kept byte for byte.
 ///
 /// Personal data: it appears in answers to its manufacturer and in the database, in no log and in no error.
-package struct ManufacturerUserID: Sendable, Equatable {
+package struct ManufacturerUserID: Sendable, Equatable, Redacted {
     package let text: String
 
     package init(_ text: String) throws(ValidationError) {
@@ -22,14 +20,7 @@ package struct ManufacturerUserID: Sendable, Equatable {
         guard !isBlank else { throw ValidationError(.userID, "user_id must not consist of blanks only") }
         self.text = text
     }
-}
 
-extension ManufacturerUserID {
     /// Byte for byte: texts that only look equal are two users.
     package static func == (left: Self, right: Self) -> Bool { left.text.utf8.elementsEqual(right.text.utf8) }
-}
-
-extension ManufacturerUserID: CustomStringConvertible, CustomReflectable {
-    package var description: String { "ManufacturerUserID(personal data)" }
-    package var customMirror: Mirror { Mirror(self, children: []) }
 }

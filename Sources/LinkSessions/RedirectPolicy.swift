@@ -1,5 +1,4 @@
-// Where a manufacturer may send its users back to.
-
+/// Where a manufacturer may send its users back to.
 package enum RedirectPolicy: Sendable {
     /// Only the registered URLs, compared as ``RedirectURL/registrationKey`` says; none where the set is empty.
     case registered(Set<String>)
@@ -7,11 +6,7 @@ package enum RedirectPolicy: Sendable {
     case unrestricted
 
     package func check(_ url: RedirectURL) throws(ValidationError) {
-        switch self {
-        case .unrestricted: return
-        case .registered(let keys):
-            guard keys.contains(url.registrationKey) else { throw Self.notAllowed }
-        }
+        if case .registered(let keys) = self, !keys.contains(url.registrationKey) { throw Self.notAllowed }
     }
 
     package static let notAllowed = ValidationError(

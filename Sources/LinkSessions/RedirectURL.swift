@@ -1,5 +1,3 @@
-// Where the user's browser goes after the flow: the one value of a caller that ends up in a Location header.
-
 #if canImport(Glibc)
     import Glibc
 #elseif canImport(Musl)
@@ -8,8 +6,9 @@
     import Darwin
 #endif
 
-/// An absolute URL (RFC 3986, section 4.3) that is safe to send a browser to.
+/// Where the user's browser goes after the flow: the one value of a caller that ends up in a Location header.
 ///
+/// An absolute URL (RFC 3986, section 4.3) that is safe to send a browser to.
 /// `https` with a host; `http` to the user's own machine only (RFC 8252, section 7.3); or an app's own scheme in
 /// reverse-domain form (RFC 8252, section 7.1). Checked byte by byte, and kept as it was sent.
 package struct RedirectURL: Sendable {
@@ -25,17 +24,29 @@ package struct RedirectURL: Sendable {
     /// What has to be equal for a URL to count as registered: scheme and host in lower case, the port (the scheme's
     /// own where none is given, none at all for loopback hosts, where an app listens on any: RFC 8252, section 7.3)
     /// and the path byte for byte. The query is the caller's own.
-    package var registrationKey: String {
-        var key = scheme + ":"
+    package var registrationKey: String { spelling(port: authority?.port ?? defaultPort) }
+
+    /// The one spelling of all URLs with the same registration key: scheme and host in lower case, no port that is free
+    /// or the scheme's own, and no query.
+    package var canonical: RedirectURL {
+        get throws(ValidationError) {
+            try RedirectURL(spelling(port: authority?.port == defaultPort ? nil : authority?.port))
+        }
+    }
+
+    /// Scheme, host and path; between them the port, where the host is not a loopback host.
+    private func spelling(port: UInt16?) -> String {
+        var spelling = scheme + ":"
         if let authority {
-            key += "//" + authority.host
-            if let port = authority.port ?? Self.defaultPort(of: scheme), !authority.isLoopback {
-                key += ":\(port)"
-            }
+            spelling += "//" + authority.host
+            if let port, !authority.isLoopback { spelling += ":\(port)" }
         }
         let start = text.utf8.index(text.startIndex, offsetBy: path.lowerBound)
-        return key + text[start..<text.utf8.index(start, offsetBy: path.count)]
+        return spelling + text[start..<text.utf8.index(start, offsetBy: path.count)]
     }
+
+    /// That of `http` makes no difference: only loopback hosts have it.
+    private var defaultPort: UInt16? { scheme == "https" ? 443 : nil }
 
     package init(_ text: String) throws(ValidationError) {
         let utf8 = Array(text.utf8)
@@ -48,41 +59,24 @@ package struct RedirectURL: Sendable {
         let rest = utf8[(colon + 1)...]
         let queryStart = rest.firstIndex(of: UInt8(ascii: "?")) ?? rest.endIndex
         let hierarchy = rest[..<queryStart]
-        let hasAuthority = hierarchy.starts(with: [UInt8(ascii: "/"), UInt8(ascii: "/")])
-
-        let pathStart: Int
-        if hasAuthority {
+        var authority: Authority?
+        var pathStart = hierarchy.startIndex
+        if hierarchy.starts(with: [UInt8(ascii: "/"), UInt8(ascii: "/")]) {
             let start = hierarchy.startIndex + 2
             pathStart = hierarchy[start...].firstIndex(of: UInt8(ascii: "/")) ?? hierarchy.endIndex
             authority = try Authority(hierarchy[start..<pathStart])
-            try Self.checkScheme(scheme, authority: authority)
-        } else {
-            authority = nil
-            try Self.checkScheme(scheme, authority: nil)
-            guard hierarchy.first == UInt8(ascii: "/") else {
-                throw Self.invalid("must have a / after the scheme, such as com.acme.app:/linked")
-            }
-            pathStart = hierarchy.startIndex
         }
+        try Self.checkScheme(scheme, authority: authority)
+        guard authority != nil || hierarchy.first == UInt8(ascii: "/") else {
+            throw Self.invalid("must have a / after the scheme, such as com.acme.app:/linked")
+        }
+        self.authority = authority
         path = pathStart..<queryStart
         try Self.checkPath(utf8[path])
         if queryStart < rest.endIndex {
             try Self.checkQuery(rest[(queryStart + 1)...])
         }
         self.text = text
-    }
-
-    /// The one spelling of all URLs with the same registration key: scheme and host in lower case, no port that is free
-    /// or the scheme's own, and no query.
-    package var canonical: RedirectURL {
-        get throws(ValidationError) {
-            let rest = registrationKey.dropFirst("https://".count)
-            let authority = rest.prefix { $0 != "/" }
-            guard registrationKey.hasPrefix("https://"), authority.hasSuffix(":443") else {
-                return try RedirectURL(registrationKey)
-            }
-            return try RedirectURL("https://" + authority.dropLast(":443".count) + rest.dropFirst(authority.count))
-        }
     }
 
     /// Of the schemes that browsers speak themselves.
@@ -127,9 +121,8 @@ extension RedirectURL {
     /// RFC 3986, section 3.1.
     private static func isScheme(_ bytes: ArraySlice<UInt8>) -> Bool {
         guard bytes.first?.isASCIILetter == true else { return false }
-        return bytes.allSatisfy { byte in
-            byte.isASCIILetterOrDigit || byte == UInt8(ascii: "+") || byte == UInt8(ascii: "-")
-                || byte == UInt8(ascii: ".")
+        return bytes.allSatisfy {
+            $0.isASCIILetterOrDigit || $0 == UInt8(ascii: "+") || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".")
         }
     }
 
@@ -150,25 +143,13 @@ extension RedirectURL {
         }
     }
 
-    private static func defaultPort(of scheme: String) -> UInt16? {
-        switch scheme {
-        case "https": 443
-        case "http": 80
-        default: nil
-        }
-    }
-
     /// Dot segments change a path after it was compared (RFC 3986, section 5.2.4). Many servers decode a segment
     /// first, so encoded dots and slashes count too.
     private static func checkPath(_ path: ArraySlice<UInt8>) throws(ValidationError) {
-        guard !path.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) else {
-            throw invalid("must have [ and ] percent-encoded outside the host")
-        }
+        try checkBrackets(path)
         let decoded = percentDecoded(path)
         guard decoded.contains(UInt8(ascii: ".")) else { return }
-        let segments = decoded.split(
-            omittingEmptySubsequences: true,
-            whereSeparator: { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") })
+        let segments = decoded.split { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }
         for segment in segments where segment.count <= 2 && segment.allSatisfy({ $0 == UInt8(ascii: ".") }) {
             throw invalid("must not have . or .. as a path segment")
         }
@@ -176,14 +157,18 @@ extension RedirectURL {
 
     /// `data` and `signature` are added on the way back; a caller's own would be mistaken for them.
     private static func checkQuery(_ query: ArraySlice<UInt8>) throws(ValidationError) {
-        guard !query.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) else {
-            throw invalid("must have [ and ] percent-encoded outside the host")
-        }
+        try checkBrackets(query)
         for parameter in query.split(separator: UInt8(ascii: "&")) {
             let name = percentDecoded(parameter.prefix { $0 != UInt8(ascii: "=") })
             guard !name.elementsEqual("data".utf8), !name.elementsEqual("signature".utf8) else {
                 throw invalid("must not have a query parameter named data or signature: they are added on the way back")
             }
+        }
+    }
+
+    private static func checkBrackets(_ bytes: ArraySlice<UInt8>) throws(ValidationError) {
+        guard !bytes.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) else {
+            throw invalid("must have [ and ] percent-encoded outside the host")
         }
     }
 

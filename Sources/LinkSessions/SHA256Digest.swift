@@ -1,6 +1,4 @@
-// A SHA-256 digest as a value: what the service keeps in place of tokens and keys.
-
-/// The 32 bytes of a SHA-256 digest (FIPS 180-4).
+/// A SHA-256 digest (FIPS 180-4): what the service keeps in place of tokens and keys.
 ///
 /// Two digests compare in constant time, so that a comparison tells nothing about where they differ.
 package struct SHA256Digest: Sendable, Hashable {

@@ -1,5 +1,4 @@
-// Energy suppliers, at which users sign in.
-
+/// An energy supplier, at which users sign in.
 package struct Supplier: Sendable {
     /// What answers and return links call the supplier: 1 to 40 of `a-z`, `0-9` and single inner hyphens.
     package struct Slug: Sendable, Hashable {
@@ -95,7 +94,7 @@ package struct ProviderURL: Sendable, Hashable {
 /// Who a user is at a supplier.
 ///
 /// Personal data: it is kept in the database, and appears in no log and no error.
-package struct SupplierIdentity: Sendable, Equatable {
+package struct SupplierIdentity: Sendable, Equatable, Redacted {
     package let supplier: Supplier.Slug
     /// The supplier's id of its user: the subject of its ID tokens (OpenID Connect Core 1.0, section 2).
     package let userID: String
@@ -113,9 +112,4 @@ package struct SupplierIdentity: Sendable, Equatable {
     package static func == (left: Self, right: Self) -> Bool {
         left.supplier == right.supplier && left.userID.utf8.elementsEqual(right.userID.utf8)
     }
-}
-
-extension SupplierIdentity: CustomStringConvertible, CustomReflectable {
-    package var description: String { "SupplierIdentity(personal data)" }
-    package var customMirror: Mirror { Mirror(self, children: []) }
 }

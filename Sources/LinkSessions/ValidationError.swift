@@ -1,6 +1,4 @@
-// Why a value from outside was not accepted.
-
-/// A value that breaks a rule. The message is for the developer at the caller: it starts with the field's name
+/// A value from outside that breaks a rule. The message is for the developer at the caller: it starts with the field's name
 /// and never repeats the value, which may be personal data.
 package struct ValidationError: Error, Sendable, Equatable {
     package enum Rule: Sendable {

@@ -1,10 +1,9 @@
-// The way back to the manufacturer's app: its redirect URL with a signed result.
-
 internal import JSON
 package import LinkSessions
 package import TokenGenerator
 
-/// Makes return links: `data` and `signature` are added to the query of the session's redirect URL.
+/// Makes the links that lead back to the manufacturer's app: `data` and `signature` are added to the query of the
+/// session's redirect URL.
 ///
 /// `data` is base64url of a JSON object; `signature` is a detached JSON web signature (RFC 7515, appendix F) with EdDSA
 /// (RFC 8037): with `data` between its two dots it is a JSON web token (RFC 7519) of type `link-return+jwt`.
@@ -24,6 +23,15 @@ package struct ReturnLinks: Sendable {
             let digest = try SHA256.digest(
                 of: #"{"crv":"Ed25519","kty":"OKP","x":"\#(Base64URL.encode(key.publicKey))"}"#)
             id = Base64URL.encode(digest.bytes)
+        }
+
+        func write(_ object: inout JSONWriter) {
+            object.add("kty", "OKP")
+            object.add("crv", "Ed25519")
+            object.add("alg", "EdDSA")
+            object.add("use", "sig")
+            object.add("kid", id)
+            object.add("x", Base64URL.encode(key.publicKey))
         }
     }
 
@@ -46,12 +54,8 @@ package struct ReturnLinks: Sendable {
     ) throws(OpenSSLError) {
         self.issuer = issuer
         self.signingKey = try PublishedKey(signingKey)
-        var published: [PublishedKey] = []
-        for key in furtherKeys { published.append(try PublishedKey(key)) }
-        self.furtherKeys = published
-        var publishedSandboxKey: PublishedKey?
-        if let sandboxKey { publishedSandboxKey = try PublishedKey(sandboxKey) }
-        self.sandboxKey = publishedSandboxKey
+        self.furtherKeys = try furtherKeys.map { key throws(OpenSSLError) in try PublishedKey(key) }
+        self.sandboxKey = try sandboxKey.map { key throws(OpenSSLError) in try PublishedKey(key) }
         self.codeSecret = codeSecret
         self.furtherCodeSecrets = Array(furtherCodeSecrets)
     }
@@ -61,14 +65,14 @@ package struct ReturnLinks: Sendable {
     /// The plain redirect URL where the session has no link, or came of a sandbox supplier that is there no more.
     package func completed(_ session: LinkSession, tokenDigest: SHA256Digest) throws(OpenSSLError) -> String {
         guard let link = session.link, let completedAt = session.completedAt else { return session.redirectURL.text }
-        let code = try code(for: tokenDigest)
+        let code = try mac(codeSecret, "code", tokenDigest)
         let data = try data("completed", session, tokenDigest, issuedAt: completedAt) { object in
             object.add("nox_user_id", link.noxUserID)
             object.add("manufacturer_user_id", session.userID.text)
             if let brand = session.manufacturer.brand { object.add("brand", brand.titleCased.lowercased()) }
             if let identity = link.identity { object.add("supplier", identity.supplier.text) }
             object.add("connected_at", completedAt)
-            object.add("code", code)
+            object.add("code", Base64URL.encode(code.bytes))
         }
         return try signed(data, session, isSandbox: link.identity?.supplier == .sandbox)
     }
@@ -116,28 +120,12 @@ package struct ReturnLinks: Sendable {
 
     /// The public keys as a JWK set (RFC 7517, section 5).
     package var keySet: [UInt8] {
-        JSONWriter.object { object in
-            object.add(
-                "keys",
-                array: ([signingKey] + furtherKeys + (sandboxKey.map { [$0] } ?? [])).map { published in
-                    { key in
-                        key.add("kty", "OKP")
-                        key.add("crv", "Ed25519")
-                        key.add("alg", "EdDSA")
-                        key.add("use", "sig")
-                        key.add("kid", published.id)
-                        key.add("x", Base64URL.encode(published.key.publicKey))
-                    }
-                })
-        }
+        let keys = [signingKey] + furtherKeys + [sandboxKey].compactMap(\.self)
+        return JSONWriter.object { $0.add("keys", array: keys.map { key in key.write }) }
     }
 }
 
 extension ReturnLinks {
-    private func code(for tokenDigest: SHA256Digest) throws(OpenSSLError) -> String {
-        Base64URL.encode(try mac(codeSecret, "code", tokenDigest).bytes)
-    }
-
     /// Whether the text is the one-time code of the session's result; compared in constant time.
     package func isCode(_ text: String, for tokenDigest: SHA256Digest) throws(OpenSSLError) -> Bool {
         guard let given = Base64URL.decode(text).flatMap(SHA256Digest.init(bytes:)) else { return false }

@@ -4,7 +4,7 @@ internal import COpenSSL
 package import LinkSessions
 
 /// RFC 2104 with SHA-256, under one secret.
-package struct HMACSHA256: Sendable {
+package struct HMACSHA256: Sendable, Redacted {
     private let secret: [UInt8]
 
     /// - Parameter secret: 32 bytes or more.
@@ -29,9 +29,4 @@ package struct HMACSHA256: Sendable {
         guard unsafe made != nil, length == 32, let digest = SHA256Digest(bytes: code) else { throw OpenSSLError() }
         return digest
     }
-}
-
-extension HMACSHA256: CustomStringConvertible, CustomReflectable {
-    package var description: String { "HMACSHA256(secret)" }
-    package var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -1,11 +1,10 @@
 // Ed25519 through OpenSSL.
 
 internal import COpenSSL
+internal import LinkSessions
 
 /// An Ed25519 key pair (RFC 8032). Signatures are deterministic: the same message gets the same one.
-///
-/// Its seed is a secret: the key neither prints nor mirrors itself.
-package struct SigningKey: Sendable {
+package struct SigningKey: Sendable, Redacted {
     private let pair: KeyPair
     /// 32 bytes.
     package let publicKey: [UInt8]
@@ -50,9 +49,4 @@ package struct SigningKey: Sendable {
     }
 
     deinit { unsafe EVP_PKEY_free(pointer) }
-}
-
-extension SigningKey: CustomStringConvertible, CustomReflectable {
-    package var description: String { "SigningKey(secret)" }
-    package var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -1,5 +1,4 @@
-// Classes of ASCII characters, for rules on bytes.
-
+/// Classes of ASCII characters, for rules on bytes.
 extension UInt8 {
     package var isASCIIUppercase: Bool { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(self) }
     package var isASCIILowercase: Bool { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(self) }

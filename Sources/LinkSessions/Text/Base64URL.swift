@@ -1,6 +1,4 @@
-// Base64url without padding, for what goes into URLs, cookies and JSON web tokens.
-
-/// RFC 4648, section 5, without padding (section 3.2).
+/// Base64url (RFC 4648, section 5) without padding, for what goes into URLs, cookies and JSON web tokens.
 package enum Base64URL {
     private static let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
 

@@ -1,6 +1,4 @@
-// Percent-encoding, for URLs and forms.
-
-/// RFC 3986, section 2.1.
+/// Percent-encoding (RFC 3986, section 2.1), for URLs and forms.
 package enum PercentEncoding {
     private static let digits = Array("0123456789ABCDEF".utf8)
 
@@ -8,7 +6,7 @@ package enum PercentEncoding {
     package static func encode(_ text: String) -> String {
         var encoded: [UInt8] = []
         for byte in text.utf8 {
-            if isUnreserved(byte) {
+            if byte.isASCIILetterOrDigit || "-._~".utf8.contains(byte) {
                 encoded.append(byte)
             } else {
                 encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 0xF)]]
@@ -33,12 +31,5 @@ package enum PercentEncoding {
             decoded.append(high << 4 | low)
         }
         return decoded[...]
-    }
-
-    private static func isUnreserved(_ byte: UInt8) -> Bool {
-        switch byte {
-        case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "~"): true
-        default: byte.isASCIILetterOrDigit
-        }
     }
 }
