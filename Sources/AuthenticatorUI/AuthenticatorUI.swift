@@ -1,16 +1,16 @@
-// The Authenticator UI: what a browser finds at a link_url, up to the way back to the manufacturer's app.
-
 package import HTTPServer
 package import LinkSessionRepository
 internal import LinkSessions
+internal import NIOHTTP1
 package import ReturnLinks
 package import TokenGenerator
 
-/// The pages, and the steps of a sign-in behind them.
+/// The Authenticator UI: what a browser finds at a link_url, up to the way back to the manufacturer's app.
 ///
 /// `GET` and `HEAD` change nothing, since scanners open links too. The one exception is a supplier's callback, which is
 /// a `GET` by the standard and needs the cookie of the browser that began the sign-in.
 package struct AuthenticatorUI: Sendable {
+    /// Where browsers reach us, without a slash at the end.
     let publicBaseURL: String
     let sessions: LinkSessionRepository
     let signIns: SignInRepository
@@ -24,9 +24,6 @@ package struct AuthenticatorUI: Sendable {
     let originCheck: OriginCheck
     let providers = OpenIDProviders()
 
-    /// - Parameters:
-    ///   - publicBaseURL: where browsers reach us, without a slash at the end.
-    ///   - clientSecret: the client secret that has this name in the configuration.
     package init(
         publicBaseURL: String, sessions: LinkSessionRepository, signIns: SignInRepository,
         suppliers: SupplierRepository, returnLinks: ReturnLinks, tokenGenerator: TokenGenerator,
@@ -54,45 +51,43 @@ package struct AuthenticatorUI: Sendable {
         routes.add(
             "/ui/style.css", .get { _ in Resource.response(Resource.stylesheet, type: "text/css; charset=utf-8") })
         routes.add("/ui/icon.svg", .get { _ in Resource.response(Resource.icon, type: "image/svg+xml") })
-        routes.add("/.well-known/security.txt", .get { _ in SecurityText.response(publicBaseURL) })
+        routes.add("/.well-known/security.txt", .get { _ in Resource.securityText(publicBaseURL) })
     }
 }
 
-// MARK: What every step asks for
-
+/// What every step asks for.
 extension AuthenticatorUI {
-    /// The session of a token; `nil` where there is none, or it has no pages (any more).
-    func snapshot(of token: LinkToken?, _ request: PageRequest) async throws -> LinkSessionSnapshot? {
-        guard let token else { return nil }
-        let snapshot = try await signIns.snapshot(
-            tokenDigest: try SHA256.digest(of: token.characters), until: request.http.deadline)
-        return snapshot.flatMap { $0.isServed ? $0 : nil }
+    /// The session of a token, where it has pages.
+    func snapshot(of token: LinkToken, _ request: PageRequest) async throws -> LinkSessionSnapshot {
+        let digest = try SHA256.digest(of: token.characters)
+        guard let snapshot = try await signIns.snapshot(tokenDigest: digest, until: request.http.deadline),
+            snapshot.isServed
+        else { throw UnknownPageError() }
+        return snapshot
     }
 
     /// A sign-in and its session; `nil` where there is none, or the session has no pages (any more).
     func find(
-        _ id: SHA256Digest, _ request: PageRequest
+        _ id: SHA256Digest?, _ request: PageRequest
     ) async throws -> (signIn: SignIn, snapshot: LinkSessionSnapshot)? {
-        guard let found = try await signIns.find(id, until: request.http.deadline), found.snapshot.isServed
+        guard let id, let found = try await signIns.find(id, until: request.http.deadline), found.snapshot.isServed
         else { return nil }
         return found
     }
 
     func usableSuppliers(_ request: PageRequest) async throws -> [Supplier] {
-        try await suppliers.enabled(until: request.http.deadline).filter { isUsable($0) }
+        try await suppliers.enabled(until: request.http.deadline).filter { supplier in
+            // A supplier whose client secret is not configured cannot sign anybody in.
+            switch supplier.signIn {
+            case .sandbox: true
+            case .openIDConnect(let client): clientSecret(client.clientSecretName) != nil
+            }
+        }
     }
 
     func usableSupplier(_ slug: Supplier.Slug?, _ request: PageRequest) async throws -> Supplier? {
         guard let slug else { return nil }
         return try await usableSuppliers(request).first { $0.slug == slug }
-    }
-
-    /// A supplier whose client secret is not configured cannot sign anybody in.
-    private func isUsable(_ supplier: Supplier) -> Bool {
-        switch supplier.signIn {
-        case .sandbox: true
-        case .openIDConnect(let client): clientSecret(client.clientSecretName) != nil
-        }
     }
 
     /// Records what was refused; a database that does not answer keeps nobody from the page that says so.
@@ -102,7 +97,40 @@ extension AuthenticatorUI {
                 event, tokenDigest: snapshot.tokenDigest, requestID: request.http.id,
                 until: request.http.deadline)
         } catch {
-            request.http.record.cause = "an event could not be recorded: \(PageError(error))"
+            request.http.record.cause = "an event could not be recorded: \(error)"
+        }
+    }
+}
+
+/// The link or the sign-in is not known here (any more), or its session has no pages.
+struct UnknownPageError: Error {}
+
+extension AuthenticatorUI {
+    /// A handler whose errors are answered with the page that says so.
+    func answeringErrors(_ handler: @escaping @Sendable (PageRequest) async throws -> Response) -> Handler {
+        { http in
+            let request = PageRequest(http)
+            do {
+                return try await handler(request)
+            } catch {
+                return errorPage(error, request)
+            }
+        }
+    }
+
+    /// The border to all that the steps call.
+    private func errorPage(_ error: any Error, _ request: PageRequest) -> Response {
+        switch error {
+        case is UnknownPageError: unknownPage(request)
+        case let error as RepositoryError:
+            switch error {
+            case .unavailable(let cause): unavailablePage(.serviceUnavailable, request, cause: cause)
+            case .overloaded: unavailablePage(.serviceUnavailable, request, cause: "too much waiting work")
+            case .bug(let cause): unavailablePage(.internalServerError, request, cause: cause)
+            }
+        case is RandomnessError: unavailablePage(.internalServerError, request, cause: "no secret could be made")
+        case is OpenSSLError: unavailablePage(.internalServerError, request, cause: "OpenSSL refused")
+        default: unavailablePage(.internalServerError, request, cause: "\(type(of: error))")
         }
     }
 }

@@ -1,9 +1,9 @@
-// A page: its template, what it says, and where it leads.
-
+internal import LinkSessionRepository
 internal import LinkSessions
 internal import NIOHTTP1
 
-/// What is rendered. `{{…}}` in a template escapes what stands for it (HTML, section 13.2.5).
+/// A page: its template, what it says, and where it leads. `{{…}}` in a template escapes what stands for it (HTML,
+/// section 13.2.5).
 struct Page {
     /// What the page is called in its `data-page`.
     let name: String
@@ -21,7 +21,7 @@ struct Page {
     /// This very page in a language; `nil` where it cannot be asked for again.
     var url: ((Language) -> String)?
 
-    init(_ name: String, status: HTTPResponseStatus = .ok, _ values: [String: any Sendable] = [:]) {
+    init(_ name: String, status: HTTPResponseStatus = .ok, _ values: [String: any Sendable]) {
         self.name = name
         template = name
         self.status = status
@@ -50,8 +50,9 @@ enum Notice: String, CaseIterable {
 
 /// The addresses of pages, on this host.
 enum PageURL {
-    static func link(_ token: LinkToken, _ language: Language) -> String {
-        "/ui?token=\(token.characters)&language=\(language.rawValue)"
+    /// Without a token the page of an unknown link.
+    static func link(_ token: LinkToken?, _ language: Language) -> String {
+        "/ui?\(token.map { "token=\($0.characters)&" } ?? "")language=\(language.rawValue)"
     }
 
     static func signIn(_ id: SHA256Digest, _ language: Language) -> String {
@@ -61,7 +62,24 @@ enum PageURL {
     static func sandbox(state: String, _ language: Language) -> String {
         "/ui/sandbox?state=\(PercentEncoding.encode(state))&language=\(language.rawValue)"
     }
+}
 
-    /// Where a link without a token leads.
-    static func unknown(_ language: Language) -> String { "/ui?language=\(language.rawValue)" }
+/// Who asks, about which session, and in which language the answer is. The browser is known to have the session's
+/// token.
+struct PageContext {
+    let request: PageRequest
+    var snapshot: LinkSessionSnapshot
+    let token: LinkToken
+    let language: Language
+    /// As ``Page/url``.
+    var url: ((Language) -> String)?
+
+    var session: LinkSession { snapshot.session }
+    /// The session's page, where a supplier is chosen.
+    var linkURL: String { PageURL.link(token, language) }
+}
+
+extension LinkSession {
+    /// What its user knows the manufacturer by.
+    var displayName: String { manufacturer.brand?.titleCased ?? manufacturer.name }
 }

@@ -1,12 +1,10 @@
-// Renders pages: templates, texts, and the headers that every page carries.
-
 internal import Foundation
 internal import HTTPServer
 internal import LinkSessions
 internal import Mustache
 internal import NIOHTTP1
 
-/// Renders pages in every language.
+/// Renders pages in every language, with the headers that every page carries.
 struct Pages: Sendable {
     private let libraries: [Language: MustacheLibrary]
     private let languageNames: [Language: String]
@@ -72,6 +70,13 @@ struct Pages: Sendable {
         return Response(status: page.status, headers: headers, body: Array(text.utf8))
     }
 
+    /// A page that names the session's manufacturer.
+    func response(_ page: Page, of session: LinkSession, in language: Language) -> Response {
+        var page = page
+        page.values["brand"] = session.displayName
+        return response(page, in: language)
+    }
+
     /// Sends the browser on with GET (RFC 9110, section 15.4.4).
     func seeOther(_ location: String) -> Response {
         var headers = headers
@@ -96,5 +101,56 @@ private struct EscapedByScalar: MustacheContentType {
             }
         }
         return escaped
+    }
+}
+
+/// What is served as it is, and what pages are made of: templates, catalogues of texts, stylesheet and icon. All is
+/// embedded in the program, so that it is deployed as one file.
+enum Resource {
+    static let templates: [(String, [UInt8])] = [
+        ("layout", PackageResources.layout_mustache), ("link", PackageResources.link_mustache),
+        ("continue", PackageResources.continue_mustache), ("sandbox", PackageResources.sandbox_mustache),
+        ("confirm", PackageResources.confirm_mustache), ("returning", PackageResources.returning_mustache),
+        ("notice", PackageResources.notice_mustache),
+    ]
+    static let stylesheet = PackageResources.style_css
+    static let icon = PackageResources.icon_svg
+
+    static func catalogue(_ language: Language) -> [UInt8] {
+        switch language {
+        case .nl: PackageResources.nl_json
+        case .en: PackageResources.en_json
+        case .fr: PackageResources.fr_json
+        case .es: PackageResources.es_json
+        }
+    }
+
+    static func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+
+    /// A hash of the bytes (FNV-1a) for the file's URL: a changed file has another URL, so browsers may keep each for
+    /// long.
+    static func version(_ bytes: [UInt8]) -> String {
+        String(bytes.reduce(0xCBF2_9CE4_8422_2325 as UInt64) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }, radix: 16)
+    }
+
+    static func response(_ bytes: [UInt8], type: String) -> Response {
+        Response(
+            status: .ok, headers: ["content-type": type, "cache-control": "public, max-age=86400"], body: bytes)
+    }
+
+    /// Where to report a vulnerability (RFC 9116).
+    static func securityText(_ publicBaseURL: String) -> Response {
+        // Half a year, less than the year that section 2.5.5 recommends at most.
+        let lifetime: TimeInterval = 180 * 86_400
+        let day = (Date().timeIntervalSince1970 / 86_400).rounded(.down) * 86_400
+        let expires = Date(timeIntervalSince1970: day + lifetime).formatted(.iso8601)
+        let text = """
+            Contact: mailto:security@nox.energy
+            Expires: \(expires)
+            Preferred-Languages: en, nl, fr, es
+            Canonical: \(publicBaseURL)/.well-known/security.txt
+
+            """
+        return response(Array(text.utf8), type: "text/plain; charset=utf-8")
     }
 }

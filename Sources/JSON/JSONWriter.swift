@@ -48,11 +48,6 @@ package struct JSONWriter {
         isEmpty = false
     }
 
-    package mutating func add(_ name: StaticString, object write: (inout JSONWriter) -> Void) {
-        begin(name)
-        addObject(write)
-    }
-
     package mutating func add(_ name: String, object write: (inout JSONWriter) -> Void) {
         separate()
         JSONString.append(name, to: &text)

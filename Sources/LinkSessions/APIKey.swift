@@ -4,22 +4,18 @@
 /// The form lets secret scanners find a leaked key, and a mistyped one be told from an unknown one.
 package struct APIKey: Sendable, Redacted {
     /// What a key is for: a live one is of no use in a test environment, nor the other way about.
+    ///
+    /// The raw value is what its keys begin with.
     package enum Environment: String, Sendable, CaseIterable {
-        case live, test
-
-        var prefix: String {
-            switch self {
-            case .live: "nox_live_"
-            case .test: "nox_test_"
-            }
-        }
+        case live = "nox_live_"
+        case test = "nox_test_"
     }
 
     /// A secret: for the manufacturer, and for its digest.
     package let characters: String
 
     package init(for environment: Environment, words: (UInt64, UInt64, UInt64, UInt64)) {
-        let body = environment.prefix + LinkToken(words: words).characters
+        let body = environment.rawValue + LinkToken(words: words).characters
         characters = body + Self.checksum(of: body.utf8)
     }
 
@@ -29,20 +25,20 @@ package struct APIKey: Sendable, Redacted {
     package static func isWellFormed(_ text: String, in environment: Environment) -> Bool {
         let bytes = text.utf8
         guard (1...256).contains(bytes.count), bytes.allSatisfy(\.isVisibleASCII) else { return false }
-        guard let kind = Environment.allCases.first(where: { bytes.starts(with: $0.prefix.utf8) }) else { return true }
+        guard let kind = Environment.allCases.first(where: { bytes.starts(with: $0.rawValue.utf8) }) else {
+            return true
+        }
         let body = bytes.dropLast(6)
-        return kind == environment && bytes.count == kind.prefix.utf8.count + 43 + 6
-            && LinkToken(Substring(body.dropFirst(kind.prefix.utf8.count))) != nil
+        return kind == environment && bytes.count == kind.rawValue.utf8.count + 43 + 6
+            && LinkToken(Substring(body.dropFirst(kind.rawValue.utf8.count))) != nil
             && checksum(of: body).utf8.elementsEqual(bytes.suffix(6))
     }
 
     /// Whether the text holds the beginning of a key, wherever it stands.
     package static func isMentioned(in text: String) -> Bool {
-        Environment.allCases.contains { text.contains($0.prefix) }
+        Environment.allCases.contains { text.contains($0.rawValue) }
     }
-}
 
-extension APIKey {
     private static func checksum(of bytes: some Sequence<UInt8>) -> String {
         var rest = bytes.reduce(UInt32.max) { crc, byte in crc >> 8 ^ table[Int((crc ^ UInt32(byte)) & 0xFF)] } ^ .max
         var digits: [UInt8] = []

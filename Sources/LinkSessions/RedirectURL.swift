@@ -146,7 +146,9 @@ extension RedirectURL {
     /// Dot segments change a path after it was compared (RFC 3986, section 5.2.4). Many servers decode a segment
     /// first, so encoded dots and slashes count too.
     private static func checkPath(_ path: ArraySlice<UInt8>) throws(ValidationError) {
-        try checkBrackets(path)
+        guard !path.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) else {
+            throw invalid("must have [ and ] percent-encoded outside the host")
+        }
         let decoded = percentDecoded(path)
         guard decoded.contains(UInt8(ascii: ".")) else { return }
         let segments = decoded.split { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }
@@ -157,18 +159,14 @@ extension RedirectURL {
 
     /// `data` and `signature` are added on the way back; a caller's own would be mistaken for them.
     private static func checkQuery(_ query: ArraySlice<UInt8>) throws(ValidationError) {
-        try checkBrackets(query)
+        guard !query.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) else {
+            throw invalid("must have [ and ] percent-encoded outside the host")
+        }
         for parameter in query.split(separator: UInt8(ascii: "&")) {
             let name = percentDecoded(parameter.prefix { $0 != UInt8(ascii: "=") })
             guard !name.elementsEqual("data".utf8), !name.elementsEqual("signature".utf8) else {
                 throw invalid("must not have a query parameter named data or signature: they are added on the way back")
             }
-        }
-    }
-
-    private static func checkBrackets(_ bytes: ArraySlice<UInt8>) throws(ValidationError) {
-        guard !bytes.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) else {
-            throw invalid("must have [ and ] percent-encoded outside the host")
         }
     }
 

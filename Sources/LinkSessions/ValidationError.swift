@@ -2,13 +2,7 @@
 /// and never repeats the value, which may be personal data.
 package struct ValidationError: Error, Sendable, Equatable {
     package enum Rule: Sendable {
-        case userID
-        case redirectURL
-        case redirectPolicy
-        case language
-        case supplier
-        case supplierUserID
-        case code
+        case userID, redirectURL, redirectPolicy, language, supplier, supplierUserID, code
     }
 
     package let rule: Rule

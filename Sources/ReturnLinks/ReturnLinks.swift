@@ -123,9 +123,7 @@ package struct ReturnLinks: Sendable {
         let keys = [signingKey] + furtherKeys + [sandboxKey].compactMap(\.self)
         return JSONWriter.object { $0.add("keys", array: keys.map { key in key.write }) }
     }
-}
 
-extension ReturnLinks {
     /// Whether the text is the one-time code of the session's result; compared in constant time.
     package func isCode(_ text: String, for tokenDigest: SHA256Digest) throws(OpenSSLError) -> Bool {
         guard let given = Base64URL.decode(text).flatMap(SHA256Digest.init(bytes:)) else { return false }

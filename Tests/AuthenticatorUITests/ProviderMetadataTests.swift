@@ -22,7 +22,7 @@ import Testing
             try metadata.check(issuer)
             return nil
         } catch {
-            return error.cause
+            return error.reason.cause
         }
     }
 

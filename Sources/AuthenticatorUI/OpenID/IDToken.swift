@@ -1,10 +1,8 @@
-// ID tokens: what a supplier says about who signed in.
-
 internal import Foundation
 internal import JWTKit
 internal import LinkSessions
 
-/// Who signed in, as a verified ID token says.
+/// What a supplier says about who signed in: a verified ID token.
 struct IDToken: Sendable {
     let subject: String
     /// What the user knows the account by, masked.
@@ -29,7 +27,7 @@ struct IDToken: Sendable {
         verifying token: String, keys: ProviderKeySet, issuer: String, clientID: String, nonce: String, now: Double
     ) async throws(IDTokenError) {
         let header = try Self.header(of: token)
-        guard header.crit == nil else { throw IDTokenError(what: "it has critical extensions") }
+        try Self.require(header.crit == nil, else: "it has critical extensions")
         guard let (algorithm, keyType, curve) = Self.algorithms[header.alg] else {
             throw IDTokenError(what: "its algorithm is not allowed")
         }
@@ -52,21 +50,21 @@ struct IDToken: Sendable {
         } catch {
             throw IDTokenError(what: "its signature or its form is wrong")
         }
-        guard claims.iss.isSame(as: issuer) else { throw IDTokenError(what: "it is of another issuer") }
-        guard claims.aud.values.contains(where: { $0.isSame(as: clientID) }) else {
-            throw IDTokenError(what: "it is for another audience")
-        }
-        guard claims.azp.map({ $0.isSame(as: clientID) }) ?? (claims.aud.values.count == 1) else {
-            throw IDTokenError(what: "it was issued to another party")
-        }
-        guard claims.nonce?.isSame(as: nonce) == true else { throw IDTokenError(what: "it is of another sign-in") }
-        guard claims.exp > now - Self.clockSkew else { throw IDTokenError(what: "it is expired") }
-        guard claims.iat < now + Self.clockSkew, (claims.nbf ?? 0) < now + Self.clockSkew else {
-            throw IDTokenError(what: "it is not valid yet")
-        }
+        try Self.require(claims.iss.isSame(as: issuer), else: "it is of another issuer")
+        let audiences = claims.aud.values
+        try Self.require(audiences.contains { $0.isSame(as: clientID) }, else: "it is for another audience")
+        let isOurs = claims.azp.map { $0.isSame(as: clientID) } ?? (audiences.count == 1)
+        try Self.require(isOurs, else: "it was issued to another party")
+        try Self.require(claims.nonce?.isSame(as: nonce) == true, else: "it is of another sign-in")
+        try Self.require(claims.exp > now - Self.clockSkew, else: "it is expired")
+        try Self.require(max(claims.iat, claims.nbf ?? 0) < now + Self.clockSkew, else: "it is not valid yet")
         subject = claims.sub
         account = MaskedAccount.text(
             email: claims.email?.text, name: claims.preferred_username?.text ?? claims.name?.text, subject: claims.sub)
+    }
+
+    private static func require(_ condition: Bool, else what: String) throws(IDTokenError) {
+        guard condition else { throw IDTokenError(what: what) }
     }
 
     private static func header(of token: String) throws(IDTokenError) -> IDTokenHeader {
@@ -78,7 +76,75 @@ struct IDToken: Sendable {
     }
 }
 
+/// Why an ID token was not accepted. Holds nothing of the token.
+struct IDTokenError: Error {
+    let what: String
+}
+
 extension String {
     /// Byte for byte. `==` compares by canonical equivalence, so that texts of different bytes can be equal.
     func isSame(as other: String) -> Bool { utf8.elementsEqual(other.utf8) }
+}
+
+/// The members of a token's header that verification looks at (RFC 7515, section 4.1).
+struct IDTokenHeader: Decodable {
+    let alg: String
+    let kid: String?
+    let crit: [String]?
+}
+
+/// OpenID Connect Core 1.0, section 2. JWTKit asks for what can be encoded, too; nothing here ever is.
+struct IDTokenClaims: JWTPayload {
+    let iss: String
+    let sub: String
+    let aud: Audiences
+    let exp: Double
+    let iat: Double
+    let nbf: Double?
+    let nonce: String?
+    let azp: String?
+    let email: DisplayedClaim?
+    let preferred_username: DisplayedClaim?
+    let name: DisplayedClaim?
+
+    /// Does nothing: ``IDToken`` checks the claims, since it knows which are expected.
+    func verify(using _: some JWTAlgorithm) {}
+}
+
+/// One audience or several (RFC 7519, section 4.1.3). JWTKit's own claim ends the process where the list is empty.
+struct Audiences: Codable {
+    let values: [String]
+
+    init(from decoder: any Decoder) throws {
+        let container = try decoder.singleValueContainer()
+        if let value = try? container.decode(String.self) {
+            values = [value]
+        } else {
+            values = try container.decode([String].self)
+        }
+    }
+}
+
+/// A claim that is only shown to its user. One that is no text is no reason to refuse the token: it counts as absent.
+struct DisplayedClaim: Codable {
+    let text: String?
+
+    init(from decoder: any Decoder) throws { text = try? decoder.singleValueContainer().decode(String.self) }
+}
+
+/// An account as its user is shown it before confirming: enough for its owner to know the account again, too little for anybody else.
+enum MaskedAccount {
+    /// At most 200 Unicode scalars, which is less than the database takes.
+    static func text(email: String?, name: String?, subject: String) -> String {
+        let dots = "•••"
+        let shown =
+            if let email = email?.unicodeScalars, let at = email.lastIndex(of: "@"), at > email.startIndex {
+                String(email.prefix(1)) + dots + String(email[at...])
+            } else if let first = name?.unicodeScalars.first {
+                String(first) + dots
+            } else {
+                dots + (subject.unicodeScalars.count >= 12 ? String(subject.unicodeScalars.suffix(4)) : "")
+            }
+        return String(DisplayText.escaped(shown).unicodeScalars.prefix(200))
+    }
 }

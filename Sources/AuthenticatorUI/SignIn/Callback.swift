@@ -1,5 +1,3 @@
-// The second step of a sign-in: the browser comes back from the supplier.
-
 internal import HTTPServer
 internal import LinkSessionRepository
 internal import LinkSessions
@@ -13,7 +11,9 @@ struct CallbackResult {
     var refusal: SignInRefusal?
     /// The session's time is over, as the sandbox plays it.
     var isLate = false
+}
 
+extension CallbackResult {
     static func failed(_ refusal: SignInRefusal) -> CallbackResult {
         CallbackResult(outcome: .failed, refusal: refusal)
     }
@@ -28,23 +28,17 @@ struct CallbackResult {
         default: self.init(outcome: .failed, refusal: .supplierFailed)
         }
     }
-
-    init(outcome: SignIn.Outcome, refusal: SignInRefusal? = nil, isLate: Bool = false) {
-        self.outcome = outcome
-        self.refusal = refusal
-        self.isLate = isLate
-    }
 }
 
+/// The second step of a sign-in: the browser comes back from the supplier.
 extension AuthenticatorUI {
     /// Takes a callback once, and records what it comes to.
     ///
     /// It leads on to the sign-in's page: what is in the callback's URL is used up, and that page may be loaded again.
     @Sendable func takeCallback(_ request: PageRequest) async throws -> Response {
-        let id = try request.query["state"].map { try SHA256.digest(of: $0) }
-        guard let id, let (signIn, snapshot) = try await find(id, request) else {
-            return try await unknownState(request)
-        }
+        guard let id = try request.query["state"].map({ try SHA256.digest(of: $0) }),
+            let (signIn, snapshot) = try await find(id, request)
+        else { return try await unknownState(request) }
         guard let secret = cookies.secret(of: id, in: request.http) else {
             await record(.signInRefused(.otherBrowser), snapshot, request)
             return refusedPage(.otherBrowser, .badRequest, snapshot, in: signIn.language)
@@ -69,10 +63,8 @@ extension AuthenticatorUI {
 
     /// The callback names no sign-in. The latest one that this browser began is the best guess at what was meant.
     private func unknownState(_ request: PageRequest) async throws -> Response {
-        guard let token = cookies.latestToken(in: request.http), let snapshot = try await snapshot(of: token, request)
-        else {
-            return unknownPage(request)
-        }
+        guard let token = cookies.latestToken(in: request.http) else { throw UnknownPageError() }
+        let snapshot = try await snapshot(of: token, request)
         await record(.signInRefused(.stateUnknown), snapshot, request)
         return refusedPage(.state, .badRequest, snapshot, in: snapshot.session.language, beginAgainWith: token)
     }
@@ -97,8 +89,8 @@ extension AuthenticatorUI {
                     try await evaluate(request.query, from: supplier.slug, client, secret)
                 }
             } catch {
-                request.http.record.cause = "\(supplier.slug.text): \(error.cause)"
-                return .failed(error.refusal)
+                request.http.record.cause = "\(supplier.slug.text): \(error.reason.cause)"
+                return .failed(error.reason.refusal)
             }
         }
     }
@@ -119,8 +111,8 @@ extension AuthenticatorUI {
         }
         let token = try await providers.signIn(
             TokenRequest(
-                client: ConfidentialClient(client: client, secret: clientSecret), code: code,
-                redirectURI: redirectURI(of: supplier), codeVerifier: secret.codeVerifier), nonce: secret.nonce)
+                client: client, clientSecret: clientSecret, code: code, redirectURI: redirectURI(of: supplier),
+                codeVerifier: secret.codeVerifier), nonce: secret.nonce)
         guard let identity = SupplierIdentity(supplier: supplier, userID: token.subject) else {
             return .failed(.idTokenInvalid)
         }
@@ -128,13 +120,27 @@ extension AuthenticatorUI {
     }
 }
 
-extension ProviderError {
-    fileprivate var refusal: SignInRefusal {
-        switch self {
-        case .unavailable: .supplierUnavailable
-        case .codeRefused: .codeRefused
-        case .failed: .supplierFailed
-        case .idToken: .idTokenInvalid
-        }
+/// Sandbox Energy: the supplier for integrators, whose page and callback are our own.
+extension AuthenticatorUI {
+    /// The sandbox supplier's page, with a button for every outcome.
+    @Sendable func showSandbox(_ request: PageRequest) async throws -> Response {
+        guard let state = request.query["state"],
+            let (signIn, snapshot) = try await find(SHA256.digest(of: state), request),
+            signIn.supplier == .sandbox, try await usableSupplier(.sandbox, request) != nil
+        else { throw UnknownPageError() }
+        var page = Page("sandbox", ["state": state])
+        page.back = snapshot.session.redirectURL.text
+        page.url = { PageURL.sandbox(state: state, $0) }
+        return pages.response(page, of: snapshot.session, in: request.chosenLanguage ?? signIn.language)
+    }
+
+    /// What the chosen button's callback comes to.
+    func evaluateSandbox(_ query: FormFields) -> CallbackResult {
+        if let result = CallbackResult(error: query["error"]) { return result }
+        guard let code = query["code"], ["approve", "late"].contains(code),
+            let identity = SupplierIdentity(supplier: .sandbox, userID: "sandbox-user")
+        else { return .failed(.codeRefused) }
+        let account = MaskedAccount.text(email: nil, name: nil, subject: identity.userID)
+        return CallbackResult(outcome: .signedIn(identity, account: account), isLate: code == "late")
     }
 }

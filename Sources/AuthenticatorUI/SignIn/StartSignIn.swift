@@ -1,18 +1,16 @@
-// The first step of a sign-in: the user chose a supplier on our page.
-
 internal import HTTPServer
 internal import LinkSessionRepository
 internal import LinkSessions
 internal import NIOHTTP1
 internal import TokenGenerator
 
+/// The first step of a sign-in: the user chose a supplier on our page.
 extension AuthenticatorUI {
     /// Begins a sign-in, gives the browser its cookie, and leads it to the supplier.
     @Sendable func startSignIn(_ request: PageRequest) async throws -> Response {
         let form = await request.form()
-        guard let token = form.linkToken, let snapshot = try await snapshot(of: token, request) else {
-            return unknownPage(request)
-        }
+        guard let token = form.linkToken else { throw UnknownPageError() }
+        let snapshot = try await snapshot(of: token, request)
         let language = request.chosenLanguage ?? form.language ?? snapshot.session.language
         guard originCheck.isOwn(request.http) else {
             await record(.signInRefused(.crossOrigin), snapshot, request)
@@ -25,7 +23,7 @@ extension AuthenticatorUI {
             return try await linkPage(context, status: .conflict)
         }
         guard let secret = SignInSecret(try tokenGenerator.makeSecret(), token: token) else {
-            throw PageError.bug(cause: "no secret could be made")
+            throw RandomnessError()
         }
         let goTo: String
         do throws(ProviderError) {
@@ -33,7 +31,7 @@ extension AuthenticatorUI {
                 try await authenticationRequest(at: supplier, secret, language)
             }
         } catch {
-            request.http.record.cause = "\(supplier.slug.text): \(error.cause)"
+            request.http.record.cause = "\(supplier.slug.text): \(error.reason.cause)"
             await record(.signInRefused(.supplierUnavailable), snapshot, request)
             return try failedPage(.failed, supplier, context, status: .badGateway)
         }
@@ -55,13 +53,10 @@ extension AuthenticatorUI {
     /// The session ended meanwhile, or has had its ten sign-ins.
     private func notStartedPage(_ context: PageContext) async throws -> Response {
         var context = context
-        guard let snapshot = try await snapshot(of: context.token, context.request) else {
-            return unknownPage(context.request)
-        }
-        context.snapshot = snapshot
+        context.snapshot = try await snapshot(of: context.token, context.request)
         guard context.session.status == .open else { return try await linkPage(context) }
-        await record(.signInRefused(.tooManySignIns), snapshot, context.request)
-        return refusedPage(.tooMany, .tooManyRequests, snapshot, in: context.language)
+        await record(.signInRefused(.tooManySignIns), context.snapshot, context.request)
+        return refusedPage(.tooMany, .tooManyRequests, context.snapshot, in: context.language)
     }
 
     /// Where the browser goes on to: an authentication request (OpenID Connect Core 1.0, section 3.1.2.1; RFC 7636,
@@ -74,11 +69,10 @@ extension AuthenticatorUI {
             return PageURL.sandbox(state: secret.state, language)
         case .openIDConnect(let client):
             let metadata = try await providers.metadata(of: client)
-            guard let challenge = secret.codeChallenge else { throw .unavailable("OpenSSL gave no digest") }
             let query = FormFields.encode([
                 ("response_type", "code"), ("response_mode", "query"), ("client_id", client.clientID),
                 ("redirect_uri", redirectURI(of: supplier.slug)), ("scope", client.scopes.joined(separator: " ")),
-                ("state", secret.state), ("nonce", secret.nonce), ("code_challenge", challenge),
+                ("state", secret.state), ("nonce", secret.nonce), ("code_challenge", secret.codeChallenge),
                 ("code_challenge_method", "S256"), ("ui_locales", language.rawValue),
             ])
             let endpoint = metadata.authorization_endpoint

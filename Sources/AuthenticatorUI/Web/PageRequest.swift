@@ -1,5 +1,3 @@
-// A browser's request for a page.
-
 internal import HTTPServer
 internal import LinkSessions
 internal import NIOHTTP1
@@ -8,34 +6,102 @@ internal import NIOHTTP1
 struct PageRequest: Sendable {
     let http: Request
     let query: FormFields
-    /// The language that the query asks for; it goes before that of the session or of the sign-in.
-    let chosenLanguage: Language?
-    /// The language of a page that belongs to no session.
-    let fallbackLanguage: Language
 
     init(_ http: Request) {
         self.http = http
         query = FormFields(http.query)
-        chosenLanguage = query.language
-        fallbackLanguage =
-            chosenLanguage
-            ?? Language(acceptLanguage: http.headers["accept-language"].joined(separator: ",")) ?? .default
+    }
+
+    /// The language that the query asks for; it goes before that of the session or of the sign-in.
+    var chosenLanguage: Language? { query.language }
+
+    /// The language of a page that belongs to no session.
+    var fallbackLanguage: Language {
+        let accepted = http.headers["accept-language"].joined(separator: ",")
+        return chosenLanguage ?? Language(acceptLanguage: accepted) ?? .default
     }
 
     /// The fields of the form in the body. What is no form, or is too large, has none: its sender gets the page that
     /// an unknown link gets.
     func form() async -> FormFields {
-        do throws(RequestBodyError) {
-            let body = try await http.body(ofType: "application/x-www-form-urlencoded")
-            return FormFields(String(decoding: body, as: UTF8.self))
-        } catch {
-            return FormFields("")
-        }
+        let body = try? await http.body(ofType: "application/x-www-form-urlencoded")
+        return FormFields(String(decoding: body ?? [], as: UTF8.self))
     }
 }
 
-extension FormFields {
+/// The fields of a query or of a form (URL standard, section 5.1).
+///
+/// A field that occurs twice counts as absent, whatever its values, since the sender and we might each read another one
+/// of them; so does one that is not percent-encoded UTF-8.
+struct FormFields: Sendable {
+    private var fields: [String: String] = [:]
+    /// The names of the fields that were sent and count as absent, as far as the names could be read.
+    private(set) var unusable: Set<String> = []
+
+    init(_ text: some StringProtocol) {
+        for field in text.utf8.split(separator: UInt8(ascii: "&")) {
+            let parts = field.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
+            guard let name = Self.decoded(parts[0]) else { continue }
+            guard let value = parts.count > 1 ? Self.decoded(parts[1]) : "", fields[name] == nil else {
+                unusable.insert(name)
+                continue
+            }
+            fields[name] = value
+        }
+        for name in unusable { fields[name] = nil }
+    }
+
+    subscript(name: String) -> String? { fields[name] }
+
     var linkToken: LinkToken? { self["token"].flatMap { LinkToken($0) } }
     var language: Language? { self["language"].flatMap(Language.init(rawValue:)) }
     var supplier: Supplier.Slug? { self["supplier"].flatMap { Supplier.Slug($0) } }
+
+    /// A name or a value; `nil` for what is not percent-encoded UTF-8.
+    private static func decoded(_ text: some Sequence<UInt8>) -> String? {
+        let withBlanks = text.map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 }
+        return PercentEncoding.decode(withBlanks[...]).flatMap { String(validating: $0, as: UTF8.self) }
+    }
+
+    /// Names and values as a query or a form. The names are written as they are.
+    static func encode(_ fields: [(String, String)]) -> String {
+        fields.map { "\($0)=\(PercentEncoding.encode($1))" }.joined(separator: "&")
+    }
+}
+
+extension Language {
+    /// The language of the pages that the header weighs highest (RFC 9110, section 12.5.4), the first of equals; `nil`
+    /// where it names none of them.
+    init?(acceptLanguage: String) {
+        var best: (language: Language, weight: Double)?
+        for range in acceptLanguage.split(separator: ",") {
+            let parts = range.split(separator: ";").map { $0.filter { $0 != " " && $0 != "\t" }.lowercased() }
+            guard let tag = parts.first?.prefix(while: { $0 != "-" }), let language = Language(rawValue: String(tag))
+            else { continue }
+            let weight = parts.dropFirst().first { $0.hasPrefix("q=") }.map { Double($0.dropFirst(2)) ?? 0 } ?? 1
+            if weight > 0, weight > best?.weight ?? 0 { best = (language, weight) }
+        }
+        guard let best else { return nil }
+        self = best.language
+    }
+}
+
+/// Tells requests of our own pages from those that another site's page makes in the same browser (Fetch Metadata,
+/// section 2.3; RFC 6454, section 7).
+struct OriginCheck: Sendable {
+    private let origin: String
+
+    init(publicBaseURL: String) {
+        let lower = publicBaseURL.lowercased()
+        let port = lower.hasPrefix("https:") ? ":443" : ":80"
+        origin = lower.hasSuffix(port) ? String(lower.dropLast(port.count)) : lower
+    }
+
+    /// `Sec-Fetch-Site` decides where it is sent, since no page can set it; `Origin` elsewhere. A request with neither
+    /// is not ours.
+    func isOwn(_ request: Request) -> Bool {
+        let sites = request.headers["sec-fetch-site"]
+        if !sites.isEmpty { return sites == ["same-origin"] }
+        return request.headers["origin"] == [origin]
+    }
 }

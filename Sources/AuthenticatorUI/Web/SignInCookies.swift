@@ -1,10 +1,10 @@
-// The cookies of sign-ins: what a browser keeps while its user is at a supplier.
-
 internal import HTTPServer
 internal import LinkSessions
 internal import NIOHTTP1
+internal import TokenGenerator
 
-/// Each sign-in has a cookie of its own, so that a browser may be at several at once.
+/// What a browser keeps while its user is at a supplier: for each sign-in a cookie of its own, so that it may be at
+/// several at once.
 struct SignInCookies: Sendable {
     /// In seconds: a session's ten minutes, the ten in which its result may be fetched, and some to spare.
     private static let maximumAge = 1500
@@ -21,11 +21,7 @@ struct SignInCookies: Sendable {
     /// cookie: the secret must derive the sign-in's id.
     func secret(of id: SHA256Digest, in request: Request) -> SignInSecret? {
         let name = prefix + id.hex
-        for cookie in cookies(in: request) where cookie.name == name {
-            guard let secret = parse(cookie.value), secret.id == id else { continue }
-            return secret
-        }
-        return nil
+        return cookies(in: request).lazy.filter { $0.name == name }.compactMap { parse($0.value) }.first { $0.id == id }
     }
 
     /// The session of the sign-in that the browser began last.
@@ -54,4 +50,48 @@ struct SignInCookies: Sendable {
             return parts.count == 2 ? (parts[0], parts[1]) : nil
         }
     }
+}
+
+/// What binds a sign-in to the browser that began it.
+///
+/// The secret is in that browser's cookie alone. `state`, `nonce` and code verifier, which the supplier sees, are
+/// HMACs under it, and the database keeps a digest of the state: so neither knows the secret, and a browser that has
+/// the secret of a sign-in is the one that began it.
+///
+/// The session's link token stands beside the secret in the cookie, since the browser needs it again when it comes
+/// back: no URL at the supplier carries it, and the database keeps only its digest.
+struct SignInSecret {
+    let token: LinkToken
+    private let secret: String
+    /// `state` of RFC 6749, section 4.1.1.
+    let state: String
+    /// `nonce` of OpenID Connect Core 1.0, section 3.1.2.1; derived as section 15.5.2 has it.
+    let nonce: String
+    /// RFC 7636, section 4.1.
+    let codeVerifier: String
+    /// `S256` of RFC 7636, section 4.2.
+    let codeChallenge: String
+    /// The digest of the state: names the sign-in.
+    let id: SHA256Digest
+
+    /// `nil` where the secret is none of 256 bits, or OpenSSL refuses.
+    init?(_ secret: some StringProtocol, token: LinkToken) {
+        guard let bytes = Base64URL.decode(secret), bytes.count == 32, let hmac = HMACSHA256(secret: bytes) else {
+            return nil
+        }
+        do throws(OpenSSLError) {
+            state = Base64URL.encode(try hmac.code(of: Array("state".utf8)).bytes)
+            id = try SHA256.digest(of: state)
+            nonce = Base64URL.encode(try hmac.code(of: Array("nonce".utf8)).bytes)
+            codeVerifier = Base64URL.encode(try hmac.code(of: Array("code_verifier".utf8)).bytes)
+            codeChallenge = Base64URL.encode(try SHA256.digest(of: codeVerifier).bytes)
+        } catch {
+            return nil
+        }
+        self.token = token
+        self.secret = String(secret)
+    }
+
+    /// For the browser's cookie alone.
+    var cookieValue: String { "\(secret).\(token.characters)" }
 }

@@ -1,0 +1,124 @@
+internal import HTTPServer
+internal import LinkSessionRepository
+internal import LinkSessions
+internal import NIOHTTP1
+internal import ReturnLinks
+
+/// A session's own page, where its user chooses a supplier, and its end.
+extension AuthenticatorUI {
+    /// What a browser finds at a link_url.
+    @Sendable func showLink(_ request: PageRequest) async throws -> Response {
+        guard let token = request.query.linkToken else { throw UnknownPageError() }
+        let snapshot = try await snapshot(of: token, request)
+        return try await linkPage(
+            PageContext(
+                request: request, snapshot: snapshot, token: token,
+                language: request.chosenLanguage ?? snapshot.session.language))
+    }
+
+    /// A page about the session of the context, in its language.
+    func response(_ page: Page, _ context: PageContext) -> Response {
+        var page = page
+        page.url = context.url
+        return pages.response(page, of: context.session, in: context.language)
+    }
+
+    /// The page that the session's state asks for.
+    ///
+    /// - Parameter status: what an open session's page is answered with.
+    func linkPage(_ context: PageContext, status: HTTPResponseStatus = .ok) async throws -> Response {
+        let (session, token) = (context.session, context.token)
+        var context = context
+        context.url = { PageURL.link(token, $0) }
+        guard session.status == .open else { return try endedPage(context) }
+        let suppliers = try await usableSuppliers(context.request)
+        var page = Page(
+            "link", status: status,
+            [
+                "token": token.characters, "minutes": max(1, (session.expiresAt - context.snapshot.now + 30) / 60),
+                "hasSuppliers": !suppliers.isEmpty,
+                "suppliers": suppliers.map { ["slug": $0.slug.text, "name": $0.name] },
+            ])
+        page.back = try returnLink(.cancelled, context.snapshot)
+        return response(page, context)
+    }
+
+    /// A completed or expired session. The result of a completion goes to the browser that completed, while it is
+    /// fresh; everybody else gets the plain way back.
+    func endedPage(_ context: PageContext) throws -> Response {
+        let session = context.session
+        var page: Page
+        if session.status == .completed {
+            page = Page(notice: .completed, status: .ok)
+            page.back = try resultLink(context) ?? session.redirectURL.text
+        } else {
+            page = Page(notice: .expired, status: .gone)
+            page.back = try returnLink(.expired, context.snapshot)
+        }
+        return response(page, context)
+    }
+
+    /// The way back with the result of a completion: for the browser that completed, while the result is fresh.
+    func resultLink(_ context: PageContext) throws -> String? {
+        guard context.snapshot.resultIsFresh, let completer = context.snapshot.completedBy,
+            cookies.secret(of: completer, in: context.request.http) != nil
+        else { return nil }
+        return try returnLinks.completed(context.session, tokenDigest: context.snapshot.tokenDigest)
+    }
+
+    /// The way back from a session that this browser did not complete.
+    ///
+    /// - Parameter supplier: at which it ended, if at any.
+    func returnLink(
+        _ end: ReturnLinks.End, _ snapshot: LinkSessionSnapshot, at supplier: Supplier.Slug? = nil
+    ) throws -> String {
+        try returnLinks.ended(
+            end, snapshot.session, tokenDigest: snapshot.tokenDigest, at: supplier, now: snapshot.now)
+    }
+}
+
+/// Pages of a title and a sentence: what went wrong, and the way on.
+extension AuthenticatorUI {
+    /// The link, or the sign-in, is not known here (any more).
+    func unknownPage(_ request: PageRequest) -> Response {
+        var page = Page(notice: .unknown, status: .notFound)
+        let token = request.query.linkToken
+        page.url = { PageURL.link(token, $0) }
+        return pages.response(page, in: request.fallbackLanguage)
+    }
+
+    /// The request could not be answered now; the cause is for the log alone.
+    func unavailablePage(_ status: HTTPResponseStatus, _ request: PageRequest, cause: String) -> Response {
+        request.http.record.cause = cause
+        var page = Page(notice: .unavailable, status: status)
+        if let token = request.query.linkToken { page.url = { PageURL.link(token, $0) } }
+        var response = pages.response(page, in: request.fallbackLanguage)
+        response.headers.add(name: "retry-after", value: "1")
+        return response
+    }
+
+    /// Nobody signed in at the supplier: its user may try again, or go back to the app.
+    func failedPage(
+        _ notice: Notice, _ supplier: Supplier, _ context: PageContext, status: HTTPResponseStatus = .ok
+    ) throws -> Response {
+        var page = Page(notice: notice, name: "failed", status: status)
+        page.values["supplier"] = supplier.name
+        page.again = context.linkURL
+        page.back = try returnLink(.failed, context.snapshot, at: supplier.slug)
+        return response(page, context)
+    }
+
+    /// A request that its user cannot have wanted, or that is not this browser's to make. Whoever sent it gets the
+    /// plain way back, and no signed result.
+    ///
+    /// - Parameter token: where this browser is known to have it: the page leads to where one begins again.
+    func refusedPage(
+        _ notice: Notice, _ status: HTTPResponseStatus, _ snapshot: LinkSessionSnapshot, in language: Language,
+        beginAgainWith token: LinkToken? = nil
+    ) -> Response {
+        var page = Page(notice: notice, name: "refused", status: status)
+        page.again = token.map { PageURL.link($0, language) }
+        page.back = snapshot.session.redirectURL.text
+        return pages.response(page, of: snapshot.session, in: language)
+    }
+}
