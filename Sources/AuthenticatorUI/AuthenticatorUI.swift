@@ -94,8 +94,7 @@ extension AuthenticatorUI {
     func record(_ event: LinkSessionEvent, _ snapshot: LinkSessionSnapshot, _ request: PageRequest) async {
         do throws(RepositoryError) {
             try await sessions.record(
-                event, tokenDigest: snapshot.tokenDigest, requestID: request.http.id,
-                until: request.http.deadline)
+                event, tokenDigest: snapshot.tokenDigest, requestID: request.http.id, until: request.http.deadline)
         } catch {
             request.http.record.cause = "an event could not be recorded: \(error)"
         }

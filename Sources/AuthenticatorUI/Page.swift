@@ -78,8 +78,3 @@ struct PageContext {
     /// The session's page, where a supplier is chosen.
     var linkURL: String { PageURL.link(token, language) }
 }
-
-extension LinkSession {
-    /// What its user knows the manufacturer by.
-    var displayName: String { manufacturer.brand?.titleCased ?? manufacturer.name }
-}

@@ -50,8 +50,12 @@ struct Pages: Sendable {
         try JSONDecoder().decode([String: String].self, from: Data(Resource.catalogue(language)))
     }
 
-    func response(_ page: Page, in language: Language) -> Response {
+    /// - Parameter session: whose manufacturer the page names, as its user knows it.
+    func response(_ page: Page, of session: LinkSession? = nil, in language: Language) -> Response {
         var values = page.values
+        if let manufacturer = session?.manufacturer {
+            values["brand"] = manufacturer.brand?.titleCased ?? manufacturer.name
+        }
         values["page"] = page.name
         values["language"] = language.rawValue
         values["stylesheet"] = stylesheetURL
@@ -70,13 +74,6 @@ struct Pages: Sendable {
         return Response(status: page.status, headers: headers, body: Array(text.utf8))
     }
 
-    /// A page that names the session's manufacturer.
-    func response(_ page: Page, of session: LinkSession, in language: Language) -> Response {
-        var page = page
-        page.values["brand"] = session.displayName
-        return response(page, in: language)
-    }
-
     /// Sends the browser on with GET (RFC 9110, section 15.4.4).
     func seeOther(_ location: String) -> Response {
         var headers = headers
@@ -89,18 +86,16 @@ struct Pages: Sendable {
 /// and lets `<` through where it makes one character with a mark before it, such as U+0600.
 private struct EscapedByScalar: MustacheContentType {
     func escapeText(_ text: String) -> String {
-        var escaped = ""
-        for scalar in text.unicodeScalars {
+        text.unicodeScalars.map { scalar in
             switch scalar {
-            case "<": escaped += "&lt;"
-            case ">": escaped += "&gt;"
-            case "&": escaped += "&amp;"
-            case "\"": escaped += "&quot;"
-            case "'": escaped += "&#39;"
-            default: escaped.unicodeScalars.append(scalar)
+            case "<": "&lt;"
+            case ">": "&gt;"
+            case "&": "&amp;"
+            case "\"": "&quot;"
+            case "'": "&#39;"
+            default: String(scalar)
             }
-        }
-        return escaped
+        }.joined()
     }
 }
 

@@ -28,15 +28,9 @@ package struct DisplayText: Sendable, Hashable {
     /// The text with every scalar that could mislead a terminal's reader written as `\u{…}`: for text that was not
     /// checked by this type, such as a manufacturer's user ids.
     package static func escaped(_ text: String) -> String {
-        var result = ""
-        for scalar in text.unicodeScalars {
-            if isMisleading(scalar) {
-                result += "\\u{\(String(scalar.value, radix: 16, uppercase: true))}"
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
+        text.unicodeScalars.map { scalar in
+            isMisleading(scalar) ? "\\u{\(String(scalar.value, radix: 16, uppercase: true))}" : String(scalar)
+        }.joined()
     }
 
     /// Control characters, line and paragraph separators, Unicode's Bidi_Control (UAX #9), and what takes no space.

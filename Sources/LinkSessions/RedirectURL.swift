@@ -149,7 +149,8 @@ extension RedirectURL {
         guard !path.contains(where: { $0 == UInt8(ascii: "[") || $0 == UInt8(ascii: "]") }) else {
             throw invalid("must have [ and ] percent-encoded outside the host")
         }
-        let decoded = percentDecoded(path)
+        // `checkCharacters` saw to it that two digits follow every `%`.
+        let decoded = PercentEncoding.decode(path) ?? path
         guard decoded.contains(UInt8(ascii: ".")) else { return }
         let segments = decoded.split { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "\\") }
         for segment in segments where segment.count <= 2 && segment.allSatisfy({ $0 == UInt8(ascii: ".") }) {
@@ -163,16 +164,12 @@ extension RedirectURL {
             throw invalid("must have [ and ] percent-encoded outside the host")
         }
         for parameter in query.split(separator: UInt8(ascii: "&")) {
-            let name = percentDecoded(parameter.prefix { $0 != UInt8(ascii: "=") })
+            let encoded = parameter.prefix { $0 != UInt8(ascii: "=") }
+            let name = PercentEncoding.decode(encoded) ?? encoded
             guard !name.elementsEqual("data".utf8), !name.elementsEqual("signature".utf8) else {
                 throw invalid("must not have a query parameter named data or signature: they are added on the way back")
             }
         }
-    }
-
-    /// Every `%` is followed by two digits here: `checkCharacters` saw to it.
-    private static func percentDecoded(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-        PercentEncoding.decode(bytes) ?? bytes
     }
 }
 
@@ -201,9 +198,9 @@ private struct Authority: Sendable {
             }
         } else {
             hostEnd = bytes.firstIndex(of: UInt8(ascii: ":")) ?? bytes.endIndex
-            try Self.checkName(bytes[bytes.startIndex..<hostEnd])
+            try Self.checkName(bytes[..<hostEnd])
         }
-        host = String(decoding: bytes[bytes.startIndex..<hostEnd], as: UTF8.self).lowercased()
+        host = String(decoding: bytes[..<hostEnd], as: UTF8.self).lowercased()
         port = try Self.parsePort(bytes[hostEnd...])
     }
 

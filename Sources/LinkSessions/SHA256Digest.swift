@@ -7,11 +7,7 @@ package struct SHA256Digest: Sendable, Hashable {
     /// `nil` unless there are exactly 32 bytes.
     package init?(bytes: [UInt8]) {
         guard bytes.count == 32 else { return nil }
-        func word(_ start: Int) -> UInt64 {
-            var word: UInt64 = 0
-            for index in start..<start + 8 { word = word << 8 | UInt64(bytes[index]) }
-            return word
-        }
+        func word(_ start: Int) -> UInt64 { bytes[start..<start + 8].reduce(0) { $0 << 8 | UInt64($1) } }
         words = (word(0), word(8), word(16), word(24))
     }
 

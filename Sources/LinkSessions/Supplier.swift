@@ -68,10 +68,7 @@ package struct OpenIDClient: Sendable, Hashable {
 
     /// RFC 6749, section 3.3.
     package static func isScope(_ text: String) -> Bool {
-        !text.isEmpty
-            && text.utf8.allSatisfy {
-                $0.isVisibleASCII && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\")
-            }
+        !text.isEmpty && text.utf8.allSatisfy { $0.isVisibleASCII && !"\"\\".utf8.contains($0) }
     }
 }
 

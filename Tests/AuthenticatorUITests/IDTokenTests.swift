@@ -49,13 +49,14 @@ import TokenGenerator
     private func refusal(_ token: String, keys: [String]? = nil) async throws -> String? {
         let json = #"{"keys":[\#((keys ?? [published(key)]).joined(separator: ","))]}"#
         let keySet = try JSONDecoder().decode(ProviderKeySet.self, from: Data(json.utf8))
-        do throws(IDTokenError) {
+        do throws(ProviderError) {
             let token = try await IDToken(
                 verifying: token, keys: keySet, issuer: Self.issuer, clientID: "client-1", nonce: Self.nonce,
                 now: Self.now)
             return token.subject == "subject-1" ? nil : "another subject"
         } catch {
-            return error.what
+            guard case .idToken(let what) = error else { return "another error" }
+            return what
         }
     }
 

@@ -18,18 +18,18 @@ struct IDToken: Sendable {
     private static let clockSkew = 60.0
 
     /// The id of the key that a token says it is signed with: where the cached keys lack it, they are fetched anew.
-    static func keyID(of token: String) throws(IDTokenError) -> String? { try header(of: token).kid }
+    static func keyID(of token: String) throws(ProviderError) -> String? { try header(of: token).kid }
 
     /// Verifies a token (OpenID Connect Core 1.0, section 3.1.3.7).
     ///
     /// - Parameter now: Unix seconds.
     init(
         verifying token: String, keys: ProviderKeySet, issuer: String, clientID: String, nonce: String, now: Double
-    ) async throws(IDTokenError) {
+    ) async throws(ProviderError) {
         let header = try Self.header(of: token)
         try Self.require(header.crit == nil, else: "it has critical extensions")
         guard let (algorithm, keyType, curve) = Self.algorithms[header.alg] else {
-            throw IDTokenError(what: "its algorithm is not allowed")
+            throw .idToken("its algorithm is not allowed")
         }
         let candidates = keys.keys.filter { key in
             key.isForSignatures && key.jwk.keyType == keyType && (curve == nil || key.jwk.curve?.rawValue == curve)
@@ -38,7 +38,7 @@ struct IDToken: Sendable {
         }
         // No key is tried after another: a token names its key, or the provider has only one that it can mean.
         guard candidates.count == 1, var jwk = candidates.first?.jwk else {
-            throw IDTokenError(what: "its key is not among the supplier's")
+            throw .idToken("its key is not among the supplier's")
         }
         jwk.algorithm = algorithm
         // JWTKit takes no key without an id, and reads a private exponent where a provider publishes one by mistake.
@@ -48,7 +48,7 @@ struct IDToken: Sendable {
         do {
             claims = try await JWTKeyCollection().add(jwk: jwk).verify(token, as: IDTokenClaims.self)
         } catch {
-            throw IDTokenError(what: "its signature or its form is wrong")
+            throw .idToken("its signature or its form is wrong")
         }
         try Self.require(claims.iss.isSame(as: issuer), else: "it is of another issuer")
         let audiences = claims.aud.values
@@ -63,22 +63,17 @@ struct IDToken: Sendable {
             email: claims.email?.text, name: claims.preferred_username?.text ?? claims.name?.text, subject: claims.sub)
     }
 
-    private static func require(_ condition: Bool, else what: String) throws(IDTokenError) {
-        guard condition else { throw IDTokenError(what: what) }
+    private static func require(_ condition: Bool, else what: String) throws(ProviderError) {
+        guard condition else { throw .idToken(what) }
     }
 
-    private static func header(of token: String) throws(IDTokenError) -> IDTokenHeader {
+    private static func header(of token: String) throws(ProviderError) -> IDTokenHeader {
         let part = token.prefix { $0 != "." }
         guard let bytes = Base64URL.decode(part),
             let header = try? JSONDecoder().decode(IDTokenHeader.self, from: Data(bytes))
-        else { throw IDTokenError(what: "it has no header") }
+        else { throw .idToken("it has no header") }
         return header
     }
-}
-
-/// Why an ID token was not accepted. Holds nothing of the token.
-struct IDTokenError: Error {
-    let what: String
 }
 
 extension String {
@@ -117,11 +112,8 @@ struct Audiences: Codable {
 
     init(from decoder: any Decoder) throws {
         let container = try decoder.singleValueContainer()
-        if let value = try? container.decode(String.self) {
-            values = [value]
-        } else {
-            values = try container.decode([String].self)
-        }
+        let one = try? container.decode(String.self)
+        values = try one.map { [$0] } ?? container.decode([String].self)
     }
 }
 

@@ -4,6 +4,7 @@ internal import LinkSessions
 
 /// All suppliers' OpenID Connect providers that are in use, with what they publish.
 struct OpenIDProviders: Sendable {
+    /// How long what a provider publishes is kept.
     private static let lifetime = Duration.seconds(600)
     /// A key set that lacks the key that a token names is fetched anew, but not more often than this: tokens with
     /// made-up names must not make us flood a provider.
@@ -27,24 +28,20 @@ struct OpenIDProviders: Sendable {
     func signIn(_ request: TokenRequest, nonce: String) async throws(ProviderError) -> IDToken {
         let metadata = try await metadata(of: request.client)
         let token = try await request.send(to: metadata)
-        do throws(IDTokenError) {
-            let keys = try await keySet(at: metadata.jwks_uri, for: try IDToken.keyID(of: token))
-            return try await IDToken(
-                verifying: token, keys: keys, issuer: request.client.issuer.text, clientID: request.client.clientID,
-                nonce: nonce, now: Date().timeIntervalSince1970)
-        } catch {
-            throw .idToken(error)
-        }
+        let keys = try await keySet(at: metadata.jwks_uri, for: try IDToken.keyID(of: token))
+        return try await IDToken(
+            verifying: token, keys: keys, issuer: request.client.issuer.text, clientID: request.client.clientID,
+            nonce: nonce, now: Date().timeIntervalSince1970)
     }
 
     /// - Parameter keyID: the key that a token names, if it names one.
-    private func keySet(at url: String, for keyID: String?) async throws(IDTokenError) -> ProviderKeySet {
+    private func keySet(at url: String, for keyID: String?) async throws(ProviderError) -> ProviderKeySet {
         do {
             let keySet = try await keySetCache.value(of: url, youngerThan: Self.lifetime)
             if keySet.keys.contains(where: { keyID == nil || $0.id == keyID }) { return keySet }
             return try await keySetCache.value(of: url, youngerThan: Self.incompleteKeySetLifetime)
         } catch {
-            throw IDTokenError(what: "the supplier's keys could not be had")
+            throw .idToken("the supplier's keys could not be had")
         }
     }
 }

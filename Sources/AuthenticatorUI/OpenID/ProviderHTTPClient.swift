@@ -116,7 +116,8 @@ enum ProviderError: Error {
     case codeRefused(String)
     /// It answered with what cannot be read.
     case failed(String)
-    case idToken(IDTokenError)
+    /// Its ID token was not accepted.
+    case idToken(String)
 
     /// What is recorded of the sign-in, and what is logged.
     var reason: (refusal: SignInRefusal, cause: String) {
@@ -124,7 +125,7 @@ enum ProviderError: Error {
         case .unavailable(let what): (.supplierUnavailable, "the supplier is unavailable: \(what)")
         case .codeRefused(let what): (.codeRefused, "the supplier refused the code: \(what)")
         case .failed(let what): (.supplierFailed, "the supplier failed: \(what)")
-        case .idToken(let error): (.idTokenInvalid, "the ID token is invalid: \(error.what)")
+        case .idToken(let what): (.idTokenInvalid, "the ID token is invalid: \(what)")
         }
     }
 }

@@ -33,12 +33,11 @@ package enum Base64URL {
             count += 6
             if count >= 8 {
                 count -= 8
-                bytes.append(UInt8(bits >> count & 0xFF))
+                bytes.append(UInt8(bits >> count))
+                bits &= (1 << count) - 1
             }
-            bits &= 0xFF
         }
-        guard count < 6, bits & ((1 << count) - 1) == 0 else { return nil }
-        return bytes
+        return count < 6 && bits == 0 ? bytes : nil
     }
 
     static func value(of character: UInt8) -> UInt8? {

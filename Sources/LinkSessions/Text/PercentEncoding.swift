@@ -1,18 +1,11 @@
 /// Percent-encoding (RFC 3986, section 2.1), for URLs and forms.
 package enum PercentEncoding {
-    private static let digits = Array("0123456789ABCDEF".utf8)
-
     /// Everything but the unreserved characters of section 2.3 is encoded.
     package static func encode(_ text: String) -> String {
-        var encoded: [UInt8] = []
-        for byte in text.utf8 {
-            if byte.isASCIILetterOrDigit || "-._~".utf8.contains(byte) {
-                encoded.append(byte)
-            } else {
-                encoded += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 0xF)]]
-            }
-        }
-        return String(decoding: encoded, as: UTF8.self)
+        text.utf8.map { byte in
+            let isUnreserved = byte.isASCIILetterOrDigit || "-._~".utf8.contains(byte)
+            return isUnreserved ? String(Unicode.Scalar(byte)) : "%\(Hexadecimal.encode([byte]).uppercased())"
+        }.joined()
     }
 
     /// `nil` where two hexadecimal digits do not follow every `%`.
