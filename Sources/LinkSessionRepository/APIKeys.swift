@@ -1,5 +1,3 @@
-// Every statement on the tables manufacturers and api_keys.
-
 package import LinkSessions
 package import PostgresClient
 
@@ -21,6 +19,7 @@ package struct AuthenticationVersion: Sendable {
     package let databaseTime: Int64
 }
 
+/// Every statement of the service on the tables manufacturers and api_keys.
 package struct APIKeyRepository: Sendable {
     private let database: DatabaseClient
 
@@ -31,14 +30,14 @@ package struct APIKeyRepository: Sendable {
     /// Reads one row of one column.
     package func version(until deadline: ContinuousClock.Instant) async throws(RepositoryError) -> AuthenticationVersion
     {
-        try await database.answer(Self.version, (), until: deadline)
+        try await database.answer(Self.version, [], until: deadline)
     }
 
     /// All keys that are neither revoked nor expired, of enabled manufacturers, and the version that this list has.
     package func usableKeys(
         until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> (version: AuthenticationVersion, keys: [UsableAPIKey]) {
-        try await database.answer(Self.usableKeys, (), until: deadline)
+        try await database.answer(Self.usableKeys, [], until: deadline)
     }
 
     /// Records that the keys were used now, except where that was recorded in the last five minutes, or the row is
@@ -46,28 +45,25 @@ package struct APIKeyRepository: Sendable {
     package func recordUse(
         of digests: [SHA256Digest], until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) {
-        try await database.answer(Self.recordUse, digests, until: deadline)
+        try await database.answer(Self.recordUse, [.blobs(digests.map(\.bytes))], until: deadline)
     }
 }
 
 extension APIKeyRepository {
-    private static let version = Query<Void, AuthenticationVersion>(
-        Statement("authentication_version", "SELECT \(AuthenticationVersion.columns) FROM authentication_version v"),
-        encode: { _, _ in },
+    private static let version = Query<AuthenticationVersion>(
+        "authentication_version", "SELECT \(AuthenticationVersion.columns) FROM authentication_version v",
         readOne: { (row) throws(DatabaseError) in try row.authenticationVersion() })
 
-    private static let usableKeys = Query<Void, (version: AuthenticationVersion, keys: [UsableAPIKey])>(
+    private static let usableKeys = Query<(version: AuthenticationVersion, keys: [UsableAPIKey])>(
         // One statement sees one state: the version belongs to exactly these keys.
-        Statement(
-            "usable_api_keys",
-            """
-            SELECT \(AuthenticationVersion.columns), k.key_hash, k.expires_at, \(Manufacturer.columns),
-                   \(RedirectPolicy.columns)
-            FROM authentication_version v
-            LEFT JOIN (api_keys k JOIN manufacturers m ON m.id = k.manufacturer_id AND m.enabled)
-                   ON k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
-            """),
-        encode: { _, _ in },
+        "usable_api_keys",
+        """
+        SELECT \(AuthenticationVersion.columns), k.key_hash, k.expires_at, \(Manufacturer.columns),
+               \(RedirectPolicy.columns)
+        FROM authentication_version v
+        LEFT JOIN (api_keys k JOIN manufacturers m ON m.id = k.manufacturer_id AND m.enabled)
+               ON k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+        """,
         decode: { result throws(DatabaseError) in
             var version: AuthenticationVersion?
             var policies: [Manufacturer.ID: (policy: RedirectPolicy, invalid: Int)] = [:]
@@ -94,18 +90,16 @@ extension APIKeyRepository {
             return (version, keys)
         })
 
-    private static let recordUse = Query<[SHA256Digest], Void>(
-        Statement(
-            "record_use_of_api_keys",
-            """
-            UPDATE api_keys SET last_used_at = date_trunc('second', clock_timestamp())
-            WHERE id IN (
-                SELECT id FROM api_keys
-                WHERE key_hash = ANY ($1::bytea[])
-                  AND (last_used_at IS NULL OR last_used_at <= clock_timestamp() - interval '5 minutes')
-                FOR NO KEY UPDATE SKIP LOCKED)
-            """),
-        encode: { digests, parameters in parameters.append(blobs: digests.map(\.bytes)) })
+    private static let recordUse = Query<Void>(
+        "record_use_of_api_keys",
+        """
+        UPDATE api_keys SET last_used_at = date_trunc('second', clock_timestamp())
+        WHERE id IN (
+            SELECT id FROM api_keys
+            WHERE key_hash = ANY ($1::bytea[])
+              AND (last_used_at IS NULL OR last_used_at <= clock_timestamp() - interval '5 minutes')
+            FOR NO KEY UPDATE SKIP LOCKED)
+        """)
 }
 
 extension AuthenticationVersion {

@@ -1,5 +1,3 @@
-// The completion of a link session.
-
 package import LinkSessions
 internal import PostgresClient
 
@@ -42,7 +40,7 @@ extension LinkSessionRepository {
         tokenDigest: SHA256Digest, _ completion: Completion, requestID: String,
         until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> CompletionOutcome {
-        let snapshot = try await database.answer(LinkSessionSnapshot.query, tokenDigest, until: deadline)
+        let snapshot = try await database.answer(LinkSessionSnapshot.query, [.blob(tokenDigest.bytes)], until: deadline)
         guard let snapshot else { return .unknown }
         // What has ended already is answered the same whatever changed meanwhile.
         if snapshot.session.status == .open {
@@ -56,7 +54,11 @@ extension LinkSessionRepository {
             }
         }
         let session = try await database.answer(
-            Self.complete, (tokenDigest, completion, requestID), until: deadline)
+            Self.complete,
+            [
+                .blob(tokenDigest.bytes), .text(requestID), .text(completion.identity?.supplier.text),
+                .text(completion.identity?.userID), .blob(completion.signIn?.bytes),
+            ], until: deadline)
         guard let session else { return .unknown }
         switch session.status {
         case .completed:
@@ -72,52 +74,44 @@ extension LinkSessionRepository {
     }
 
     /// Judges the session as it is once its row is locked. While its manufacturer is disabled it stays open.
-    private static let complete = Query<(SHA256Digest, Completion, String), LinkSession?>(
-        Statement(
-            "complete_link_session",
-            """
-            WITH s AS MATERIALIZED (
-                SELECT s.*, m.enabled FROM link_sessions s JOIN manufacturers m ON m.id = s.manufacturer_id
-                WHERE s.token_hash = $1::bytea FOR NO KEY UPDATE OF s
-            ), nox_user AS (
-                INSERT INTO nox_users (manufacturer_id, user_id)
-                SELECT s.manufacturer_id, s.user_id FROM s
-                WHERE s.enabled AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
-                -- DO NOTHING would not return the row that is there.
-                ON CONFLICT (manufacturer_id, user_id) DO UPDATE SET user_id = excluded.user_id
-                RETURNING id
-            ), changed AS (
-                UPDATE link_sessions t
-                SET completed_at = greatest(s.created_at, date_trunc('second', clock_timestamp())),
-                    nox_user_id = nox_user.id, supplier = $3::text, supplier_user_id = $4::text, completed_by = $5::bytea
-                FROM s, nox_user
-                WHERE t.token_hash = s.token_hash AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
-                RETURNING t.completed_at, t.nox_user_id, t.supplier, t.supplier_user_id
-            ), event AS (
-                INSERT INTO link_session_events (token_hash, event, reason, request_id)
-                SELECT s.token_hash, e.event, e.reason, $2::text
-                FROM s, LATERAL (
-                    SELECT 'completed', NULL WHERE EXISTS (SELECT FROM changed)
-                    UNION ALL
-                    SELECT 'completion_refused', CASE WHEN s.enabled THEN 'expired' ELSE 'manufacturer_disabled' END
-                    WHERE s.completed_at IS NULL AND NOT EXISTS (SELECT FROM changed)
-                    UNION ALL
-                    SELECT 'completion_refused', 'completed_by_another'
-                    WHERE s.completed_at IS NOT NULL
-                      AND (s.supplier, s.supplier_user_id) IS DISTINCT FROM ($3::text, $4::text)
-                ) AS e (event, reason)
-                WHERE \(hasRoom(for: "e.event", "e.reason"))
-                ON CONFLICT DO NOTHING
-            )
-            SELECT \(LinkSession.columnsWithManufacturer(changed: "completed_at", "nox_user_id", "supplier", "supplier_user_id"))
-            FROM s JOIN manufacturers m ON m.id = s.manufacturer_id LEFT JOIN changed ON true
-            """),
-        encode: { input, parameters in
-            let (digest, completion, requestID) = input
-            append(digest, requestID, to: &parameters)
-            parameters.append(orNull: completion.identity?.supplier.text)
-            parameters.append(orNull: completion.identity?.userID)
-            parameters.append(orNull: completion.signIn?.bytes)
-        },
+    private static let complete = Query<LinkSession?>(
+        "complete_link_session",
+        """
+        WITH s AS MATERIALIZED (
+            SELECT s.*, m.enabled FROM link_sessions s JOIN manufacturers m ON m.id = s.manufacturer_id
+            WHERE s.token_hash = $1::bytea FOR NO KEY UPDATE OF s
+        ), nox_user AS (
+            INSERT INTO nox_users (manufacturer_id, user_id)
+            SELECT s.manufacturer_id, s.user_id FROM s
+            WHERE s.enabled AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
+            -- DO NOTHING would not return the row that is there.
+            ON CONFLICT (manufacturer_id, user_id) DO UPDATE SET user_id = excluded.user_id
+            RETURNING id
+        ), changed AS (
+            UPDATE link_sessions t
+            SET completed_at = greatest(s.created_at, date_trunc('second', clock_timestamp())),
+                nox_user_id = nox_user.id, supplier = $3::text, supplier_user_id = $4::text, completed_by = $5::bytea
+            FROM s, nox_user
+            WHERE t.token_hash = s.token_hash AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
+            RETURNING t.completed_at, t.nox_user_id, t.supplier, t.supplier_user_id
+        ), event AS (
+            INSERT INTO link_session_events (token_hash, event, reason, request_id)
+            SELECT s.token_hash, e.event, e.reason, $2::text
+            FROM s, LATERAL (
+                SELECT 'completed', NULL WHERE EXISTS (SELECT FROM changed)
+                UNION ALL
+                SELECT 'completion_refused', CASE WHEN s.enabled THEN 'expired' ELSE 'manufacturer_disabled' END
+                WHERE s.completed_at IS NULL AND NOT EXISTS (SELECT FROM changed)
+                UNION ALL
+                SELECT 'completion_refused', 'completed_by_another'
+                WHERE s.completed_at IS NOT NULL
+                  AND (s.supplier, s.supplier_user_id) IS DISTINCT FROM ($3::text, $4::text)
+            ) AS e (event, reason)
+            WHERE \(hasRoom(for: "e.event", "e.reason"))
+            ON CONFLICT DO NOTHING
+        )
+        SELECT \(LinkSession.columnsWithManufacturer(changed: "completed_at", "nox_user_id", "supplier", "supplier_user_id"))
+        FROM s JOIN manufacturers m ON m.id = s.manufacturer_id LEFT JOIN changed ON true
+        """,
         readOptional: { (row) throws(DatabaseError) in try row.linkSession() })
 }

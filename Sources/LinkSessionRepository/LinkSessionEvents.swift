@@ -1,22 +1,14 @@
-// The events of a session that are recorded where nothing about it changes.
+/// An event of a session that is recorded where nothing about it changes: what support asks. Without personal data.
+package struct LinkSessionEvent: Sendable {
+    let name: String
+    let reason: String
 
-/// What support asks about a session. Without personal data.
-package enum LinkSessionEvent: Sendable {
-    case signInRefused(SignInRefusal)
-    case completionRefused(CompletionRefusal)
-
-    var name: String {
-        switch self {
-        case .signInRefused: "sign_in_refused"
-        case .completionRefused: "completion_refused"
-        }
+    package static func signInRefused(_ reason: SignInRefusal) -> LinkSessionEvent {
+        LinkSessionEvent(name: "sign_in_refused", reason: reason.rawValue)
     }
 
-    var reason: String? {
-        switch self {
-        case .signInRefused(let reason): reason.rawValue
-        case .completionRefused(let reason): reason.rawValue
-        }
+    package static func completionRefused(_ reason: CompletionRefusal) -> LinkSessionEvent {
+        LinkSessionEvent(name: "completion_refused", reason: reason.rawValue)
     }
 }
 

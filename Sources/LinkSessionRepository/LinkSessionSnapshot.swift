@@ -1,9 +1,7 @@
-// A session as the browser's pages see it.
-
 package import LinkSessions
 internal import PostgresClient
 
-/// A link session together with what its pages have to know.
+/// A link session as the browser's pages see it, together with what they have to know.
 package struct LinkSessionSnapshot: Sendable {
     package let session: LinkSession
     package let tokenDigest: SHA256Digest
@@ -19,9 +17,8 @@ package struct LinkSessionSnapshot: Sendable {
 }
 
 extension LinkSessionSnapshot {
-    static let query = Query<SHA256Digest, LinkSessionSnapshot?>(
-        Statement("snapshot_link_session", "SELECT \(columns) FROM \(tables) WHERE s.token_hash = $1::bytea"),
-        encode: { digest, parameters in parameters.append(digest.bytes) },
+    static let query = Query<LinkSessionSnapshot?>(
+        "snapshot_link_session", "SELECT \(columns) FROM \(tables) WHERE s.token_hash = $1::bytea",
         readOptional: { (row) throws(DatabaseError) in try row.snapshot() })
 
     /// What ``PostgresClient/Row/snapshot()`` reads of ``tables``.

@@ -1,5 +1,3 @@
-// Statements on one link session: made, found, expired, confirmed, and events recorded of it.
-
 package import LinkSessions
 package import PostgresClient
 
@@ -39,7 +37,7 @@ package struct LinkSessionRepository: Sendable {
     package func lookUp(
         tokenDigest: SHA256Digest, requestID: String, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
-        try await database.answer(Self.lookUp, (tokenDigest, requestID), until: deadline)
+        try await database.answer(Self.lookUp, [.blob(tokenDigest.bytes), .text(requestID)], until: deadline)
     }
 
     /// Expires an open session now, which is recorded as an event; a completed or expired one stays as it is.
@@ -49,7 +47,8 @@ package struct LinkSessionRepository: Sendable {
         tokenDigest: SHA256Digest, of manufacturer: Manufacturer.ID, requestID: String,
         until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
-        try await database.answer(Self.expire, (tokenDigest, manufacturer, requestID), until: deadline)
+        try await database.answer(
+            Self.expire, [.blob(tokenDigest.bytes), .text(requestID), .number(manufacturer.number)], until: deadline)
     }
 
     /// Records that the manufacturer's backend named the user whose session it is, within ten minutes of the
@@ -61,7 +60,10 @@ package struct LinkSessionRepository: Sendable {
         tokenDigest: SHA256Digest, of manufacturer: Manufacturer.ID, userID: ManufacturerUserID?, requestID: String,
         until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSession? {
-        try await database.answer(Self.confirm, (tokenDigest, manufacturer, userID, requestID), until: deadline)
+        try await database.answer(
+            Self.confirm,
+            [.blob(tokenDigest.bytes), .text(requestID), .number(manufacturer.number), .text(userID?.text)],
+            until: deadline)
     }
 
     /// Records an event of a session that exists.
@@ -69,7 +71,9 @@ package struct LinkSessionRepository: Sendable {
         _ event: LinkSessionEvent, tokenDigest: SHA256Digest, requestID: String,
         until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) {
-        try await database.answer(Self.record, (tokenDigest, event, requestID), until: deadline)
+        try await database.answer(
+            Self.record,
+            [.blob(tokenDigest.bytes), .text(requestID), .text(event.name), .text(event.reason)], until: deadline)
     }
 }
 
@@ -85,11 +89,9 @@ extension LinkSessionRepository {
 
     private static let create = GroupedQuery<(SHA256Digest, NewLinkSession), LinkSession>(
         // In no order, and that does not matter: those that are made together have the same times.
-        Statement("create_link_sessions", "\(insert) RETURNING created_at, expires_at"),
+        "create_link_sessions", "\(insert) RETURNING created_at, expires_at",
         // The first attempt may be committed, or still be under way: DO NOTHING would return no row for either.
-        statementForResend: Statement(
-            "create_link_sessions_again",
-            """
+        sqlForResend: """
             WITH stored AS (
                 \(insert) ON CONFLICT (token_hash) DO UPDATE SET completed_at = link_sessions.completed_at
                 RETURNING token_hash, created_at, expires_at
@@ -97,14 +99,14 @@ extension LinkSessionRepository {
             SELECT created_at, expires_at
             FROM unnest($1::bytea[]) WITH ORDINALITY AS asked (token_hash, number) JOIN stored USING (token_hash)
             ORDER BY number
-            """),
+            """,
         maxBatchSize: 256, maxConcurrentBatches: 1,
-        encode: { inputs, parameters in
-            parameters.append(blobs: inputs.map { $0.0.bytes })
-            parameters.append(numbers: inputs.map { $0.1.manufacturer.id.number })
-            parameters.append(texts: inputs.map { $0.1.userID.text })
-            parameters.append(texts: inputs.map { $0.1.redirectURL.text })
-            parameters.append(texts: inputs.map { $0.1.language.rawValue })
+        encode: { inputs in
+            [
+                .blobs(inputs.map { $0.0.bytes }), .numbers(inputs.map { $0.1.manufacturer.id.number }),
+                .texts(inputs.map { $0.1.userID.text }), .texts(inputs.map { $0.1.redirectURL.text }),
+                .texts(inputs.map { $0.1.language.rawValue }),
+            ]
         },
         decode: { result, inputs throws(DatabaseError) in
             let times = try result.map { (row) throws(DatabaseError) in
@@ -120,14 +122,13 @@ extension LinkSessionRepository {
 
     /// Each caller has a result of its own: a row that cannot be read fails those who asked for it and nobody else.
     private static let find = GroupedQuery<(SHA256Digest, Manufacturer), Result<LinkSession?, DatabaseError>>(
-        Statement(
-            "find_link_sessions",
-            """
-            SELECT s.token_hash, s.manufacturer_id, \(LinkSession.columns()) FROM link_sessions s
-            WHERE s.token_hash = ANY ($1::bytea[])
-            """),
+        "find_link_sessions",
+        """
+        SELECT s.token_hash, s.manufacturer_id, \(LinkSession.columns()) FROM link_sessions s
+        WHERE s.token_hash = ANY ($1::bytea[])
+        """,
         maxBatchSize: 256, maxConcurrentBatches: 1,
-        encode: { inputs, parameters in parameters.append(blobs: inputs.map { $0.0.bytes }) },
+        encode: { inputs in [.blobs(inputs.map { $0.0.bytes })] },
         decode: { result, inputs throws(DatabaseError) in
             let callers = Dictionary(grouping: inputs.indices) { inputs[$0].0 }
             var sessions = [Result<LinkSession?, DatabaseError>](repeating: .success(nil), count: inputs.count)
@@ -148,118 +149,93 @@ extension LinkSessionRepository {
             return sessions
         })
 
-    private static let lookUp = Query<(SHA256Digest, String), LinkSession?>(
-        Statement(
-            "look_up_link_session",
-            """
-            WITH s AS (
-                SELECT * FROM link_sessions WHERE token_hash = $1::bytea
-            ), event AS (
-                INSERT INTO link_session_events (token_hash, event, request_id)
-                SELECT token_hash, 'looked_up', $2::text FROM (
-                    SELECT token_hash FROM link_sessions
-                    WHERE token_hash = $1::bytea AND NOT EXISTS (
-                        SELECT FROM link_session_events WHERE token_hash = $1::bytea AND event = 'looked_up')
-                    FOR KEY SHARE
-                ) AS locked
-                ON CONFLICT DO NOTHING
-            )
-            SELECT \(LinkSession.columnsWithManufacturer()) FROM s JOIN manufacturers m ON m.id = s.manufacturer_id
-            """),
-        encode: { input, parameters in
-            let (digest, requestID) = input
-            append(digest, requestID, to: &parameters)
-        },
+    private static let lookUp = Query<LinkSession?>(
+        "look_up_link_session",
+        """
+        WITH s AS (
+            SELECT * FROM link_sessions WHERE token_hash = $1::bytea
+        ), event AS (
+            INSERT INTO link_session_events (token_hash, event, request_id)
+            SELECT token_hash, 'looked_up', $2::text FROM (
+                SELECT token_hash FROM link_sessions
+                WHERE token_hash = $1::bytea AND NOT EXISTS (
+                    SELECT FROM link_session_events WHERE token_hash = $1::bytea AND event = 'looked_up')
+                FOR KEY SHARE
+            ) AS locked
+            ON CONFLICT DO NOTHING
+        )
+        SELECT \(LinkSession.columnsWithManufacturer()) FROM s JOIN manufacturers m ON m.id = s.manufacturer_id
+        """,
         readOptional: { (row) throws(DatabaseError) in try row.linkSession() })
 
     /// Locks the row and then judges it. A plain UPDATE would judge a row that it had to wait for by the time before
     /// the wait, unless the other transaction changed it. A clock that stepped back does not count.
-    private static let expire = Query<(SHA256Digest, Manufacturer.ID, String), LinkSession?>(
-        Statement(
-            "expire_link_session",
-            """
-            WITH s AS MATERIALIZED (
-                SELECT * FROM link_sessions s
-                WHERE s.token_hash = $1::bytea AND s.manufacturer_id = $3::bigint FOR NO KEY UPDATE
-            ), changed AS (
-                UPDATE link_sessions t
-                SET expires_at = greatest(s.created_at, date_trunc('second', clock_timestamp()))
-                FROM s
-                WHERE t.token_hash = s.token_hash AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
-                RETURNING t.expires_at
-            ), event AS (
-                INSERT INTO link_session_events (token_hash, event, request_id)
-                SELECT s.token_hash, 'expired_early', $2::text FROM s
-                WHERE EXISTS (SELECT FROM changed)
-                ON CONFLICT DO NOTHING
-            )
-            SELECT \(LinkSession.columnsWithManufacturer(changed: "expires_at"))
-            FROM s JOIN manufacturers m ON m.id = s.manufacturer_id LEFT JOIN changed ON true
-            """),
-        encode: { input, parameters in
-            let (digest, manufacturer, requestID) = input
-            append(digest, requestID, to: &parameters)
-            parameters.append(manufacturer.number)
-        },
-        readOptional: { (row) throws(DatabaseError) in try row.linkSession() })
-
-    private static let confirm = Query<(SHA256Digest, Manufacturer.ID, ManufacturerUserID?, String), LinkSession?>(
-        Statement(
-            "confirm_link_session",
-            """
-            WITH s AS MATERIALIZED (
-                SELECT * FROM link_sessions s
-                WHERE s.token_hash = $1::bytea AND s.manufacturer_id = $3::bigint FOR NO KEY UPDATE
-            ), changed AS (
-                UPDATE link_sessions t
-                SET confirmed_at = greatest(s.completed_at, date_trunc('second', clock_timestamp()))
-                FROM s
-                WHERE t.token_hash = s.token_hash AND s.user_id = $4::text AND s.confirmed_at IS NULL AND s.nox_user_id IS NOT NULL
-                  AND s.completed_at + interval '\(LinkSession.resultLifetimeInSeconds) seconds' > clock_timestamp()
-                RETURNING t.confirmed_at
-            ), event AS (
-                INSERT INTO link_session_events (token_hash, event, reason, request_id)
-                SELECT s.token_hash, e.event, e.reason, $2::text
-                FROM s, LATERAL (
-                    SELECT 'confirmed', NULL WHERE EXISTS (SELECT FROM changed)
-                    UNION ALL
-                    SELECT 'confirmation_refused',
-                           CASE WHEN s.completed_at IS NULL THEN 'not_completed'
-                                WHEN s.user_id IS DISTINCT FROM $4::text THEN 'user_or_code_wrong'
-                                ELSE 'code_expired' END
-                    WHERE NOT EXISTS (SELECT FROM changed)
-                      AND (s.confirmed_at IS NULL OR s.user_id IS DISTINCT FROM $4::text)
-                ) AS e (event, reason)
-                WHERE \(hasRoom(for: "e.event", "e.reason"))
-                ON CONFLICT DO NOTHING
-            )
-            SELECT \(LinkSession.columnsWithManufacturer(changed: "confirmed_at"))
-            FROM s JOIN manufacturers m ON m.id = s.manufacturer_id LEFT JOIN changed ON true
-            """),
-        encode: { input, parameters in
-            let (digest, manufacturer, userID, requestID) = input
-            append(digest, requestID, to: &parameters)
-            parameters.append(manufacturer.number)
-            parameters.append(orNull: userID?.text)
-        },
-        readOptional: { (row) throws(DatabaseError) in try row.linkSession() })
-
-    private static let record = Query<(SHA256Digest, LinkSessionEvent, String), Void>(
-        Statement(
-            "record_link_session_event",
-            """
-            INSERT INTO link_session_events (token_hash, event, reason, request_id)
-            SELECT s.token_hash, $3::text, $4::text, $2::text
-            FROM (SELECT token_hash FROM link_sessions WHERE token_hash = $1::bytea FOR KEY SHARE) AS s
-            WHERE \(hasRoom(for: "$3::text", "$4::text"))
+    private static let expire = Query<LinkSession?>(
+        "expire_link_session",
+        """
+        WITH s AS MATERIALIZED (
+            SELECT * FROM link_sessions s
+            WHERE s.token_hash = $1::bytea AND s.manufacturer_id = $3::bigint FOR NO KEY UPDATE
+        ), changed AS (
+            UPDATE link_sessions t
+            SET expires_at = greatest(s.created_at, date_trunc('second', clock_timestamp()))
+            FROM s
+            WHERE t.token_hash = s.token_hash AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
+            RETURNING t.expires_at
+        ), event AS (
+            INSERT INTO link_session_events (token_hash, event, request_id)
+            SELECT s.token_hash, 'expired_early', $2::text FROM s
+            WHERE EXISTS (SELECT FROM changed)
             ON CONFLICT DO NOTHING
-            """),
-        encode: { input, parameters in
-            let (digest, event, requestID) = input
-            append(digest, requestID, to: &parameters)
-            parameters.append(event.name)
-            parameters.append(orNull: event.reason)
-        })
+        )
+        SELECT \(LinkSession.columnsWithManufacturer(changed: "expires_at"))
+        FROM s JOIN manufacturers m ON m.id = s.manufacturer_id LEFT JOIN changed ON true
+        """,
+        readOptional: { (row) throws(DatabaseError) in try row.linkSession() })
+
+    private static let confirm = Query<LinkSession?>(
+        "confirm_link_session",
+        """
+        WITH s AS MATERIALIZED (
+            SELECT * FROM link_sessions s
+            WHERE s.token_hash = $1::bytea AND s.manufacturer_id = $3::bigint FOR NO KEY UPDATE
+        ), changed AS (
+            UPDATE link_sessions t
+            SET confirmed_at = greatest(s.completed_at, date_trunc('second', clock_timestamp()))
+            FROM s
+            WHERE t.token_hash = s.token_hash AND s.user_id = $4::text AND s.confirmed_at IS NULL AND s.nox_user_id IS NOT NULL
+              AND s.completed_at + interval '\(LinkSession.resultLifetimeInSeconds) seconds' > clock_timestamp()
+            RETURNING t.confirmed_at
+        ), event AS (
+            INSERT INTO link_session_events (token_hash, event, reason, request_id)
+            SELECT s.token_hash, e.event, e.reason, $2::text
+            FROM s, LATERAL (
+                SELECT 'confirmed', NULL WHERE EXISTS (SELECT FROM changed)
+                UNION ALL
+                SELECT 'confirmation_refused',
+                       CASE WHEN s.completed_at IS NULL THEN 'not_completed'
+                            WHEN s.user_id IS DISTINCT FROM $4::text THEN 'user_or_code_wrong'
+                            ELSE 'code_expired' END
+                WHERE NOT EXISTS (SELECT FROM changed)
+                  AND (s.confirmed_at IS NULL OR s.user_id IS DISTINCT FROM $4::text)
+            ) AS e (event, reason)
+            WHERE \(hasRoom(for: "e.event", "e.reason"))
+            ON CONFLICT DO NOTHING
+        )
+        SELECT \(LinkSession.columnsWithManufacturer(changed: "confirmed_at"))
+        FROM s JOIN manufacturers m ON m.id = s.manufacturer_id LEFT JOIN changed ON true
+        """,
+        readOptional: { (row) throws(DatabaseError) in try row.linkSession() })
+
+    private static let record = Query<Void>(
+        "record_link_session_event",
+        """
+        INSERT INTO link_session_events (token_hash, event, reason, request_id)
+        SELECT s.token_hash, $3::text, $4::text, $2::text
+        FROM (SELECT token_hash FROM link_sessions WHERE token_hash = $1::bytea FOR KEY SHARE) AS s
+        WHERE \(hasRoom(for: "$3::text", "$4::text"))
+        ON CONFLICT DO NOTHING
+        """)
 
     /// At most 100 of a kind and reason a session, so that a caller who tries again for ever fills no disk and hides
     /// nothing else.
@@ -268,11 +244,5 @@ extension LinkSessionRepository {
         (SELECT count(*) FROM link_session_events o
          WHERE o.token_hash = s.token_hash AND o.event = \(event) AND o.reason IS NOT DISTINCT FROM \(reason)) < 100
         """
-    }
-
-    /// `$1` and `$2` of every statement on one session: which session, and the id of the request that asks.
-    static func append(_ digest: SHA256Digest, _ requestID: String, to parameters: inout Parameters) {
-        parameters.append(digest.bytes)
-        parameters.append(requestID)
     }
 }

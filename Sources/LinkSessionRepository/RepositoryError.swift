@@ -1,7 +1,6 @@
-// What a caller of the repository has to tell apart.
-
 internal import PostgresClient
 
+/// What a caller of the repository has to tell apart.
 package enum RepositoryError: Error, Sendable, Equatable {
     /// No answer from the database in time: worth another try.
     case unavailable(cause: String)
@@ -19,20 +18,10 @@ package enum RepositoryError: Error, Sendable, Equatable {
     }
 }
 
-/// The border between the client's errors and ours.
 extension DatabaseClient {
-    func answer<Input, Output>(
-        _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
-    ) async throws(RepositoryError) -> Output {
-        do throws(DatabaseError) {
-            return try await run(query, input, until: deadline)
-        } catch {
-            throw RepositoryError(error)
-        }
-    }
-
-    func answer<Input, Output>(
-        _ query: GroupedQuery<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
+    /// The border between the client's errors and ours.
+    func answer<Input: Sendable, Output: Sendable>(
+        _ query: any DatabaseQuery<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> Output {
         do throws(DatabaseError) {
             return try await run(query, input, until: deadline)

@@ -1,7 +1,6 @@
-// Deletes link sessions that are older than the retention time.
-
 package import PostgresClient
 
+/// Deletes link sessions that are older than the retention time.
 package struct RetentionRepository: Sendable {
     /// What became of one piece of the table.
     package struct Purged: Sendable, Equatable {
@@ -23,18 +22,12 @@ package struct RetentionRepository: Sendable {
     package func purge(
         olderThan days: Int, from block: Int64, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> Purged? {
-        try await database.answer(Self.purge, (Int64(days), block), until: deadline)
+        try await database.answer(Self.purge, [.number(Int64(days)), .number(block)], until: deadline)
     }
 
-    private static let purge = Query<(Int64, Int64), Purged?>(
-        Statement(
-            "purge_link_sessions",
-            "SELECT deleted, next_block FROM purge_link_sessions($1::bigint::integer, $2::bigint)"),
-        encode: { input, parameters in
-            let (days, block) = input
-            parameters.append(days)
-            parameters.append(block)
-        },
+    private static let purge = Query<Purged?>(
+        "purge_link_sessions",
+        "SELECT deleted, next_block FROM purge_link_sessions($1::bigint::integer, $2::bigint)",
         readOptional: { (row) throws(DatabaseError) in
             Purged(deleted: try row.int64(), nextBlock: try row.optionalInt64())
         })

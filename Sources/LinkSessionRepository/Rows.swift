@@ -1,7 +1,7 @@
-// The domain's values as rows: each column list stands beside the one reader that reads it.
-
 internal import LinkSessions
 internal import PostgresClient
+
+// Each column list stands beside the one reader that reads it.
 
 extension LinkSession {
     /// What ``PostgresClient/Row/linkSession(of:)`` reads of a session `s`.

@@ -1,5 +1,3 @@
-// Every statement of the service on the table sign_ins.
-
 package import LinkSessions
 package import PostgresClient
 
@@ -39,6 +37,7 @@ package struct NewSignIn: Sendable {
     }
 }
 
+/// Every statement of the service on the table sign_ins.
 package struct SignInRepository: Sendable {
     /// How often a session's user may begin.
     package static let limit = 10
@@ -53,14 +52,14 @@ package struct SignInRepository: Sendable {
     package func snapshot(
         tokenDigest: SHA256Digest, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> LinkSessionSnapshot? {
-        try await database.answer(LinkSessionSnapshot.query, tokenDigest, until: deadline)
+        try await database.answer(LinkSessionSnapshot.query, [.blob(tokenDigest.bytes)], until: deadline)
     }
 
     /// A sign-in and its session.
     package func find(
         _ id: SHA256Digest, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> (signIn: SignIn, snapshot: LinkSessionSnapshot)? {
-        try await database.answer(Self.find, id, until: deadline)
+        try await database.answer(Self.find, [.blob(id.bytes)], until: deadline)
     }
 
     /// Begins a sign-in of an open session.
@@ -69,7 +68,12 @@ package struct SignInRepository: Sendable {
     package func start(
         _ signIn: NewSignIn, requestID: String, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> Bool {
-        try await database.answer(Self.start, (signIn, requestID), until: deadline)
+        try await database.answer(
+            Self.start,
+            [
+                .blob(signIn.id.bytes), .blob(signIn.tokenDigest.bytes), .text(signIn.supplier.text),
+                .text(signIn.language.rawValue), .text(requestID),
+            ], until: deadline)
     }
 
     /// Records that the supplier's callback has come.
@@ -80,7 +84,7 @@ package struct SignInRepository: Sendable {
     package func recordCallback(
         _ id: SHA256Digest, callbackID: String, until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) -> Bool {
-        try await database.answer(Self.recordCallback, (id, callbackID), until: deadline)
+        try await database.answer(Self.recordCallback, [.blob(id.bytes), .text(callbackID)], until: deadline)
     }
 
     /// Records what came of a sign-in whose callback was recorded.
@@ -90,106 +94,83 @@ package struct SignInRepository: Sendable {
         _ id: SHA256Digest, _ outcome: SignIn.Outcome, because refusal: SignInRefusal? = nil, requestID: String,
         until deadline: ContinuousClock.Instant
     ) async throws(RepositoryError) {
-        try await database.answer(Self.conclude, (id, outcome, refusal, requestID), until: deadline)
+        let (name, identity, account): (String, SupplierIdentity?, String?) =
+            switch outcome {
+            case .signedIn(let identity, let account): ("signed_in", identity, account)
+            case .declined: ("declined", nil, nil)
+            case .failed: ("failed", nil, nil)
+            }
+        try await database.answer(
+            Self.conclude,
+            [
+                .blob(id.bytes), .text(name), .text(identity?.userID), .text(account), .text(refusal?.rawValue),
+                .text(requestID),
+            ], until: deadline)
     }
 }
 
 extension SignInRepository {
-    private static let find = Query<SHA256Digest, (signIn: SignIn, snapshot: LinkSessionSnapshot)?>(
-        Statement(
-            "find_sign_in",
-            """
-            SELECT \(SignIn.columns), \(LinkSessionSnapshot.columns)
-            FROM \(LinkSessionSnapshot.tables) JOIN sign_ins a ON a.token_hash = s.token_hash
-            WHERE a.state_hash = $1::bytea
-            """),
-        encode: { id, parameters in parameters.append(id.bytes) },
+    private static let find = Query<(signIn: SignIn, snapshot: LinkSessionSnapshot)?>(
+        "find_sign_in",
+        """
+        SELECT \(SignIn.columns), \(LinkSessionSnapshot.columns)
+        FROM \(LinkSessionSnapshot.tables) JOIN sign_ins a ON a.token_hash = s.token_hash
+        WHERE a.state_hash = $1::bytea
+        """,
         readOptional: { (row) throws(DatabaseError) in (signIn: try row.signIn(), snapshot: try row.snapshot()) })
 
-    private static let start = Query<(NewSignIn, String), Bool>(
-        Statement(
-            "start_sign_in",
-            """
-            WITH s AS (
-                -- The row decides how many there are: whoever waits for it judges the number anew.
-                UPDATE link_sessions SET sign_ins = sign_ins + 1
-                WHERE token_hash = $2::bytea AND completed_at IS NULL AND expires_at > clock_timestamp()
-                  AND sign_ins < \(limit)
-                  -- Sent again after a lost reply, it is begun already.
-                  AND NOT EXISTS (SELECT FROM sign_ins WHERE state_hash = $1::bytea)
-                RETURNING token_hash
-            ), sign_in AS (
-                INSERT INTO sign_ins (state_hash, token_hash, supplier, language)
-                SELECT $1::bytea, s.token_hash, $3::text, $4::text FROM s
-                ON CONFLICT (state_hash) DO NOTHING
-            ), event AS (
-                INSERT INTO link_session_events (token_hash, event, request_id)
-                SELECT s.token_hash, 'sign_in_started', $5::text FROM s
-                ON CONFLICT DO NOTHING
-            )
-            SELECT EXISTS (SELECT FROM s) OR EXISTS (SELECT FROM sign_ins WHERE state_hash = $1::bytea)
-            """),
-        encode: { input, parameters in
-            let (signIn, requestID) = input
-            parameters.append(signIn.id.bytes)
-            parameters.append(signIn.tokenDigest.bytes)
-            parameters.append(signIn.supplier.text)
-            parameters.append(signIn.language.rawValue)
-            parameters.append(requestID)
-        },
-        readOne: { (row) throws(DatabaseError) in try row.bool() })
-
-    private static let recordCallback = Query<(SHA256Digest, String), Bool>(
-        Statement(
-            "record_sign_in_callback",
-            """
-            WITH answered AS (
-                UPDATE sign_ins SET answered_at = coalesce(answered_at, clock_timestamp()), answered_by = $2::text
-                WHERE state_hash = $1::bytea AND (answered_at IS NULL OR answered_by = $2::text) AND outcome IS NULL
-                RETURNING state_hash
-            )
-            SELECT EXISTS (SELECT FROM answered)
-            """),
-        encode: { input, parameters in
-            let (id, callbackID) = input
-            parameters.append(id.bytes)
-            parameters.append(callbackID)
-        },
-        readOne: { (row) throws(DatabaseError) in try row.bool() })
-
-    private static let conclude = Query<(SHA256Digest, SignIn.Outcome, SignInRefusal?, String), Void>(
-        Statement(
-            "conclude_sign_in",
-            """
-            WITH s AS MATERIALIZED (
-                SELECT s.token_hash FROM link_sessions s JOIN sign_ins a ON a.token_hash = s.token_hash
-                WHERE a.state_hash = $1::bytea FOR KEY SHARE OF s
-            ), concluded AS (
-                UPDATE sign_ins SET outcome = $2::text, supplier_user_id = $3::text, account = $4::text
-                FROM s WHERE state_hash = $1::bytea AND answered_at IS NOT NULL AND outcome IS NULL
-            )
-            INSERT INTO link_session_events (token_hash, event, reason, request_id)
-            SELECT s.token_hash, CASE WHEN $5::text IS NULL THEN 'signed_in' ELSE 'sign_in_refused' END, $5::text,
-                   $6::text
-            FROM s
+    private static let start = Query<Bool>(
+        "start_sign_in",
+        """
+        WITH s AS (
+            -- The row decides how many there are: whoever waits for it judges the number anew.
+            UPDATE link_sessions SET sign_ins = sign_ins + 1
+            WHERE token_hash = $2::bytea AND completed_at IS NULL AND expires_at > clock_timestamp()
+              AND sign_ins < \(limit)
+              -- Sent again after a lost reply, it is begun already.
+              AND NOT EXISTS (SELECT FROM sign_ins WHERE state_hash = $1::bytea)
+            RETURNING token_hash
+        ), sign_in AS (
+            INSERT INTO sign_ins (state_hash, token_hash, supplier, language)
+            SELECT $1::bytea, s.token_hash, $3::text, $4::text FROM s
+            ON CONFLICT (state_hash) DO NOTHING
+        ), event AS (
+            INSERT INTO link_session_events (token_hash, event, request_id)
+            SELECT s.token_hash, 'sign_in_started', $5::text FROM s
             ON CONFLICT DO NOTHING
-            """),
-        encode: { input, parameters in
-            let (id, outcome, refusal, requestID) = input
-            parameters.append(id.bytes)
-            switch outcome {
-            case .signedIn(let identity, let account):
-                parameters.append("signed_in")
-                parameters.append(identity.userID)
-                parameters.append(account)
-            case .declined, .failed:
-                if case .declined = outcome { parameters.append("declined") } else { parameters.append("failed") }
-                parameters.append(orNull: nil as String?)
-                parameters.append(orNull: nil as String?)
-            }
-            parameters.append(orNull: refusal?.rawValue)
-            parameters.append(requestID)
-        })
+        )
+        SELECT EXISTS (SELECT FROM s) OR EXISTS (SELECT FROM sign_ins WHERE state_hash = $1::bytea)
+        """,
+        readOne: { (row) throws(DatabaseError) in try row.bool() })
+
+    private static let recordCallback = Query<Bool>(
+        "record_sign_in_callback",
+        """
+        WITH answered AS (
+            UPDATE sign_ins SET answered_at = coalesce(answered_at, clock_timestamp()), answered_by = $2::text
+            WHERE state_hash = $1::bytea AND (answered_at IS NULL OR answered_by = $2::text) AND outcome IS NULL
+            RETURNING state_hash
+        )
+        SELECT EXISTS (SELECT FROM answered)
+        """,
+        readOne: { (row) throws(DatabaseError) in try row.bool() })
+
+    private static let conclude = Query<Void>(
+        "conclude_sign_in",
+        """
+        WITH s AS MATERIALIZED (
+            SELECT s.token_hash FROM link_sessions s JOIN sign_ins a ON a.token_hash = s.token_hash
+            WHERE a.state_hash = $1::bytea FOR KEY SHARE OF s
+        ), concluded AS (
+            UPDATE sign_ins SET outcome = $2::text, supplier_user_id = $3::text, account = $4::text
+            FROM s WHERE state_hash = $1::bytea AND answered_at IS NOT NULL AND outcome IS NULL
+        )
+        INSERT INTO link_session_events (token_hash, event, reason, request_id)
+        SELECT s.token_hash, CASE WHEN $5::text IS NULL THEN 'signed_in' ELSE 'sign_in_refused' END, $5::text,
+               $6::text
+        FROM s
+        ON CONFLICT DO NOTHING
+        """)
 }
 
 extension SignIn {

@@ -1,8 +1,7 @@
-// Every statement of the service on the table suppliers.
-
 package import LinkSessions
 package import PostgresClient
 
+/// Every statement of the service on the table suppliers.
 package struct SupplierRepository: Sendable {
     private let database: DatabaseClient
     private let hasSandbox: Bool
@@ -29,10 +28,9 @@ package struct SupplierRepository: Sendable {
 
 extension SupplierRepository {
     private static let enabled = GroupedQuery<Void, [Supplier]>(
-        Statement(
-            "enabled_suppliers", "SELECT \(Supplier.columns) FROM suppliers WHERE enabled ORDER BY name, slug"),
+        "enabled_suppliers", "SELECT \(Supplier.columns) FROM suppliers WHERE enabled ORDER BY name, slug",
         maxBatchSize: 256, maxConcurrentBatches: 1,
-        encode: { _, _ in },
+        encode: { _ in [] },
         decode: { result, inputs throws(DatabaseError) in
             let suppliers = try result.map { (row) throws(DatabaseError) in try row.supplier() }.compactMap(\.self)
             return inputs.map { suppliers }

@@ -1,14 +1,8 @@
-// One connection to PostgreSQL, driven without blocking past a deadline.
-
 internal import CLibpq
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
+internal import Foundation
 
+/// One connection to PostgreSQL, driven without blocking past a deadline.
+///
 /// Owns a `PGconn` and closes it. Used by one thread at a time.
 @safe package struct Connection: ~Copyable {
     private let pointer: OpaquePointer
@@ -33,8 +27,8 @@ internal import CLibpq
             throw ConnectionError(message: connection.errorMessage)
         }
         unsafe PQsetNoticeProcessor(pointer, { _, _ in }, nil)
-        do throws(ScriptError) {
-            _ = try connection.execute(script: settings, until: .now + .seconds(2))
+        do throws(ConnectionError) {
+            try connection.execute(script: settings, until: .now + .seconds(2))
         } catch {
             throw ConnectionError(message: "session settings: \(error.message)")
         }
@@ -61,7 +55,7 @@ internal import CLibpq
     /// - Parameter whenPast: called when the deadline has passed; returns the next one to wait for, or `nil` to
     ///   give up, after which the connection can only be dropped.
     mutating func execute(
-        _ statement: Statement, _ parameters: borrowing Parameters, until deadline: ContinuousClock.Instant,
+        _ statement: Statement, _ parameters: [Parameter], until deadline: ContinuousClock.Instant,
         whenPast: () -> ContinuousClock.Instant?
     ) throws(ExecutionError) -> QueryResult {
         var deadline = deadline
@@ -76,39 +70,27 @@ internal import CLibpq
         }
     }
 
-    /// Runs SQL text of any number of statements through the simple query protocol; the last one's result.
-    package mutating func execute(script: String, until deadline: ContinuousClock.Instant) throws(ScriptError)
-        -> QueryResult
-    {
-        do {
-            guard unsafe PQsendQuery(pointer, script) == 1 else { throw ExecutionError.notSent }
-            var deadline = deadline
-            return try receive("script", until: &deadline, whenPast: { nil })
-        } catch let failure as ExecutionError {
-            throw ScriptError(failure)
-        } catch {
-            throw ScriptError(.connectionBroken)
-        }
-    }
-
-    /// Executes one statement with parameters outside the queue.
-    package mutating func execute(
-        _ statement: Statement, _ parameters: borrowing Parameters, until deadline: ContinuousClock.Instant
-    ) throws(ScriptError) -> QueryResult {
+    /// Runs SQL text of any number of statements through the simple query protocol.
+    package mutating func execute(script: String, until deadline: ContinuousClock.Instant) throws(ConnectionError) {
         do throws(ExecutionError) {
-            return try execute(statement, parameters, until: deadline, whenPast: { nil })
+            guard unsafe PQsendQuery(pointer, script) == 1 else { throw .notSent }
+            var deadline = deadline
+            _ = try receive("script", until: &deadline, whenPast: { nil })
         } catch {
-            throw ScriptError(error)
+            throw ConnectionError(error)
         }
     }
 
-    /// Answers one input outside the queue.
-    package mutating func run<Input, Output>(
-        _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
-    ) throws(ScriptError) -> Output {
-        var parameters = Parameters()
-        query.encode(input, &parameters)
-        let result = try execute(query.statement, parameters, until: deadline)
+    /// Runs one query outside the queue.
+    package mutating func run<Output>(
+        _ query: Query<Output>, _ parameters: [Parameter] = [], until deadline: ContinuousClock.Instant
+    ) throws(ConnectionError) -> Output {
+        let result: QueryResult
+        do throws(ExecutionError) {
+            result = try execute(query.statement, parameters, until: deadline, whenPast: { nil })
+        } catch {
+            throw ConnectionError(error)
+        }
         do throws(DatabaseError) {
             return try query.decode(result)
         } catch {
@@ -157,9 +139,10 @@ internal import CLibpq
     }
 
     private func executePrepared(
-        _ statement: Statement, _ parameters: borrowing Parameters, until deadline: inout ContinuousClock.Instant,
+        _ statement: Statement, _ parameters: [Parameter], until deadline: inout ContinuousClock.Instant,
         whenPast: () -> ContinuousClock.Instant?
     ) throws(ExecutionError) -> QueryResult {
+        let parameters = PackedParameters(parameters)
         let values = parameters.values
         let lengths = values.map { Int32(max(0, $0.length)) }
         let formats = [Int32](repeating: 1, count: values.count)
@@ -180,14 +163,35 @@ internal import CLibpq
     }
 
     /// Flushes what was sent, while also reading (a server that blocks on writing its answer reads nothing more),
-    /// then waits for the answer.
+    /// until the whole answer is there.
     private func receive(
         _ statement: String, until deadline: inout ContinuousClock.Instant, whenPast: () -> ContinuousClock.Instant?
     ) throws(ExecutionError) -> QueryResult {
+        var last: QueryResult?
+        var hasFailed = false
         while true {
             let unflushed = unsafe PQflush(pointer)
             guard unflushed >= 0 else { throw .connectionBroken }
-            if unflushed == 0, unsafe PQisBusy(pointer) == 0 { break }
+            if unflushed == 0, unsafe PQisBusy(pointer) == 0 {
+                guard let next = unsafe PQgetResult(pointer) else { break }
+                let result = unsafe QueryResult(owning: next, statement: statement)
+                let isFailure: Bool
+                switch result.status {
+                case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY:
+                    isFailure = false
+                case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
+                    // It never ends by itself, and leaves the connection of no use for anything else.
+                    throw .refused(
+                        SQLState("0A000"), constraint: nil, message: "COPY from or to the client is not supported",
+                        position: nil)
+                default:
+                    isFailure = true
+                }
+                // A script answers once a statement; the first failure is the one that counts.
+                if !hasFailed { last = consume result }
+                hasFailed = hasFailed || isFailure
+                continue
+            }
             let events = Int16(POLLIN) | (unflushed == 1 ? Int16(POLLOUT) : 0)
             guard let ready = wait(for: events, until: deadline) else {
                 guard let next = whenPast() else { throw .abandoned }
@@ -196,51 +200,16 @@ internal import CLibpq
             }
             if ready & ~Int16(POLLOUT) != 0, unsafe PQconsumeInput(pointer) == 0 { throw .connectionBroken }
         }
-        guard let first = unsafe PQgetResult(pointer) else { throw .connectionBroken }
-        var result = unsafe QueryResult(owning: first, statement: statement)
-        try Self.refuseCopy(result)
-        // A script answers once a statement; the first failure is the one that counts.
-        while true {
-            while unsafe PQisBusy(pointer) == 1 {
-                guard wait(for: Int16(POLLIN), until: deadline) != nil else {
-                    guard let next = whenPast() else { throw .abandoned }
-                    deadline = next
-                    continue
-                }
-                guard unsafe PQconsumeInput(pointer) == 1 else { throw .connectionBroken }
-            }
-            guard let next = unsafe PQgetResult(pointer) else { break }
-            let later = unsafe QueryResult(owning: next, statement: statement)
-            try Self.refuseCopy(later)
-            if result.status == PGRES_COMMAND_OK || result.status == PGRES_TUPLES_OK { result = later }
+        guard unsafe PQstatus(pointer) == CONNECTION_OK, let result = last else { throw .connectionBroken }
+        guard hasFailed else { return result }
+        // libpq reports a lost connection as an error without SQLSTATE.
+        guard let state = result.errorField("C").map(SQLState.init), state.consequence != .connectionBroken else {
+            throw .connectionBroken
         }
-        guard unsafe PQstatus(pointer) == CONNECTION_OK else { throw .connectionBroken }
-        switch result.status {
-        case PGRES_COMMAND_OK, PGRES_TUPLES_OK, PGRES_EMPTY_QUERY:
-            return result
-        default:
-            // libpq reports a lost connection as an error without SQLSTATE.
-            guard let code = result.errorField(CInt(UInt8(ascii: "C"))) else { throw .connectionBroken }
-            let state = SQLState(code)
-            if state.consequence == .connectionBroken { throw .connectionBroken }
-            throw .refused(
-                state, constraint: result.errorField(CInt(UInt8(ascii: "n"))),
-                message: result.errorField(CInt(UInt8(ascii: "M"))) ?? "",
-                // The second is the position in a statement that a function executed.
-                position: (result.errorField(CInt(UInt8(ascii: "P"))) ?? result.errorField(CInt(UInt8(ascii: "p"))))
-                    .flatMap { Int($0) })
-        }
-    }
-
-    /// COPY from or to the client never ends by itself, and leaves the connection of no use for anything else.
-    private static func refuseCopy(_ result: borrowing QueryResult) throws(ExecutionError) {
-        switch result.status {
-        case PGRES_COPY_IN, PGRES_COPY_OUT, PGRES_COPY_BOTH:
-            throw .refused(
-                SQLState("0A000"), constraint: nil, message: "COPY from or to the client is not supported",
-                position: nil)
-        default: return
-        }
+        throw .refused(
+            state, constraint: result.errorField("n"), message: result.errorField("M") ?? "",
+            // The second is the position in a statement that a function executed.
+            position: (result.errorField("P") ?? result.errorField("p")).flatMap { Int($0) })
     }
 
     /// The events that came, or `nil` when the deadline passed.

@@ -1,15 +1,7 @@
-// Where the database is, and what of its connection string decides whether it may be used.
-
 internal import CLibpq
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
+internal import Foundation
 
-/// Where the database is.
+/// Where the database is, and what of its connection string decides whether it may be used.
 package struct DatabaseAddress: Sendable {
     /// Whatever libpq takes: a URI or a keyword/value string. May hold a password.
     let connectionString: String

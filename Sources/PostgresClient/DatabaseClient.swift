@@ -1,10 +1,9 @@
-// libpq made async: queries wait in one queue, threads with a connection take them from it.
-
 package import Logging
 internal import ServiceLifecycle
 internal import Synchronization
 
-/// A fixed number of connections to PostgreSQL, each owned by a thread of its own.
+/// libpq made async: a fixed number of connections to PostgreSQL, each owned by a thread of its own, which takes queries
+/// from one queue.
 ///
 /// A query is answered within its deadline whatever the database does: with its rows, or with
 /// ``DatabaseError/unavailable(_:)``. Lost connections are made anew, and queries under way sent again, without the
@@ -26,41 +25,26 @@ package final class DatabaseClient: Service {
     ) throws {
         self.address = address
         self.applicationName = applicationName
-        wakeups = try (0..<connections).map { _ throws(TooManyDescriptorsError) in try Wakeup() }
+        wakeups = try (0..<connections).map { _ throws(DatabaseClientStartError) in try Wakeup() }
         queue = QueryQueue(limit: waitingLimit, wakeups: wakeups)
         outage = Outage(logger: logger)
     }
 
-    /// Answers one input, within the deadline.
+    /// Answers one input, within the deadline; a grouped query's in one execution with other callers' inputs.
     ///
     /// Cancelling the task removes a query that waits in the queue; one that is under way runs to its end or its
     /// deadline.
-    package func run<Input, Output>(
-        _ query: Query<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
-    ) async throws(DatabaseError) -> Output {
-        try await answer(in: .single) { id, continuation in
-            PendingSingleQuery(id: id, query: query, input: input, deadline: deadline, continuation: continuation)
-        }
-    }
-
-    /// The same, in one execution with other callers' inputs.
-    package func run<Input, Output>(
-        _ query: GroupedQuery<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
-    ) async throws(DatabaseError) -> Output {
-        try await answer(in: query.subqueue) { id, continuation in
-            PendingGroupedQuery(id: id, query: query, input: input, deadline: deadline, continuation: continuation)
-        }
-    }
-
-    private func answer<Output>(
-        in subqueue: QueryQueue.SubqueueKey,
-        _ makeQuery: (_ id: UInt64, AnswerContinuation<Output>) -> any PendingQuery
+    package func run<Input: Sendable, Output: Sendable>(
+        _ query: any DatabaseQuery<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
     ) async throws(DatabaseError) -> Output {
         let id = lastID.add(1, ordering: .relaxed).newValue
         do {
             return try await withTaskCancellationHandler {
                 try await withCheckedThrowingContinuation { continuation in
-                    queue.enqueue(makeQuery(id, continuation), in: subqueue)
+                    queue.enqueue(
+                        PendingCall(
+                            id: id, query: query, input: input, deadline: deadline, continuation: continuation),
+                        in: query.subqueue)
                     // The handler below may have come before the query was in the queue.
                     if Task.isCancelled { queue.cancel(id: id) }
                 }
@@ -132,10 +116,7 @@ package final class DatabaseClient: Service {
                 case .answered:
                     queue.finish(batch)
                     hasAnswered = true
-                case .connectionUnusable:
-                    queue.finish(batch)
-                    return hasAnswered
-                case .requeue(let unanswered):
+                case .connectionLost(let unanswered):
                     queue.finish(batch, requeue: unanswered)
                     return hasAnswered
                 }

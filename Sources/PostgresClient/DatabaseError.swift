@@ -1,5 +1,4 @@
-// What can go wrong with a query, as its caller sees it.
-
+/// What can go wrong with a query, as its caller sees it.
 package enum DatabaseError: Error, Sendable, Equatable {
     /// No answer could be had: worth another try later. Nothing is known to be wrong with the query.
     case unavailable(Unavailability)
@@ -43,12 +42,8 @@ package enum DatabaseClientStartError: Error {
     case startedBefore
     /// The system gives no more threads.
     case noThread
-}
-
-/// Why no connection could be made.
-package struct ConnectionError: Error {
-    /// libpq's message: names hosts, databases and users, no password.
-    package let message: String
+    /// The process may open no more files.
+    case tooManyDescriptors
 }
 
 /// What became of one attempt on one connection.
@@ -62,28 +57,27 @@ enum ExecutionError: Error {
     case refused(SQLState, constraint: String?, message: String, position: Int?)
 }
 
-/// Why a statement run outside the queue failed: for the operator at the terminal, not for logs.
-package struct ScriptError: Error, Equatable {
-    package let sqlState: SQLState?
+/// Why no connection could be made, or a statement run outside the queue failed: for the operator.
+package struct ConnectionError: Error, Equatable {
+    /// Of a connection: names hosts, databases and users, no password. Of a statement: not for logs.
     package let message: String
+    package private(set) var sqlState: SQLState?
     /// Where in the text, in characters from 1, PostgreSQL found the fault.
-    package let position: Int?
+    private(set) var position: Int?
 
-    private init(message: String) {
-        (sqlState, self.message, position) = (nil, message, nil)
-    }
-
-    package static let unexpectedResult = ScriptError(
+    static let unexpectedResult = ConnectionError(
         message: "the database's answer has another shape than this build expects")
 
+    /// The message with its SQLSTATE.
+    package var line: String { message + (sqlState.map { " (SQLSTATE \($0))" } ?? "") }
+}
+
+extension ConnectionError {
     init(_ failure: ExecutionError) {
         switch failure {
-        case .notSent, .connectionBroken:
-            (sqlState, message, position) = (nil, "the connection to the database was lost", nil)
-        case .abandoned:
-            (sqlState, message, position) = (nil, "the database did not answer in time", nil)
-        case .refused(let state, _, let text, let at):
-            (sqlState, message, position) = (state, text, at)
+        case .notSent, .connectionBroken: message = "the connection to the database was lost"
+        case .abandoned: message = "the database did not answer in time"
+        case .refused(let state, _, let text, let at): (message, sqlState, position) = (text, state, at)
         }
     }
 }

@@ -1,5 +1,4 @@
-// Deadlines: what waits in this module waits until an instant of the monotonic clock.
-
+/// What waits in this module waits until an instant of the monotonic clock.
 extension ContinuousClock.Instant {
     var hasPassed: Bool { self <= .now }
 

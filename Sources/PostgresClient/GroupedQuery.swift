@@ -1,145 +1,106 @@
-// A query whose callers share executions.
+internal import Synchronization
 
 /// Answers many callers with one execution: those who ask while an execution is under way go together in the next one.
 /// Nobody waits for company: an idle connection takes a lone caller at once.
-package final class GroupedQuery<Input: Sendable, Output: Sendable>: Sendable {
+package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQuery {
+    private typealias Call = PendingCall<Input, Output>
+
     let statement: Statement
-    let statementForResend: Statement
-    let subqueue: QueryQueue.SubqueueKey
-    let encode: @Sendable ([Input], inout Parameters) -> Void
-    let decode: @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
+    private let statementForResend: Statement
+    package let subqueue: SubqueueKey
+    private let encode: @Sendable ([Input]) -> [Parameter]
+    private let decode: @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
 
     /// - Parameters:
-    ///   - statement: as for ``Query``.
-    ///   - statementForResend: sent in place of `statement` where it may have been carried out before for any of them.
+    ///   - name: as for ``Query``.
+    ///   - sql: must be safe to carry out twice, as for ``Query``, or there must be an `sqlForResend`.
+    ///   - sqlForResend: sent in place of `sql` where that may have been carried out before for any of the callers.
     ///   - maxBatchSize: at most so many callers in one execution.
     ///   - maxConcurrentBatches: at most so many executions under way at once; fewer make larger batches.
-    ///   - encode: adds the parameters for all inputs.
+    ///   - encode: the parameters for all inputs.
     ///   - decode: one output per input, in the order of the inputs.
     package init(
-        _ statement: Statement, statementForResend: Statement? = nil, maxBatchSize: Int, maxConcurrentBatches: Int,
-        encode: @escaping @Sendable ([Input], inout Parameters) -> Void,
+        _ name: String, _ sql: String, sqlForResend: String? = nil, maxBatchSize: Int, maxConcurrentBatches: Int,
+        encode: @escaping @Sendable ([Input]) -> [Parameter],
         decode: @escaping @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
     ) {
-        self.statement = statement
-        self.statementForResend = statementForResend ?? statement
-        subqueue = QueryQueue.SubqueueKey(
-            name: statement.name, maxBatchSize: maxBatchSize, maxConcurrentBatches: maxConcurrentBatches)
+        statement = Statement(name: name, sql: sql)
+        statementForResend = sqlForResend.map { Statement(name: "\(name)_again", sql: $0) } ?? statement
+        subqueue = SubqueueKey(name: name, maxBatchSize: maxBatchSize, maxConcurrentBatches: maxConcurrentBatches)
         self.encode = encode
         self.decode = decode
     }
-}
 
-/// One caller's part of a grouped query, in the queue.
-final class PendingGroupedQuery<Input: Sendable, Output: Sendable>: PendingQuery {
-    let id: UInt64
-    let deadline: ContinuousClock.Instant
-    private let query: GroupedQuery<Input, Output>
-    private let input: Input
-    private let mayHaveBeenSent: Bool
-    private let continuation: AnswerContinuation<Output>
-
-    init(
-        id: UInt64, query: GroupedQuery<Input, Output>, input: Input, deadline: ContinuousClock.Instant,
-        mayHaveBeenSent: Bool = false, continuation: AnswerContinuation<Output>
-    ) {
-        self.id = id
-        self.deadline = deadline
-        self.query = query
-        self.input = input
-        self.mayHaveBeenSent = mayHaveBeenSent
-        self.continuation = continuation
-    }
-
-    func fail(_ error: DatabaseError) { continuation.resume(throwing: error) }
-
-    func execute(_ batch: [any PendingQuery], on connection: inout Connection) -> BatchOutcome {
-        var members: [PendingGroupedQuery] = []
-        members.reserveCapacity(batch.count)
-        for pending in batch {
-            // `Self` is at hand; spelled out, the type would be looked up for every caller.
-            if let member = pending as? Self {
-                members.append(member)
-            } else {
-                // Two queries of different types have the same statement name.
-                pending.fail(.undecodable(statement: query.statement.name, column: "type"))
-            }
-        }
-        return Self.execute(query, for: members, on: &connection)
-    }
-
-    private func possiblySent() -> PendingGroupedQuery {
-        PendingGroupedQuery(
-            id: id, query: query, input: input, deadline: deadline, mayHaveBeenSent: true, continuation: continuation)
-    }
-
-    private static func execute(
-        _ query: GroupedQuery<Input, Output>, for batch: [PendingGroupedQuery], on connection: inout Connection
+    package func execute(
+        _ first: PendingCall<Input, Output>, of batch: [any PendingQuery], on connection: inout Connection
     ) -> BatchOutcome {
-        var members = batch
+        execute(first.calls(in: batch), on: &connection)
+    }
+
+    private func execute(_ batch: [Call], on connection: inout Connection) -> BatchOutcome {
+        var calls = batch
         /// The earliest deadline of those who wait; whoever's time is up is told so and waits no more.
         func earliestDeadline() -> ContinuousClock.Instant? {
-            while var earliest = members.first?.deadline {
-                for member in members { earliest = min(earliest, member.deadline) }
+            while var earliest = calls.first?.deadline {
+                for call in calls { earliest = min(earliest, call.deadline) }
                 guard earliest.hasPassed else { return earliest }
-                members.removeAll { member in
-                    guard member.deadline.hasPassed else { return false }
-                    member.fail(.unavailable(.timedOut))
+                calls.removeAll { call in
+                    guard call.deadline.hasPassed else { return false }
+                    call.fail(.unavailable(.timedOut))
                     return true
                 }
             }
             return nil
         }
         func failAll(_ error: DatabaseError) -> BatchOutcome {
-            for member in members { member.fail(error) }
+            for call in calls { call.fail(error) }
             return .answered
         }
 
         while let deadline = earliestDeadline() {
-            let asked = members
+            let asked = calls
             var inputs: [Input] = []
             inputs.reserveCapacity(asked.count)
-            var statement = query.statement
+            var statement = self.statement
             // A loop, since closures over a generic type's values would put each of these on the heap.
-            for member in asked {
-                inputs.append(member.input)
-                if member.mayHaveBeenSent { statement = query.statementForResend }
+            for call in asked {
+                inputs.append(call.input)
+                if call.mayHaveBeenSent.load(ordering: .relaxed) { statement = statementForResend }
             }
-            var parameters = Parameters()
-            query.encode(inputs, &parameters)
             let result: QueryResult
             do throws(ExecutionError) {
                 result = try connection.execute(
-                    statement, parameters, until: deadline, whenPast: earliestDeadline)
+                    statement, encode(inputs), until: deadline, whenPast: earliestDeadline)
             } catch {
                 switch error {
                 case .notSent:
-                    return .requeue(members)
+                    return .connectionLost(unanswered: calls)
                 case .connectionBroken:
-                    return .requeue(members.map { $0.possiblySent() })
+                    for call in calls { call.mayHaveBeenSent.store(true, ordering: .relaxed) }
+                    return .connectionLost(unanswered: calls)
                 case .abandoned:
-                    return .connectionUnusable
+                    return .connectionLost(unanswered: [])
                 case .refused(let state, let constraint, _, _):
                     switch state.consequence {
                     case .tryAgain:
                         continue
-                    case .dataError where members.count > 1:
-                        return executeHalves(query, of: members, on: &connection)
+                    case .dataError where calls.count > 1:
+                        return executeHalves(of: calls, on: &connection)
                     case .exhausted, .dataError, .bug, .prepareAgain, .connectionBroken:
                         return failAll(state.error(constraint: constraint))
                     }
                 }
             }
             do throws(DatabaseError) {
-                let outputs = try query.decode(result, inputs)
-                // Some may have been told meanwhile that their time is up: they left `members`.
+                let outputs = try decode(result, inputs)
+                // Some may have been told meanwhile that their time is up: they left `calls`.
                 var open = 0
                 for index in asked.indices.prefix(outputs.count)
-                where open < members.count && members[open] === asked[index] {
-                    members[open].continuation.resume(returning: outputs[index])
+                where open < calls.count && calls[open] === asked[index] {
+                    calls[open].continuation.resume(returning: outputs[index])
                     open += 1
                 }
-                members.removeFirst(open)
+                calls.removeFirst(open)
                 return failAll(.undecodable(statement: statement.name, column: "row count"))
             } catch {
                 return failAll(error)
@@ -149,15 +110,12 @@ final class PendingGroupedQuery<Input: Sendable, Output: Sendable>: PendingQuery
     }
 
     /// One bad row must not fail its neighbours, and finding it must not cost a commit for each of them.
-    private static func executeHalves(
-        _ query: GroupedQuery<Input, Output>, of members: [PendingGroupedQuery], on connection: inout Connection
-    ) -> BatchOutcome {
-        let half = members.count / 2
-        let rest = Array(members[half...])
-        switch execute(query, for: Array(members[..<half]), on: &connection) {
-        case .answered: return execute(query, for: rest, on: &connection)
-        case .connectionUnusable: return .requeue(rest)
-        case .requeue(let unanswered): return .requeue(unanswered + rest)
+    private func executeHalves(of calls: [Call], on connection: inout Connection) -> BatchOutcome {
+        let half = calls.count / 2
+        let rest = Array(calls[half...])
+        switch execute(Array(calls[..<half]), on: &connection) {
+        case .answered: return execute(rest, on: &connection)
+        case .connectionLost(let unanswered): return .connectionLost(unanswered: unanswered + rest)
         }
     }
 }

@@ -1,9 +1,8 @@
-// Text as an SQL literal, for SQL that a person will read before it runs.
-
 internal import CLibpq
 
 /// The text as a literal with its quotes, `'O''Brien'`, as libpq writes it: right whatever the server's
-/// `standard_conforming_strings`. For files; statements of the service bind their values.
+/// `standard_conforming_strings`. For files that a person reads before they run; statements of the service bind their
+/// values.
 ///
 /// - Returns: `nil` where the text holds a NUL, or memory has run out.
 package func sqlLiteral(_ text: String) -> String? {

@@ -1,142 +1,81 @@
-// A statement together with how its parameters are made and its answer is read.
-
 /// A name for the server to remember the statement by, and its text.
-package struct Statement: Sendable {
-    package let name: String
-    package let sql: String
-
-    package init(_ name: String, _ sql: String) {
-        self.name = name
-        self.sql = sql
-    }
+struct Statement {
+    let name: String
+    let sql: String
 }
 
-/// One kind of question to the database: an input goes in, an output comes back.
-package final class Query<Input: Sendable, Output: Sendable>: Sendable {
+package typealias RowReader<Value> = @Sendable (inout Row) throws(DatabaseError) -> Value
+
+/// One kind of question to the database: a statement's parameters go in, an output comes back.
+package final class Query<Output: Sendable>: DatabaseQuery {
     let statement: Statement
-    let statementForResend: Statement
-    let encode: @Sendable (Input, inout Parameters) -> Void
     let decode: @Sendable (borrowing QueryResult) throws(DatabaseError) -> Output
 
     /// - Parameters:
-    ///   - statement: must be safe to carry out twice, or have a `statementForResend`: after a broken connection
-    ///     nobody knows whether it was carried out, and it is sent again until the caller's deadline.
-    ///   - statementForResend: sent in place of `statement` where it may have been carried out before.
-    ///   - encode: adds the parameters.
+    ///   - name: for the server to remember the statement by.
+    ///   - sql: must be safe to carry out twice: after a broken connection nobody knows whether it was carried out, and
+    ///     it is sent again until the caller's deadline.
     package init(
-        _ statement: Statement, statementForResend: Statement? = nil,
-        encode: @escaping @Sendable (Input, inout Parameters) -> Void,
+        _ name: String, _ sql: String,
         decode: @escaping @Sendable (borrowing QueryResult) throws(DatabaseError) -> Output
     ) {
-        self.statement = statement
-        self.statementForResend = statementForResend ?? statement
-        self.encode = encode
+        statement = Statement(name: name, sql: sql)
         self.decode = decode
     }
 
     /// - Parameter readOne: reads the only row; another number of rows is an error.
-    package convenience init(
-        _ statement: Statement, statementForResend: Statement? = nil,
-        encode: @escaping @Sendable (Input, inout Parameters) -> Void,
-        readOne: @escaping @Sendable (inout Row) throws(DatabaseError) -> Output
-    ) {
-        self.init(
-            statement, statementForResend: statementForResend, encode: encode,
-            decode: { (result) throws(DatabaseError) in try result.one(readOne) })
+    package convenience init(_ name: String, _ sql: String, readOne: @escaping RowReader<Output>) {
+        self.init(name, sql, decode: { (result) throws(DatabaseError) in try result.one(readOne) })
     }
 
     /// - Parameter readOptional: reads the only row, if there is one; several rows are an error.
-    package convenience init<Value>(
-        _ statement: Statement, statementForResend: Statement? = nil,
-        encode: @escaping @Sendable (Input, inout Parameters) -> Void,
-        readOptional: @escaping @Sendable (inout Row) throws(DatabaseError) -> Value
-    ) where Output == Value? {
-        self.init(
-            statement, statementForResend: statementForResend, encode: encode,
-            decode: { (result) throws(DatabaseError) in try result.oneOrNone(readOptional) })
+    package convenience init<Value>(_ name: String, _ sql: String, readOptional: @escaping RowReader<Value>)
+    where Output == Value? {
+        self.init(name, sql, decode: { (result) throws(DatabaseError) in try result.oneOrNone(readOptional) })
     }
 
     /// - Parameter readEach: reads a row; the output has a value for each.
-    package convenience init<Value>(
-        _ statement: Statement, statementForResend: Statement? = nil,
-        encode: @escaping @Sendable (Input, inout Parameters) -> Void,
-        readEach: @escaping @Sendable (inout Row) throws(DatabaseError) -> Value
-    ) where Output == [Value] {
-        self.init(
-            statement, statementForResend: statementForResend, encode: encode,
-            decode: { (result) throws(DatabaseError) in try result.map(readEach) })
+    package convenience init<Value>(_ name: String, _ sql: String, readEach: @escaping RowReader<Value>)
+    where Output == [Value] {
+        self.init(name, sql, decode: { (result) throws(DatabaseError) in try result.map(readEach) })
     }
 
     /// Reads nothing of the answer.
-    package convenience init(
-        _ statement: Statement, statementForResend: Statement? = nil,
-        encode: @escaping @Sendable (Input, inout Parameters) -> Void
-    ) where Output == Void {
-        self.init(statement, statementForResend: statementForResend, encode: encode, decode: { _ in })
-    }
-}
-
-/// A query in the queue, with the caller who waits for its answer.
-final class PendingSingleQuery<Input: Sendable, Output: Sendable>: PendingQuery {
-    let id: UInt64
-    let deadline: ContinuousClock.Instant
-    private let query: Query<Input, Output>
-    private let input: Input
-    private let mayHaveBeenSent: Bool
-    private let continuation: AnswerContinuation<Output>
-
-    init(
-        id: UInt64, query: Query<Input, Output>, input: Input, deadline: ContinuousClock.Instant,
-        mayHaveBeenSent: Bool = false, continuation: AnswerContinuation<Output>
-    ) {
-        self.id = id
-        self.deadline = deadline
-        self.query = query
-        self.input = input
-        self.mayHaveBeenSent = mayHaveBeenSent
-        self.continuation = continuation
+    package convenience init(_ name: String, _ sql: String) where Output == Void {
+        self.init(name, sql, decode: { _ in })
     }
 
-    func fail(_ error: DatabaseError) { continuation.resume(throwing: error) }
+    package var subqueue: SubqueueKey { .single }
 
     /// Alone: batches of queries that are not grouped have one member.
-    func execute(_: [any PendingQuery], on connection: inout Connection) -> BatchOutcome {
-        while !deadline.hasPassed {
-            var parameters = Parameters()
-            query.encode(input, &parameters)
+    package func execute(
+        _ call: PendingCall<[Parameter], Output>, of _: [any PendingQuery], on connection: inout Connection
+    ) -> BatchOutcome {
+        while !call.deadline.hasPassed {
             let result: QueryResult
             do throws(ExecutionError) {
-                result = try connection.execute(
-                    mayHaveBeenSent ? query.statementForResend : query.statement, parameters, until: deadline,
-                    whenPast: { nil })
+                result = try connection.execute(statement, call.input, until: call.deadline, whenPast: { nil })
             } catch {
                 switch error {
-                case .notSent:
-                    return .requeue([self])
-                case .connectionBroken:
-                    return .requeue([possiblySent()])
+                case .notSent, .connectionBroken:
+                    return .connectionLost(unanswered: [call])
                 case .abandoned:
-                    fail(.unavailable(.timedOut))
-                    return .connectionUnusable
+                    call.fail(.unavailable(.timedOut))
+                    return .connectionLost(unanswered: [])
                 case .refused(let state, let constraint, _, _):
                     if state.consequence == .tryAgain { continue }
-                    fail(state.error(constraint: constraint))
+                    call.fail(state.error(constraint: constraint))
                     return .answered
                 }
             }
             do throws(DatabaseError) {
-                continuation.resume(returning: try query.decode(result))
+                call.continuation.resume(returning: try decode(result))
             } catch {
-                fail(error)
+                call.fail(error)
             }
             return .answered
         }
-        fail(.unavailable(.timedOut))
+        call.fail(.unavailable(.timedOut))
         return .answered
-    }
-
-    private func possiblySent() -> PendingSingleQuery {
-        PendingSingleQuery(
-            id: id, query: query, input: input, deadline: deadline, mayHaveBeenSent: true, continuation: continuation)
     }
 }

@@ -1,9 +1,7 @@
-// The queue in which every query waits for a connection.
-
 internal import DequeModule
 internal import Synchronization
 
-/// A bounded queue, from which the connections' threads ("workers") take batches when they are connected and idle.
+/// The bounded queue in which every query waits for a connection, and from which the connections' threads ("workers") take batches when they are connected and idle.
 ///
 /// Each grouped query has a subqueue of its own, all others share one; the order is that of arrival across subqueues.
 final class QueryQueue: Sendable {
@@ -17,16 +15,6 @@ final class QueryQueue: Sendable {
         /// Nothing to do: the worker is marked idle and will be woken.
         case idle
         case stop
-    }
-
-    /// Which subqueue a query belongs to, and how much of it may be executed at a time.
-    struct SubqueueKey: Hashable {
-        let name: String
-        let maxBatchSize: Int
-        let maxConcurrentBatches: Int
-
-        /// Of all queries that are not grouped.
-        static let single = SubqueueKey(name: "", maxBatchSize: 1, maxConcurrentBatches: .max)
     }
 
     private struct Subqueue {
@@ -188,4 +176,14 @@ final class QueryQueue: Sendable {
         for query in queries { query.fail(.unavailable(.shuttingDown)) }
         for wakeup in wakeups { wakeup.signal() }
     }
+}
+
+/// Which subqueue a query belongs to, and how much of it may be executed at a time.
+package struct SubqueueKey: Hashable, Sendable {
+    let name: String
+    let maxBatchSize: Int
+    let maxConcurrentBatches: Int
+
+    /// Of all queries that are not grouped.
+    static let single = SubqueueKey(name: "", maxBatchSize: 1, maxConcurrentBatches: .max)
 }

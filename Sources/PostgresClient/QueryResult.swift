@@ -1,8 +1,6 @@
-// The answer to a statement.
-
 internal import CLibpq
 
-/// Owns a `PGresult` and frees it.
+/// The answer to a statement. Owns a `PGresult` and frees it.
 @safe package struct QueryResult: ~Copyable {
     private let pointer: OpaquePointer
     private let statement: String
@@ -56,8 +54,9 @@ internal import CLibpq
 
     var status: ExecStatusType { unsafe PQresultStatus(pointer) }
 
-    func errorField(_ code: Int32) -> String? {
-        guard let text = unsafe PQresultErrorField(pointer, code) else { return nil }
+    /// - Parameter code: as the protocol writes it: `C` for the SQLSTATE, say.
+    func errorField(_ code: Unicode.Scalar) -> String? {
+        guard let text = unsafe PQresultErrorField(pointer, CInt(code.value)) else { return nil }
         return unsafe String(cString: text)
     }
 }

@@ -1,8 +1,6 @@
-// One row of an answer, decoded strictly: type and nullness must be what the code expects.
-
 internal import CLibpq
 
-/// One row, borrowed from its result. Every call reads the next column, and at the end all must have been read, so
+/// One row of an answer, borrowed from its result. Every call reads the next column, and at the end all must have been read, so
 /// that a column list and its reader cannot drift apart.
 ///
 /// Everything throws ``DatabaseError/undecodable(statement:column:)`` where type or nullness is not as asked for.

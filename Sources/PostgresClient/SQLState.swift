@@ -1,5 +1,3 @@
-// What follows from an error of PostgreSQL.
-
 /// The five characters that decide what happens after an error (PostgreSQL, appendix A).
 package struct SQLState: Sendable, Equatable, CustomStringConvertible {
     package let code: String

@@ -150,7 +150,7 @@ import Testing
             await #expect {
                 try await storage.database.execute("UPDATE link_session_events SET request_id = 'y'")
             } throws: {
-                ($0 as? ScriptError)?.message == "the table link_session_events is append-only"
+                ($0 as? ConnectionError)?.message == "the table link_session_events is append-only"
             }
         }
     }

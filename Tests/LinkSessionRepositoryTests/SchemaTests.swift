@@ -152,7 +152,7 @@ import Testing
                 await #expect("\(breach)") {
                     try await database.execute("BEGIN; \(breach.sql); ROLLBACK")
                 } throws: { error in
-                    (error as? ScriptError)?.message.contains("\"\(breach.constraint)\"") == true
+                    (error as? ConnectionError)?.message.contains("\"\(breach.constraint)\"") == true
                 }
             }
         }
@@ -211,7 +211,7 @@ import Testing
                 await #expect("\(sql)") {
                     try await database.execute("BEGIN; \(sql); ROLLBACK")
                 } throws: {
-                    ($0 as? ScriptError)?.sqlState == SQLState("23502")
+                    ($0 as? ConnectionError)?.sqlState == SQLState("23502")
                 }
             }
         }

@@ -191,7 +191,7 @@ extension ProgramTests {
                 await #expect("\(sql)") {
                     try await restricted.execute("BEGIN; \(sql); ROLLBACK")
                 } throws: { error in
-                    let message = (error as? ScriptError)?.message ?? ""
+                    let message = (error as? ConnectionError)?.message ?? ""
                     return denied.contains { message.contains($0) }
                 }
             }

@@ -8,7 +8,9 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct BrokenConnectionTests {
     @Test func `cutting every connection under 200 calls fails none, and none counts twice`() async throws {
         try await withItems { database, client in
-            let cuts = try await underLoad(200, { try await client.run(insertOne, $0, until: .now + .seconds(10)) }) {
+            let cuts = try await underLoad(
+                200, { try await client.run(insertOne, [.numbers([$0])], within: .seconds(10)) }
+            ) {
                 var cuts = 0
                 for _ in 1...5 {
                     try await Task.sleep(for: .milliseconds(80))
@@ -42,15 +44,16 @@ import Testing
     @Test func `a query sent again finds what its first attempt did`() async throws {
         try await withItems { database, client in
             let transaction = try OpenTransaction(in: database, "INSERT INTO items VALUES (1, 'first')")
-            let query = Query<Int64, String>(
-                statement("INSERT INTO items VALUES ($1::bigint, 'second') RETURNING value"),
-                statementForResend: statement(
-                    """
-                    INSERT INTO items VALUES ($1::bigint, 'third')
-                    ON CONFLICT (id) DO UPDATE SET id = excluded.id RETURNING value
-                    """),
-                encode: { input, parameters in parameters.append(input) },
-                readOne: { row throws(DatabaseError) in try row.text() })
+            let query = GroupedQuery<Int64, String>(
+                "insert_second",
+                "INSERT INTO items SELECT id, 'second' FROM unnest($1::bigint[]) AS id RETURNING value",
+                sqlForResend: """
+                    INSERT INTO items SELECT id, 'third' FROM unnest($1::bigint[]) AS id \(again) RETURNING value
+                    """,
+                maxBatchSize: 1, maxConcurrentBatches: 1, encode: { inputs in [.numbers(inputs)] },
+                decode: { result, _ throws(DatabaseError) in
+                    try result.map { row throws(DatabaseError) in try row.text() }
+                })
             async let value = client.run(query, 1, until: .now + .seconds(5))
             try await database.waitForBlocked()
             try await database.cutConnections()
@@ -99,7 +102,7 @@ import Testing
                 try await client.run(perform("DEALLOCATE ALL"))
                 #expect(try await client.backend() == before)
                 // The other way round: the server remembers what this connection does not know of.
-                try await client.run(perform("PREPARE \(statement("SELECT 41").name) AS SELECT 41"))
+                try await client.run(perform("PREPARE \(name(of: "SELECT 41")) AS SELECT 41"))
                 try await client.run(perform("SELECT 41"))
             }
         }
@@ -168,17 +171,15 @@ private let insert = "INSERT INTO items SELECT id, 'item ' || id FROM unnest($1:
 private let again = "ON CONFLICT (id) DO UPDATE SET id = excluded.id"
 
 /// Takes its time, so that a cut meets statements at every stage.
-private let insertOne = Query<Int64, Int64>(
-    statement("\(insert), pg_sleep(0.01) RETURNING id"),
-    statementForResend: statement("\(insert), pg_sleep(0.01) \(again) RETURNING id"),
-    encode: { input, parameters in parameters.append(numbers: [input]) },
+private let insertOne = Query<Int64>(
+    "insert_one", "\(insert), pg_sleep(0.01) \(again) RETURNING id",
     readOne: { row throws(DatabaseError) in try row.int64() })
 
 private let insertGrouped = GroupedQuery<Int64, Int64>(
-    statement("\(insert), pg_sleep(0.02) RETURNING id"),
-    statementForResend: statement("\(insert), pg_sleep(0.02) \(again) RETURNING id"),
+    "insert_grouped", "\(insert), pg_sleep(0.02) RETURNING id",
+    sqlForResend: "\(insert), pg_sleep(0.02) \(again) RETURNING id",
     maxBatchSize: 20, maxConcurrentBatches: 1,
-    encode: { inputs, parameters in parameters.append(numbers: inputs) },
+    encode: { inputs in [.numbers(inputs)] },
     decode: { result, inputs throws(DatabaseError) in
         let ids = Set(try result.map { row throws(DatabaseError) in try row.int64() })
         return inputs.map { ids.contains($0) ? $0 : -1 }

@@ -9,10 +9,10 @@ import Testing
         try await TestDatabase.withEmpty { database in
             try await DatabaseClient.running(on: database.address, connections: 1) { client in
                 let before = try await client.backend()
-                let query = ask("SELECT $1::text::bigint", { (text: String, to) in to.append(text) }) {
-                    row throws(DatabaseError) in try row.int64()
+                let query = read("SELECT $1::text::bigint") { row throws(DatabaseError) in
+                    try row.int64()
                 }
-                let result = await timed { try await client.run(query, "personal-data", until: .now + .seconds(5)) }
+                let result = await timed { try await client.run(query, [.text("personal-data")]) }
                     .result
                 let error = try #require(result.databaseError)
                 #expect(error == .refused(SQLState("22P02"), constraint: nil))
@@ -27,11 +27,9 @@ import Testing
         try await TestDatabase.withEmpty { database in
             try await database.execute("CREATE TABLE users (name text CONSTRAINT users_name_unique UNIQUE)")
             try await DatabaseClient.running(on: database.address, connections: 1) { client in
-                let insert = ask("INSERT INTO users VALUES ($1::text)", { (text: String, to) in to.append(text) }) {
-                    _ in ()
-                }
-                _ = try await client.run(insert, "personal-data", until: .now + .seconds(5))
-                let result = await timed { try await client.run(insert, "personal-data", until: .now + .seconds(5)) }
+                let insert = perform("INSERT INTO users VALUES ($1::text)")
+                try await client.run(insert, [.text("personal-data")])
+                let result = await timed { try await client.run(insert, [.text("personal-data")]) }
                     .result
                 let error = try #require(result.databaseError)
                 #expect(error == .refused(SQLState("23505"), constraint: "users_name_unique"))

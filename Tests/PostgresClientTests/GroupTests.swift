@@ -153,11 +153,11 @@ private func insertItems(
     let sleep = pause.map {
         ", LATERAL (SELECT pg_sleep(max(\($0))) FROM unnest($1::bigint[]) AS u(id)) AS pause WHERE pause IS NOT NULL"
     }
+    let sql = "INSERT INTO items SELECT new.id FROM unnest($1::bigint[]) AS new(id)\(sleep ?? "") RETURNING id, id * 2"
     return GroupedQuery(
-        statement(
-            "INSERT INTO items SELECT new.id FROM unnest($1::bigint[]) AS new(id)\(sleep ?? "") RETURNING id, id * 2"),
+        name(of: sql), sql,
         maxBatchSize: maxBatchSize, maxConcurrentBatches: maxConcurrentBatches,
-        encode: { inputs, parameters in parameters.append(numbers: inputs) },
+        encode: { inputs in [.numbers(inputs)] },
         decode: { result, inputs throws(DatabaseError) in
             var doubles: [Int64: Int64] = [:]
             try result.forEachRow { row throws(DatabaseError) in

@@ -1,8 +1,9 @@
 // Directories of migration files.
 
 import Foundation
-import PostgresClient
 import Testing
+
+@testable import PostgresClient
 
 @Suite struct MigrationFileTests {
     @Test(arguments: [

@@ -4,33 +4,25 @@ import PostgresClient
 import TestSupport
 
 /// The server remembers a statement by its name, so each text has its own.
-func statement(_ sql: String) -> Statement {
-    Statement("test_\(UInt(bitPattern: sql.hashValue))", sql)
-}
+func name(of sql: String) -> String { "test_\(UInt(bitPattern: sql.hashValue))" }
 
 /// Reads every row.
 func read<Value: Sendable>(
     _ sql: String, _ readRow: @escaping @Sendable (inout Row) throws(DatabaseError) -> Value
-) -> Query<Void, [Value]> {
-    Query(statement(sql), encode: { _, _ in }, readEach: readRow)
+) -> Query<[Value]> {
+    Query(name(of: sql), sql, readEach: readRow)
 }
 
 /// Reads nothing.
-func perform(_ sql: String) -> Query<Void, Void> {
-    Query(statement(sql), encode: { _, _ in })
-}
-
-/// One parameter in, every row out.
-func ask<Input: Sendable, Value: Sendable>(
-    _ sql: String, _ append: @escaping @Sendable (Input, inout Parameters) -> Void,
-    _ readRow: @escaping @Sendable (inout Row) throws(DatabaseError) -> Value
-) -> Query<Input, [Value]> {
-    Query(statement(sql), encode: append, readEach: readRow)
+func perform(_ sql: String) -> Query<Void> {
+    Query(name(of: sql), sql)
 }
 
 extension DatabaseClient {
-    func run<Output>(_ query: Query<Void, Output>, within time: Duration = .seconds(5)) async throws -> Output {
-        try await run(query, (), until: .now + time)
+    func run<Output>(
+        _ query: Query<Output>, _ parameters: [Parameter] = [], within time: Duration = .seconds(5)
+    ) async throws -> Output {
+        try await run(query, parameters, until: .now + time)
     }
 
     /// The server's process behind the connection that answers.

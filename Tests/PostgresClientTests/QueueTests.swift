@@ -33,17 +33,13 @@ import Testing
     @Test func `callers are served in the order in which they came`() async throws {
         try await TestDatabase.withEmpty { database in
             try await database.execute("CREATE TABLE served (place int GENERATED ALWAYS AS IDENTITY, caller int)")
-            let insert = ask(
-                "INSERT INTO served (caller) VALUES ($1::bigint)", { (caller: Int64, to) in to.append(caller) }
-            ) {
-                _ in ()
-            }
+            let insert = perform("INSERT INTO served (caller) VALUES ($1::bigint)")
             try await DatabaseClient.running(on: database.address, connections: 1) { client in
                 async let slow: Void = client.run(perform("SELECT pg_sleep(0.3)"))
                 try await database.waitForSleeping()
                 try await withThrowingTaskGroup(of: Void.self) { group in
                     for caller in 0..<8 {
-                        group.addTask { _ = try await client.run(insert, Int64(caller), until: .now + .seconds(5)) }
+                        group.addTask { try await client.run(insert, [.number(Int64(caller))]) }
                         try await Task.sleep(for: .milliseconds(10))
                     }
                     try await group.waitForAll()

@@ -37,8 +37,9 @@ import Testing
     }
 
     @Test func `fewer outputs than callers are refused`() async throws {
+        let sql = "SELECT 1::bigint WHERE false"
         let query = GroupedQuery<Void, Int64>(
-            statement("SELECT 1::bigint WHERE false"), maxBatchSize: 1, maxConcurrentBatches: 1, encode: { _, _ in },
+            name(of: sql), sql, maxBatchSize: 1, maxConcurrentBatches: 1, encode: { _ in [] },
             decode: { result, _ throws(DatabaseError) in
                 try result.map { row throws(DatabaseError) in try row.int64() }
             })
@@ -49,11 +50,10 @@ import Testing
 
     @Test(arguments: [0, 1, 2])
     func `another number of rows than one is refused where one is asked for`(rows: Int) async throws {
-        let one = Query<Void, Int32>(
-            statement("SELECT 7 FROM generate_series(1, \(rows))"), encode: { _, _ in },
-            readOne: { row throws(DatabaseError) in try row.int32() })
-        let optional = Query<Void, Int32?>(
-            one.statement, encode: { _, _ in }, readOptional: { row throws(DatabaseError) in try row.int32() })
+        let sql = "SELECT 7 FROM generate_series(1, \(rows))"
+        let one = Query<Int32>(name(of: sql), sql, readOne: { row throws(DatabaseError) in try row.int32() })
+        let optional = Query<Int32?>(
+            name(of: sql), sql, readOptional: { row throws(DatabaseError) in try row.int32() })
         let refused = DatabaseError.undecodable(statement: one.statement.name, column: "row count")
         let (exactlyOne, atMostOne) = try await withClient { client in
             (await timed { try await client.run(one) }.result, await timed { try await client.run(optional) }.result)

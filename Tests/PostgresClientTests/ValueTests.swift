@@ -10,11 +10,11 @@ import Testing
         "", "a", "Zürich", "e\u{301}", "\u{1F600}", "'; DROP TABLE x; --", String(repeating: "x", count: 100_000),
     ])
     func `text comes back byte for byte`(text: String) async throws {
-        let echo = ask("SELECT $1::text, $1 IS NULL, octet_length($1)", { (text: String, to) in to.append(text) }) {
-            row throws(DatabaseError) in (Array(try row.text().utf8), try row.bool(), try row.int32())
+        let echo = read("SELECT $1::text, $1 IS NULL, octet_length($1)") { row throws(DatabaseError) in
+            (Array(try row.text().utf8), try row.bool(), try row.int32())
         }
         let (bytes, isNull, length) = try await withClient {
-            try await $0.run(echo, text, until: .now + .seconds(5))[0]
+            try await $0.run(echo, [.text(text)])[0]
         }
         #expect(bytes == Array(text.utf8))
         #expect(!isNull)
@@ -23,11 +23,11 @@ import Testing
 
     @Test(arguments: [[], [0], Array(0...255), [UInt8](repeating: 0x5C, count: 70_000)])
     func `bytea comes back byte for byte`(blob: [UInt8]) async throws {
-        let echo = ask("SELECT $1::bytea, $1 IS NULL, octet_length($1)", { (blob: [UInt8], to) in to.append(blob) }) {
-            row throws(DatabaseError) in (try row.blob(), try row.bool(), try row.int32())
+        let echo = read("SELECT $1::bytea, $1 IS NULL, octet_length($1)") { row throws(DatabaseError) in
+            (try row.blob(), try row.bool(), try row.int32())
         }
         let (bytes, isNull, length) = try await withClient {
-            try await $0.run(echo, blob, until: .now + .seconds(5))[0]
+            try await $0.run(echo, [.blob(blob)])[0]
         }
         #expect(bytes == blob)
         #expect(!isNull)
@@ -36,37 +36,29 @@ import Testing
 
     @Test(arguments: [Int64.min, -1, 0, 1, 255, 256, 1 << 32, Int64.max])
     func `bigint comes back`(number: Int64) async throws {
-        let echo = ask("SELECT $1::bigint, $1::text", { (number: Int64, to) in to.append(number) }) {
-            row throws(DatabaseError) in (try row.int64(), try row.text())
+        let echo = read("SELECT $1::bigint, $1::text") { row throws(DatabaseError) in
+            (try row.int64(), try row.text())
         }
-        let (back, text) = try await withClient { try await $0.run(echo, number, until: .now + .seconds(5))[0] }
+        let (back, text) = try await withClient { try await $0.run(echo, [.number(number)])[0] }
         #expect(back == number)
         #expect(text == "\(number)")
     }
 
     @Test func `several parameters keep their places, empty ones too`() async throws {
-        let query = Query<Void, [[String]]>(
-            statement(
-                "SELECT $1::text || '|' || $2::bigint || '|' || encode($3::bytea, 'hex') || '|' || $4::text || '|' || $5::text"
-            ),
-            encode: { _, parameters in
-                parameters.append("")
-                parameters.append(Int64(7))
-                parameters.append([UInt8]())
-                parameters.append("four")
-                parameters.append("")
-            },
-            readEach: { row throws(DatabaseError) in [try row.text()] })
-        #expect(try await withClient { try await $0.run(query) } == [["|7||four|"]])
+        let query = read(
+            "SELECT $1::text || '|' || $2::bigint || '|' || encode($3::bytea, 'hex') || '|' || $4::text || '|' || $5::text"
+        ) { row throws(DatabaseError) in [try row.text()] }
+        let parameters: [Parameter] = [.text(""), .number(7), .blob([]), .text("four"), .text("")]
+        #expect(try await withClient { try await $0.run(query, parameters) } == [["|7||four|"]])
     }
 
     @Test(arguments: [0, 1, 2, 256])
     func `text arrays come back`(count: Int) async throws {
         let texts = (0..<count).map { $0 % 3 == 0 ? "" : "é{\"\($0)\",NULL}" }
-        let echo = ask("SELECT $1::text[], cardinality($1)", { (texts: [String], to) in to.append(texts: texts) }) {
-            row throws(DatabaseError) in (try row.texts(), try row.int32())
+        let echo = read("SELECT $1::text[], cardinality($1)") { row throws(DatabaseError) in
+            (try row.texts(), try row.int32())
         }
-        let (back, length) = try await withClient { try await $0.run(echo, texts, until: .now + .seconds(5))[0] }
+        let (back, length) = try await withClient { try await $0.run(echo, [.texts(texts)])[0] }
         #expect(back == texts)
         #expect(length == count)
     }
@@ -74,23 +66,19 @@ import Testing
     @Test(arguments: [0, 1, 2, 256])
     func `bytea arrays arrive`(count: Int) async throws {
         let blobs = (0..<count).map { [UInt8](repeating: UInt8($0 % 256), count: $0 % 40) }
-        let unnest = ask(
-            "SELECT b FROM unnest($1::bytea[]) AS b", { (blobs: [[UInt8]], to) in to.append(blobs: blobs) }
-        ) {
-            row throws(DatabaseError) in try row.blob()
+        let unnest = read("SELECT b FROM unnest($1::bytea[]) AS b") { row throws(DatabaseError) in
+            try row.blob()
         }
-        #expect(try await withClient { try await $0.run(unnest, blobs, until: .now + .seconds(5)) } == blobs)
+        #expect(try await withClient { try await $0.run(unnest, [.blobs(blobs)]) } == blobs)
     }
 
     @Test(arguments: [0, 1, 2, 256])
     func `bigint arrays arrive`(count: Int) async throws {
         let numbers = (0..<count).map { Int64($0) * -1_000_000_007_000 }
-        let unnest = ask(
-            "SELECT n FROM unnest($1::bigint[]) AS n", { (numbers: [Int64], to) in to.append(numbers: numbers) }
-        ) {
-            row throws(DatabaseError) in try row.int64()
+        let unnest = read("SELECT n FROM unnest($1::bigint[]) AS n") { row throws(DatabaseError) in
+            try row.int64()
         }
-        #expect(try await withClient { try await $0.run(unnest, numbers, until: .now + .seconds(5)) } == numbers)
+        #expect(try await withClient { try await $0.run(unnest, [.numbers(numbers)]) } == numbers)
     }
 
     @Test func `NULL is told from empty`() async throws {
@@ -139,13 +127,11 @@ import Testing
     func `a time is read as Unix time, seconds rounded down`(time: String, seconds: Int64, microseconds: Int64)
         async throws
     {
-        let query = ask(
-            "SELECT t, t FROM (VALUES ($1::text::timestamptz)) AS v(t)", { (time: String, to) in to.append(time) }
-        ) {
-            row throws(DatabaseError) in (try row.unixSeconds(), try row.unixMicroseconds())
+        let query = read("SELECT t, t FROM (VALUES ($1::text::timestamptz)) AS v(t)") { row throws(DatabaseError) in
+            (try row.unixSeconds(), try row.unixMicroseconds())
         }
         let (gotSeconds, gotMicroseconds) = try await withClient {
-            try await $0.run(query, time, until: .now + .seconds(5))[0]
+            try await $0.run(query, [.text(time)])[0]
         }
         #expect(gotSeconds == seconds)
         #expect(gotMicroseconds == microseconds)

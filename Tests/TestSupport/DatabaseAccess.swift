@@ -40,13 +40,13 @@ package final class OpenTransaction: Sendable {
     package init(in database: TestDatabase, _ script: String) throws {
         var connection = try Connection.open(
             to: try database.address, applicationName: "open transaction", settings: "BEGIN")
-        _ = try connection.execute(script: script, until: .now + .seconds(5))
+        try connection.execute(script: script, until: .now + .seconds(5))
         self.connection = Mutex(connection)
     }
 
     /// `COMMIT` or `ROLLBACK`.
     package func end(_ statement: String) throws {
-        try connection.withLock { _ = try $0.execute(script: statement, until: .now + .seconds(5)) }
+        try connection.withLock { try $0.execute(script: statement, until: .now + .seconds(5)) }
     }
 }
 

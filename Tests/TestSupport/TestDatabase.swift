@@ -77,7 +77,7 @@ package struct TestDatabase: Sendable {
         let address = try address
         try await onThread {
             var connection = try Connection.open(to: address, applicationName: "tests", settings: "SET timezone='UTC'")
-            _ = try connection.execute(script: script, until: .now + .seconds(30))
+            try connection.execute(script: script, until: .now + .seconds(30))
         }
     }
 
@@ -86,13 +86,11 @@ package struct TestDatabase: Sendable {
         let address = try address
         return try await onThread {
             var connection = try Connection.open(to: address, applicationName: "tests", settings: "SET timezone='UTC'")
-            let result = try connection.execute(
-                Statement(
-                    "test",
-                    "SELECT (SELECT array_agg(coalesce(e.value, '\u{1}') ORDER BY e.ordinality) FROM json_each_text(row_to_json(q)) WITH ORDINALITY e(key, value, ordinality)) FROM (\(sql)) q"
-                ),
-                Parameters(), until: .now + .seconds(30))
-            return try result.map { (row) throws(DatabaseError) in try row.texts().map { $0 == "\u{1}" ? nil : $0 } }
+            let rows = Query<[[String?]]>(
+                "test",
+                "SELECT (SELECT array_agg(coalesce(e.value, '\u{1}') ORDER BY e.ordinality) FROM json_each_text(row_to_json(q)) WITH ORDINALITY e(key, value, ordinality)) FROM (\(sql)) q",
+                readEach: { (row) throws(DatabaseError) in try row.texts().map { $0 == "\u{1}" ? nil : $0 } })
+            return try connection.run(rows, until: .now + .seconds(30))
         }
     }
 

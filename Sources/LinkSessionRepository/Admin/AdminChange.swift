@@ -1,8 +1,8 @@
-// What an operator changes, as a migration to be reviewed and applied by `migrate`.
-
 internal import LinkSessions
 internal import PostgresClient
 
+/// What an operator changes, as a migration to be reviewed and applied by `migrate`.
+///
 /// The SQL fails with a sentence where it would change nothing. Every text in it is a literal that libpq has quoted.
 package struct AdminChange: Sendable {
     /// For the migration's file name: lower-case letters and underscores.

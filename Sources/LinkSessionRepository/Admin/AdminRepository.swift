@@ -1,9 +1,8 @@
-// What an operator asks and does at the command line, on a connection of its own.
-
 package import LinkSessions
 package import PostgresClient
 
-/// Reports, erasure and roles. Every call connects anew, and fails with a line for the operator.
+/// What an operator asks and does at the command line: reports, erasure and roles. Every call connects anew, and fails
+/// with a line for the operator.
 package struct AdminRepository: Sendable {
     private let address: DatabaseAddress
 
@@ -13,19 +12,19 @@ package struct AdminRepository: Sendable {
 
     /// All manufacturers by name, each with all of its keys, the oldest first.
     package func manufacturers() async throws(AdminError) -> [ManufacturerReport] {
-        try await run(ManufacturerReport.all, ())
+        try await run(ManufacturerReport.all)
     }
 
     /// All suppliers by slug.
     package func suppliers() async throws(AdminError) -> [SupplierReport] {
-        try await run(SupplierReport.all, ())
+        try await run(SupplierReport.all)
     }
 
     /// The sessions of a manufacturer's user, the oldest first. An unknown manufacturer is a failure.
     package func sessions(of user: ManufacturerUserID, at manufacturer: DisplayText) async throws(AdminError)
         -> [SessionReport]
     {
-        guard let sessions = try await run(SessionReport.ofUser, (manufacturer, user)) else {
+        guard let sessions = try await run(SessionReport.ofUser, [.text(manufacturer.text), .text(user.text)]) else {
             throw AdminError(line: "there is no manufacturer of this name")
         }
         return sessions
@@ -35,43 +34,44 @@ package struct AdminRepository: Sendable {
     package func erase(_ user: ManufacturerUserID, at manufacturer: DisplayText) async throws(AdminError)
         -> ErasureReceipt
     {
-        try await run(Self.erasing, (manufacturer, user))
+        try await run(Self.erasing, [.text(manufacturer.text), .text(user.text)])
     }
 
     /// Makes the roles that migrations grant rights to, where they do not exist.
     ///
     /// - Returns: those that were made.
     package func createRoles() async throws(AdminError) -> [DatabaseRole] {
-        try await onThread { connection throws(ScriptError) in
+        try await onThread { connection throws(ConnectionError) in
             var created: [DatabaseRole] = []
             for role in DatabaseRole.allCases {
-                let wasThere = try connection.run(DatabaseRole.exists, role.rawValue, until: .now + Self.longest)
-                _ = try connection.execute(script: role.creation, until: .now + Self.longest)
+                let wasThere = try connection.run(
+                    DatabaseRole.exists, [.text(role.rawValue)], until: .now + Self.longest)
+                try connection.execute(script: role.creation, until: .now + Self.longest)
                 if !wasThere { created.append(role) }
             }
             return created
         }
     }
 
-    private func run<Input: Sendable, Output: Sendable>(
-        _ query: Query<Input, Output>, _ input: Input
+    private func run<Output>(
+        _ query: Query<Output>, _ parameters: [Parameter] = []
     ) async throws(AdminError) -> Output {
-        try await onThread { connection throws(ScriptError) in
-            try connection.run(query, input, until: .now + Self.longest)
+        try await onThread { connection throws(ConnectionError) in
+            try connection.run(query, parameters, until: .now + Self.longest)
         }
     }
 
     private func onThread<Value: Sendable>(
-        _ body: @escaping @Sendable (inout Connection) throws(ScriptError) -> Value
+        _ body: @escaping @Sendable (inout Connection) throws(ConnectionError) -> Value
     ) async throws(AdminError) -> Value {
         try await Connection.onThread(
             to: address, applicationName: "link-session-admin",
             settings: "SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'"
         ) { connection throws(AdminError) in
-            do throws(ScriptError) {
+            do throws(ConnectionError) {
                 return try body(&connection)
             } catch {
-                throw AdminError(line: error.message + (error.sqlState.map { " (SQLSTATE \($0))" } ?? ""))
+                throw AdminError(line: error.line)
             }
         } cannotConnect: {
             AdminError(line: "cannot connect to the database: \($0.message)")
@@ -90,20 +90,11 @@ package struct ErasureReceipt: Sendable {
 }
 
 extension AdminRepository {
-    private static let erasing = Query<(DisplayText, ManufacturerUserID), ErasureReceipt>(
-        Statement("erase_user", "SELECT sessions, events, erased_at FROM erase_user($1::text, $2::text)"),
-        encode: encodeUser,
+    private static let erasing = Query<ErasureReceipt>(
+        "erase_user", "SELECT sessions, events, erased_at FROM erase_user($1::text, $2::text)",
         readOne: { (row) throws(DatabaseError) in
             ErasureReceipt(sessions: try row.int64(), events: try row.int64(), erasedAt: try row.unixSeconds())
         })
-
-    /// For queries about a manufacturer's user.
-    @Sendable static func encodeUser(
-        _ input: (manufacturer: DisplayText, user: ManufacturerUserID), _ parameters: inout Parameters
-    ) {
-        parameters.append(input.manufacturer.text)
-        parameters.append(input.user.text)
-    }
 }
 
 /// What went wrong, as one line for the operator.

@@ -1,8 +1,6 @@
-// The roles that migrations grant rights to.
-
 internal import PostgresClient
 
-/// The roles of the cluster. What each may do is in the migrations.
+/// The roles of the cluster that migrations grant rights to. What each may do is in the migrations.
 package enum DatabaseRole: String, CaseIterable, Sendable {
     /// For `serve` and `purge`.
     case service = "link_session_service"
@@ -42,8 +40,7 @@ package enum DatabaseRole: String, CaseIterable, Sendable {
         """
     }
 
-    static let exists = Query<String, Bool>(
-        Statement("is_role", "SELECT to_regrole($1::text) IS NOT NULL"),
-        encode: { name, parameters in parameters.append(name) },
+    static let exists = Query<Bool>(
+        "is_role", "SELECT to_regrole($1::text) IS NOT NULL",
         readOne: { (row) throws(DatabaseError) in try row.bool() })
 }

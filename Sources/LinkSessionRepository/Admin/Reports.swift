@@ -1,8 +1,7 @@
-// What an operator sees of manufacturers, suppliers and sessions.
-
 package import LinkSessions
 internal import PostgresClient
 
+/// What an operator sees of a manufacturer.
 package struct ManufacturerReport: Sendable {
     package let id: Manufacturer.ID
     package let name: String
@@ -51,19 +50,17 @@ package struct SessionEvent: Sendable {
 
 extension ManufacturerReport {
     /// By name, each with all of its keys, the oldest first.
-    static let all = Query<Void, [ManufacturerReport]>(
-        Statement(
-            "report_manufacturers",
-            """
-            SELECT m.id, m.name, m.brand, m.enabled, m.redirect_policy = 'unrestricted', m.redirect_urls, m.created_at,
-                   k.key_hash, k.label,
-                   CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
-                        WHEN k.expires_at <= now() THEN 'expired' ELSE 'usable' END,
-                   k.created_at, k.expires_at, k.revoked_at, k.last_used_at
-            FROM manufacturers m LEFT JOIN api_keys k ON k.manufacturer_id = m.id
-            ORDER BY m.name, m.id, k.created_at, k.id
-            """),
-        encode: { _, _ in },
+    static let all = Query<[ManufacturerReport]>(
+        "report_manufacturers",
+        """
+        SELECT m.id, m.name, m.brand, m.enabled, m.redirect_policy = 'unrestricted', m.redirect_urls, m.created_at,
+               k.key_hash, k.label,
+               CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
+                    WHEN k.expires_at <= now() THEN 'expired' ELSE 'usable' END,
+               k.created_at, k.expires_at, k.revoked_at, k.last_used_at
+        FROM manufacturers m LEFT JOIN api_keys k ON k.manufacturer_id = m.id
+        ORDER BY m.name, m.id, k.created_at, k.id
+        """,
         decode: { result throws(DatabaseError) in
             var manufacturers: [ManufacturerReport] = []
             try result.forEachRow { (row) throws(DatabaseError) in
@@ -85,14 +82,12 @@ extension ManufacturerReport {
 
 extension SupplierReport {
     /// By slug.
-    static let all = Query<Void, [SupplierReport]>(
-        Statement(
-            "report_suppliers",
-            """
-            SELECT slug, name, enabled, issuer, client_id, client_secret_name, scopes, created_at
-            FROM suppliers ORDER BY slug
-            """),
-        encode: { _, _ in },
+    static let all = Query<[SupplierReport]>(
+        "report_suppliers",
+        """
+        SELECT slug, name, enabled, issuer, client_id, client_secret_name, scopes, created_at
+        FROM suppliers ORDER BY slug
+        """,
         readEach: { (row) throws(DatabaseError) in
             SupplierReport(
                 slug: try row.text(), name: try row.text(), isEnabled: try row.bool(), issuer: try row.text(),
@@ -103,19 +98,17 @@ extension SupplierReport {
 
 extension SessionReport {
     /// The oldest first; `nil` where there is no such manufacturer.
-    static let ofUser = Query<(DisplayText, ManufacturerUserID), [SessionReport]?>(
-        Statement(
-            "report_sessions",
-            """
-            SELECT s.token_hash, \(LinkSession.columnsWithManufacturer()),
-                   e.event, e.reason, e.request_id, e.occurred_at
-            FROM manufacturers m
-            LEFT JOIN link_sessions s ON s.manufacturer_id = m.id AND s.user_id = $2::text
-            LEFT JOIN link_session_events e ON e.token_hash = s.token_hash
-            WHERE m.name = $1::text
-            ORDER BY s.created_at, s.token_hash, e.occurred_at, e.event
-            """),
-        encode: AdminRepository.encodeUser,
+    static let ofUser = Query<[SessionReport]?>(
+        "report_sessions",
+        """
+        SELECT s.token_hash, \(LinkSession.columnsWithManufacturer()),
+               e.event, e.reason, e.request_id, e.occurred_at
+        FROM manufacturers m
+        LEFT JOIN link_sessions s ON s.manufacturer_id = m.id AND s.user_id = $2::text
+        LEFT JOIN link_session_events e ON e.token_hash = s.token_hash
+        WHERE m.name = $1::text
+        ORDER BY s.created_at, s.token_hash, e.occurred_at, e.event
+        """,
         decode: { result throws(DatabaseError) in
             guard result.rowCount > 0 else { return nil }
             var sessions: [SessionReport] = []

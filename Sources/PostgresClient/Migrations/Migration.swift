@@ -1,10 +1,4 @@
-// Migration files, and what a database's ledger says about them.
-
-#if canImport(FoundationEssentials)
-    internal import FoundationEssentials
-#else
-    internal import Foundation
-#endif
+internal import Foundation
 
 /// One forward step of a database: `0001_manufacturers.sql`.
 package struct Migration: Sendable, Equatable {
@@ -13,13 +7,6 @@ package struct Migration: Sendable, Equatable {
     package let name: String
     package let sql: String
     package let checksum: [UInt8]
-
-    package init(version: Int32, name: String, sql: String, checksum: [UInt8]) {
-        self.version = version
-        self.name = name
-        self.sql = sql
-        self.checksum = checksum
-    }
 }
 
 /// A directory of migrations. Each has a history of its own in the ledger and numbers on its own.
@@ -30,16 +17,9 @@ package struct MigrationHistory: Sendable {
     /// In ascending order of their versions.
     package let migrations: [Migration]
 
-    package init(name: String, role: String? = nil, migrations: [Migration]) {
-        self.name = name
-        self.role = role
-        self.migrations = migrations
-    }
-
     /// Reads the files `NNNN_name.sql` of a directory.
     ///
-    /// - Parameters:
-    ///   - checksum: a digest of the file's bytes.
+    /// - Parameter checksum: a digest of the file's bytes.
     /// - Throws: ``MigrationError`` where the directory or a file cannot be read, a file's name has no number,
     ///   or two have the same.
     package init(
@@ -68,32 +48,24 @@ package struct MigrationHistory: Sendable {
             }
             migrations.append(Migration(version: version, name: file, sql: sql, checksum: digest))
         }
-        self.init(name: name, role: role, migrations: migrations)
+        self.name = name
+        self.role = role
+        self.migrations = migrations
     }
 }
 
 /// What the ledger holds of one applied migration.
-package struct LedgerEntry: Sendable, Equatable {
-    package let version: Int32
-    package let name: String
-    package let checksum: [UInt8]
+struct LedgerEntry {
+    let version: Int32
+    let name: String
+    let checksum: [UInt8]
 
-    package init(version: Int32, name: String, checksum: [UInt8]) {
-        self.version = version
-        self.name = name
-        self.checksum = checksum
-    }
-}
-
-extension LedgerEntry {
-    /// What ``Row/ledgerEntry()`` reads.
-    static let columns = "version, name, checksum"
-}
-
-extension Row {
-    mutating func ledgerEntry() throws(DatabaseError) -> LedgerEntry {
-        LedgerEntry(version: try int32(), name: try text(), checksum: try blob())
-    }
+    static let ofHistory = Query<[LedgerEntry]>(
+        "migrations_of_history",
+        "SELECT version, name, checksum FROM schema_migrations WHERE history = $1::text ORDER BY version",
+        readEach: { (row) throws(DatabaseError) in
+            LedgerEntry(version: try row.int32(), name: try row.text(), checksum: try row.blob())
+        })
 }
 
 /// A history compared with the ledger.
@@ -106,7 +78,7 @@ package struct MigrationStatus: Sendable, Equatable {
     /// Sentences about files that were edited, are missing, or came too late for their number.
     package private(set) var problems: [String] = []
 
-    package init(of history: MigrationHistory, ledger: [LedgerEntry]) {
+    init(of history: MigrationHistory, ledger: [LedgerEntry]) {
         self.history = history.name
         let newestFile = history.migrations.last?.version ?? 0
         let newestApplied = ledger.map(\.version).max() ?? 0

@@ -1,6 +1,6 @@
-// Applies migrations: one lock, files in order, one transaction a file, a ledger with checksums.
+internal import Foundation
 
-/// Brings a database up to date. Several may run at once: they take turns.
+/// Brings a database up to date: one lock, files in order, one transaction a file, a ledger with checksums. Several may run at once: they take turns.
 package struct Migrator: Sendable {
     private let address: DatabaseAddress
     private let histories: [MigrationHistory]
@@ -54,7 +54,7 @@ package struct Migrator: Sendable {
         of history: MigrationHistory, in database: DatabaseClient, until deadline: ContinuousClock.Instant
     ) async throws(DatabaseError) -> MigrationStatus {
         do {
-            let ledger = try await database.run(ledger, history.name, until: deadline)
+            let ledger = try await database.run(LedgerEntry.ofHistory, [.text(history.name)], until: deadline)
             return MigrationStatus(of: history, ledger: ledger)
         } catch .refused(let state, _) where state == undefinedTable {
             return MigrationStatus(of: history, ledger: [])
@@ -63,64 +63,77 @@ package struct Migrator: Sendable {
 }
 
 extension Migrator {
-    private static let ledger = Query<String, [LedgerEntry]>(
-        Statement(
-            "migrations_of_history",
-            "SELECT \(LedgerEntry.columns) FROM schema_migrations WHERE history = $1::text ORDER BY version"),
-        encode: { name, parameters in parameters.append(name) },
-        readEach: { (row) throws(DatabaseError) in try row.ledgerEntry() })
+    /// An arbitrary number that means this and nothing else in this database.
+    private static let tryLock = Query<Bool>(
+        "lock_migrations", "SELECT pg_try_advisory_lock(7420183390125671)",
+        readOne: { (row) throws(DatabaseError) in try row.bool() })
+
+    private static let transactionID = Query<Int64>(
+        "transaction_id", "SELECT txid_current()", readOne: { (row) throws(DatabaseError) in try row.int64() })
+
+    private static let record = Query<Void>(
+        "record_migration",
+        """
+        INSERT INTO schema_migrations (history, version, name, checksum)
+        VALUES ($1::text, $2::bigint::integer, $3::text, $4::bytea)
+        """)
 
     private static let undefinedTable = SQLState("42P01")
+
+    private static let settings =
+        "SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'"
+
+    private static let brief = Duration.seconds(10)
+    /// An index on a large table takes its time.
+    private static let longest = Duration.seconds(6 * 3600)
+
+    private func onThread<Value: Sendable>(
+        _ body: @escaping @Sendable (inout Connection) throws(MigrationError) -> Value
+    ) async throws(MigrationError) -> Value {
+        try await Connection.onThread(
+            to: address, applicationName: "link-session-migrate", settings: Self.settings, body
+        ) { MigrationError("cannot connect to the database: \($0.message)") }
+    }
 
     private static func statuses(
         of histories: [MigrationHistory], _ connection: inout Connection
     ) throws(MigrationError) -> [MigrationStatus] {
         var statuses: [MigrationStatus] = []
         for history in histories {
-            let entries: [LedgerEntry]
-            do throws(ScriptError) {
-                entries = try connection.run(ledger, history.name, until: .now + .seconds(10))
-            } catch {
-                if error == .unexpectedResult {
-                    throw MigrationError("the ledger schema_migrations has another shape than this build expects")
-                }
-                guard error.sqlState == undefinedTable else { throw failure("cannot read the ledger", error) }
-                entries = []
-            }
+            var entries: [LedgerEntry] = []
+            do throws(ConnectionError) {
+                entries = try connection.run(LedgerEntry.ofHistory, [.text(history.name)], until: .now + brief)
+            } catch  where error == .unexpectedResult {
+                throw MigrationError("the ledger schema_migrations has another shape than this build expects")
+            } catch  where error.sqlState != undefinedTable {
+                throw MigrationError("cannot read the ledger: \(error.line)")
+            } catch {}
             statuses.append(MigrationStatus(of: history, ledger: entries))
         }
         return statuses
     }
 
     /// The lock belongs to the connection: it ends with it, whatever happens.
-    private static func lock(
-        _ connection: inout Connection, report: (String) -> Void
-    ) throws(MigrationError) {
-        // An arbitrary number that means this and nothing else in this database.
-        let tryLock = Statement("lock_migrations", "SELECT pg_try_advisory_lock(7420183390125671)")
+    private static func lock(_ connection: inout Connection, report: (String) -> Void) throws(MigrationError) {
         let deadline = ContinuousClock.now + .seconds(60)
         var hasReported = false
-        while true {
-            do throws(ScriptError) {
-                let result = try connection.execute(tryLock, Parameters(), until: .now + .seconds(10))
-                if let locked = try? result.map({ (row) throws(DatabaseError) in try row.bool() }).first, locked {
-                    return
-                }
-            } catch {
-                throw failure("cannot lock", error)
+        func isLocked() throws(MigrationError) -> Bool {
+            try attempt("cannot lock", &connection) { connection throws(ConnectionError) in
+                try connection.run(tryLock, until: .now + brief)
             }
+        }
+        while try !isLocked() {
             guard !deadline.hasPassed else {
                 throw MigrationError("another migrate has been running for a minute; try again when it has ended")
             }
             if !hasReported { report("waiting for another migrate to end") }
             hasReported = true
-            pauseThread(milliseconds: 100)
+            Thread.sleep(forTimeInterval: 0.1)
         }
     }
 
     private static func createLedger(_ connection: inout Connection) throws(MigrationError) {
-        try run(
-            """
+        let script = """
             DO $$ BEGIN
                 IF to_regclass('schema_migrations') IS NULL THEN
                     CREATE TABLE schema_migrations (
@@ -133,7 +146,10 @@ extension Migrator {
                     );
                 END IF;
             END $$
-            """, what: "cannot create the ledger schema_migrations", &connection)
+            """
+        try attempt("cannot create the ledger schema_migrations", &connection) { connection throws(ConnectionError) in
+            try connection.execute(script: script, until: .now + longest)
+        }
     }
 
     private static func apply(
@@ -141,108 +157,72 @@ extension Migrator {
         _ connection: inout Connection
     ) throws(MigrationError) {
         let label = "\(history.name)/\(migration.name)"
-        try run("BEGIN", what: label, &connection)
-        let transaction = try transactionID(label, &connection)
-        do throws(ScriptError) {
-            if let role = history.role {
-                try execute(migration.sql, as: role, &connection)
-            } else {
-                _ = try connection.execute(script: migration.sql, until: .now + longest)
+        // Where this fails, the connection is closed on the way out, which rolls back.
+        try attempt(label, &connection) { connection throws(ConnectionError) in
+            try connection.execute(script: "BEGIN", until: .now + longest)
+            let transaction = try connection.run(transactionID, until: .now + brief)
+            do throws(ConnectionError) {
+                try execute(migration.sql, as: history.role, &connection)
+            } catch {
+                throw error.withLine(of: migration.sql)
             }
-        } catch {
-            // The connection is closed on the way out, which rolls back.
-            throw failure(label, error, in: migration.sql)
-        }
-        guard connection.isInTransaction, try transactionID(label, &connection) == transaction else {
-            throw MigrationError("\(label): ends its own transaction; leave BEGIN, COMMIT and ROLLBACK to migrate")
-        }
-        // What a file sets for itself (a role, a search path) is not for the ledger and not for the next file.
-        try run("RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; \(settings)", what: label, &connection)
-        var parameters = Parameters()
-        parameters.append(history.name)
-        parameters.append(Int64(migration.version))
-        parameters.append(migration.name)
-        parameters.append(migration.checksum)
-        let record = Statement(
-            "record_migration",
-            """
-            INSERT INTO schema_migrations (history, version, name, checksum)
-            VALUES ($1::text, $2::bigint::integer, $3::text, $4::bytea)
-            """)
-        do throws(ScriptError) {
-            _ = try connection.execute(record, parameters, until: .now + .seconds(10))
-        } catch {
-            throw failure(label, error)
+            guard connection.isInTransaction,
+                try connection.run(transactionID, until: .now + brief) == transaction
+            else {
+                throw ConnectionError(message: "ends its own transaction; leave BEGIN, COMMIT and ROLLBACK to migrate")
+            }
+            // What a file sets for itself (a role, a search path) is not for the ledger and not for the next file.
+            try connection.execute(
+                script: "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; \(settings)", until: .now + longest)
+            try connection.run(
+                record,
+                [
+                    .text(history.name), .number(Int64(migration.version)), .text(migration.name),
+                    .blob(migration.checksum),
+                ], until: .now + brief)
         }
         try willCommit()
-        try run("COMMIT", what: label, &connection)
+        try attempt(label, &connection) { connection throws(ConnectionError) in
+            try connection.execute(script: "COMMIT", until: .now + longest)
+        }
     }
 
-    /// Runs a script as a role that it cannot leave: in a function of that role's, PostgreSQL refuses to change the role
-    /// and to end the transaction.
+    /// Runs a script, where there is a role as one that it cannot leave: in a function of that role's, PostgreSQL
+    /// refuses to change the role and to end the transaction.
     private static func execute(
-        _ sql: String, as role: String, _ connection: inout Connection
-    ) throws(ScriptError) {
+        _ sql: String, as role: String?, _ connection: inout Connection
+    ) throws(ConnectionError) {
+        guard let role else { return try connection.execute(script: sql, until: .now + longest) }
         // The tables are in the schema that is first for whoever migrates; for the role it may be another one.
-        _ = try connection.execute(
+        try connection.execute(
             script: """
                 SELECT set_config('search_path', quote_ident(current_schema()), true);
                 SET LOCAL ROLE \(role);
                 CREATE FUNCTION pg_temp.apply_migration(sql text) RETURNS void
                     LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN EXECUTE sql; END $$
-                """, until: .now + .seconds(10))
-        var parameters = Parameters()
-        parameters.append(sql)
-        _ = try connection.execute(
-            Statement("", "SELECT pg_temp.apply_migration($1::text)"), parameters, until: .now + longest)
-        _ = try connection.execute(script: "DROP FUNCTION pg_temp.apply_migration(text)", until: .now + .seconds(10))
+                """, until: .now + brief)
+        try connection.run(
+            Query<Void>("", "SELECT pg_temp.apply_migration($1::text)"), [.text(sql)], until: .now + longest)
+        try connection.execute(script: "DROP FUNCTION pg_temp.apply_migration(text)", until: .now + brief)
     }
 
-    private static func transactionID(
-        _ label: String, _ connection: inout Connection
-    ) throws(MigrationError) -> Int64 {
-        let id: Int64?
-        do throws(ScriptError) {
-            let result = try connection.execute(
-                Statement("transaction_id", "SELECT txid_current()"), Parameters(), until: .now + .seconds(10))
-            id = try? result.map { (row) throws(DatabaseError) in try row.int64() }.first
+    /// A failure names what was attempted.
+    private static func attempt<Value>(
+        _ what: String, _ connection: inout Connection, _ body: (inout Connection) throws(ConnectionError) -> Value
+    ) throws(MigrationError) -> Value {
+        do throws(ConnectionError) {
+            return try body(&connection)
         } catch {
-            throw failure(label, error)
-        }
-        guard let id else { throw MigrationError("\(label): cannot read the transaction's id") }
-        return id
-    }
-
-    private static func run(
-        _ script: String, what: String, _ connection: inout Connection
-    ) throws(MigrationError) {
-        do throws(ScriptError) {
-            _ = try connection.execute(script: script, until: .now + longest)
-        } catch {
-            throw failure(what, error)
+            throw MigrationError("\(what): \(error.line)")
         }
     }
+}
 
-    private static let settings =
-        "SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'"
-
-    /// An index on a large table takes its time.
-    private static let longest = Duration.seconds(6 * 3600)
-
-    private static func failure(_ what: String, _ error: ScriptError, in sql: String? = nil) -> MigrationError {
-        var place = ""
-        if let sql, let position = error.position {
-            place = " line \(sql.unicodeScalars.prefix(position - 1).count { $0 == "\n" } + 1):"
-        }
-        return MigrationError(
-            "\(what):\(place) \(error.message)\(error.sqlState.map { " (SQLSTATE \($0))" } ?? "")")
-    }
-
-    private func onThread<Value: Sendable>(
-        _ body: @escaping @Sendable (inout Connection) throws(MigrationError) -> Value
-    ) async throws(MigrationError) -> Value {
-        try await Connection.onThread(
-            to: address, applicationName: "link-session-migrate", settings: Self.settings, body
-        ) { MigrationError("cannot connect to the database: \($0.message)") }
+extension ConnectionError {
+    /// Names the line of the script in which PostgreSQL found the fault.
+    fileprivate func withLine(of script: String) -> ConnectionError {
+        guard let position else { return self }
+        let line = script.unicodeScalars.prefix(position - 1).count { $0 == "\n" } + 1
+        return ConnectionError(message: "line \(line): \(message)", sqlState: sqlState)
     }
 }
