@@ -1,5 +1,3 @@
-// API key → who is calling.
-
 package import LinkSessionRepository
 package import LinkSessions
 package import Logging
@@ -20,7 +18,7 @@ package enum AuthenticationError: Error, Sendable, Equatable {
     case unavailable
 }
 
-/// This replica's own copy of all usable API keys.
+/// From an API key to who is calling: this replica's own copy of all usable keys.
 ///
 /// A key costs no query, known or not. The copy is compared with the database's version number every 250 ms and
 /// loaded anew when that changed, so that a change is in force everywhere within a second of its commit; a copy that
@@ -151,17 +149,13 @@ package final class APIKeyCache: Service {
     }
 
     private static func microseconds(_ instant: ContinuousClock.Instant) -> Int64 {
-        let (seconds, attoseconds) = (instant - start).components
-        return seconds * 1_000_000 + attoseconds / 1_000_000_000_000
+        Int64((instant - start) / .microseconds(1))
     }
 
     /// `nil` for what cannot be a key.
     private func digest(ofKey key: String) throws(AuthenticationError) -> SHA256Digest? {
         guard APIKey.isWellFormed(key, in: environment) else { return nil }
-        do throws(OpenSSLError) {
-            return try SHA256.digest(of: key)
-        } catch {
-            throw .unavailable
-        }
+        guard let digest = try? SHA256.digest(of: key) else { throw .unavailable }
+        return digest
     }
 }

@@ -1,12 +1,11 @@
-// When each key was last used: for the operator's list, off the request's path.
-
 package import LinkSessionRepository
 internal import LinkSessions
 package import Logging
 internal import ServiceLifecycle
 internal import Synchronization
 
-/// Collects which keys were used, and has it recorded from time to time. ``run()`` must be running.
+/// Records when each key was last used, for the operator's list and off the request's path: collects which keys were
+/// used, and has it recorded from time to time. ``run()`` must be running.
 package final class APIKeyUsageRecorder: Service {
     private struct State {
         var pending: Set<SHA256Digest> = []

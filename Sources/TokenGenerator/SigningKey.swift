@@ -1,9 +1,7 @@
-// Ed25519 through OpenSSL.
-
 internal import COpenSSL
 internal import LinkSessions
 
-/// An Ed25519 key pair (RFC 8032). Signatures are deterministic: the same message gets the same one.
+/// An Ed25519 key pair (RFC 8032) through OpenSSL. Signatures are deterministic: the same message gets the same one.
 package struct SigningKey: Sendable, Redacted {
     private let pair: KeyPair
     /// 32 bytes.
@@ -14,10 +12,9 @@ package struct SigningKey: Sendable, Redacted {
         guard seed.count == 32 else { return nil }
         var publicKey = [UInt8](repeating: 0, count: 32)
         var length = 32
-        guard let pair = KeyPair(seed: seed) else { return nil }
-        guard unsafe EVP_PKEY_get_raw_public_key(pair.pointer, &publicKey, &length) == 1, length == 32 else {
-            return nil
-        }
+        guard let pair = KeyPair(seed: seed),
+            unsafe EVP_PKEY_get_raw_public_key(pair.pointer, &publicKey, &length) == 1, length == 32
+        else { return nil }
         self.pair = pair
         self.publicKey = publicKey
     }

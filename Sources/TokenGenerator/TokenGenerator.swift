@@ -1,5 +1,3 @@
-// Link tokens and API keys from OpenSSL's CSPRNG.
-
 internal import COpenSSL
 package import LinkSessions
 
@@ -8,7 +6,7 @@ package struct RandomnessError: Error {
     package init() {}
 }
 
-/// Makes link tokens and API keys.
+/// Makes link tokens and API keys from OpenSSL's CSPRNG.
 ///
 /// A value, so that a test can pass a generator that fails.
 package struct TokenGenerator: Sendable {
