@@ -31,7 +31,7 @@ struct AuthenticatorLinkSessions {
         let (_, digest) = try request.linkToken()
         let identity = request.hasBody ? try Self.identity(in: try await request.jsonBody()) : nil
         let outcome = try await sessions.complete(
-            tokenDigest: digest, Completion(identity: identity), requestID: request.id, until: request.deadline)
+            tokenDigest: digest, as: identity, requestID: request.id, until: request.deadline)
         switch outcome {
         case .completed(let session):
             return Response(

@@ -28,28 +28,23 @@ package struct APIKeyRepository: Sendable {
     }
 
     /// Reads one row of one column.
-    package func version(until deadline: ContinuousClock.Instant) async throws(RepositoryError) -> AuthenticationVersion
-    {
+    package func version(until deadline: Deadline) async throws(RepositoryError) -> AuthenticationVersion {
         try await database.answer(Self.version, [], until: deadline)
     }
 
     /// All keys that are neither revoked nor expired, of enabled manufacturers, and the version that this list has.
     package func usableKeys(
-        until deadline: ContinuousClock.Instant
+        until deadline: Deadline
     ) async throws(RepositoryError) -> (version: AuthenticationVersion, keys: [UsableAPIKey]) {
         try await database.answer(Self.usableKeys, [], until: deadline)
     }
 
     /// Records that the keys were used now, except where that was recorded in the last five minutes, or the row is
     /// locked: nobody waits for this.
-    package func recordUse(
-        of digests: [SHA256Digest], until deadline: ContinuousClock.Instant
-    ) async throws(RepositoryError) {
+    package func recordUse(of digests: [SHA256Digest], until deadline: Deadline) async throws(RepositoryError) {
         try await database.answer(Self.recordUse, [.blobs(digests.map(\.bytes))], until: deadline)
     }
-}
 
-extension APIKeyRepository {
     private static let version = Query<AuthenticationVersion>(
         "authentication_version", "SELECT \(AuthenticationVersion.columns) FROM authentication_version v",
         readOne: { (row) throws(DatabaseError) in try row.authenticationVersion() })

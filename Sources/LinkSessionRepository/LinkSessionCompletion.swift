@@ -1,18 +1,5 @@
 package import LinkSessions
-internal import PostgresClient
-
-/// What a completion says besides that it happened.
-package struct Completion: Sendable {
-    /// The account that is linked; `nil` where the caller does not say.
-    package let identity: SupplierIdentity?
-    /// The sign-in whose browser gets the result; `nil` where no browser of ours did it.
-    package let signIn: SHA256Digest?
-
-    package init(identity: SupplierIdentity?, signIn: SHA256Digest? = nil) {
-        self.identity = identity
-        self.signIn = signIn
-    }
-}
+package import PostgresClient
 
 /// What a completion came to.
 package enum CompletionOutcome: Sendable {
@@ -30,15 +17,19 @@ package enum CompletionOutcome: Sendable {
 }
 
 extension LinkSessionRepository {
-    /// Completes an open session now, and links the manufacturer's user with the account that `completion` names; a
-    /// completed session stays as it is, and so does an expired one. Of any number of racing calls one sets
-    /// `completed_at`, and all that name its account get the same answer.
+    /// Completes an open session now, and links the manufacturer's user with the account; a completed session stays as
+    /// it is, and so does an expired one. Of any number of racing calls one sets `completed_at`, and all that name its
+    /// account get the same answer.
     ///
     /// What is refused is recorded as an event, but for ``CompletionOutcome/supplierDisabled``: only the caller knows
     /// whether a user confirmed, or a request names a supplier that never was.
+    ///
+    /// - Parameters:
+    ///   - identity: the account that is linked; `nil` where the caller does not say.
+    ///   - signIn: whose browser gets the result; `nil` where no browser of ours did it.
     package func complete(
-        tokenDigest: SHA256Digest, _ completion: Completion, requestID: String,
-        until deadline: ContinuousClock.Instant
+        tokenDigest: SHA256Digest, as identity: SupplierIdentity?, signIn: SHA256Digest? = nil, requestID: String,
+        until deadline: Deadline
     ) async throws(RepositoryError) -> CompletionOutcome {
         let snapshot = try await database.answer(LinkSessionSnapshot.query, [.blob(tokenDigest.bytes)], until: deadline)
         guard let snapshot else { return .unknown }
@@ -49,20 +40,20 @@ extension LinkSessionRepository {
                     .completionRefused(.blocked), tokenDigest: tokenDigest, requestID: requestID, until: deadline)
                 return .blocked
             }
-            if let slug = completion.identity?.supplier, try await suppliers.enabled(slug, until: deadline) == nil {
+            if let slug = identity?.supplier, try await suppliers.enabled(slug, until: deadline) == nil {
                 return .supplierDisabled
             }
         }
         let session = try await database.answer(
             Self.complete,
             [
-                .blob(tokenDigest.bytes), .text(requestID), .text(completion.identity?.supplier.text),
-                .text(completion.identity?.userID), .blob(completion.signIn?.bytes),
+                .blob(tokenDigest.bytes), .text(requestID), .text(identity?.supplier.text), .text(identity?.userID),
+                .blob(signIn?.bytes),
             ], until: deadline)
         guard let session else { return .unknown }
         switch session.status {
         case .completed:
-            return session.link?.identity == completion.identity ? .completed(session) : .completedByAnother(session)
+            return session.link?.identity == identity ? .completed(session) : .completedByAnother(session)
         case .expired:
             return .expired(session)
         case .open:

@@ -37,15 +37,11 @@ extension Row {
     mutating func snapshot() throws(DatabaseError) -> LinkSessionSnapshot {
         let session = try linkSession()
         let (tokenDigest, now) = (try digest(), try unixSeconds())
-        var isServed = try bool()
+        let hasPages = try bool()
         let (policy, _) = try redirectPolicy()
-        do throws(ValidationError) {
-            try policy.check(session.redirectURL)
-        } catch {
-            isServed = false
-        }
+        let isRedirectAllowed = (try? policy.check(session.redirectURL)) != nil
         return LinkSessionSnapshot(
-            session: session, tokenDigest: tokenDigest, now: now, isServed: isServed, resultIsFresh: try bool(),
-            completedBy: try optionalDigest())
+            session: session, tokenDigest: tokenDigest, now: now, isServed: hasPages && isRedirectAllowed,
+            resultIsFresh: try bool(), completedBy: try optionalDigest())
     }
 }

@@ -16,26 +16,22 @@ package struct LinkSessionRepository: Sendable {
 
     /// Stores a new session under the digest of its token. Concurrent calls share one INSERT and one commit.
     package func create(
-        _ session: NewLinkSession, tokenDigest: SHA256Digest, until deadline: ContinuousClock.Instant
+        _ session: NewLinkSession, tokenDigest: SHA256Digest, until deadline: Deadline
     ) async throws(RepositoryError) -> LinkSession {
         try await database.answer(Self.create, (tokenDigest, session), until: deadline)
     }
 
     /// One of a manufacturer's own sessions. Concurrent calls share one SELECT.
     package func find(
-        tokenDigest: SHA256Digest, of manufacturer: Manufacturer, until deadline: ContinuousClock.Instant
+        tokenDigest: SHA256Digest, of manufacturer: Manufacturer, until deadline: Deadline
     ) async throws(RepositoryError) -> LinkSession? {
         let found = try await database.answer(Self.find, (tokenDigest, manufacturer), until: deadline)
-        do throws(DatabaseError) {
-            return try found.get()
-        } catch {
-            throw RepositoryError(error)
-        }
+        return try found.mapError(RepositoryError.init).get()
     }
 
     /// The same for the Authenticator, whose first look is recorded as an event.
     package func lookUp(
-        tokenDigest: SHA256Digest, requestID: String, until deadline: ContinuousClock.Instant
+        tokenDigest: SHA256Digest, requestID: String, until deadline: Deadline
     ) async throws(RepositoryError) -> LinkSession? {
         try await database.answer(Self.lookUp, [.blob(tokenDigest.bytes), .text(requestID)], until: deadline)
     }
@@ -44,8 +40,7 @@ package struct LinkSessionRepository: Sendable {
     ///
     /// - Returns: the session as it is afterwards; `nil` where this manufacturer has none of that digest.
     package func expire(
-        tokenDigest: SHA256Digest, of manufacturer: Manufacturer.ID, requestID: String,
-        until deadline: ContinuousClock.Instant
+        tokenDigest: SHA256Digest, of manufacturer: Manufacturer.ID, requestID: String, until deadline: Deadline
     ) async throws(RepositoryError) -> LinkSession? {
         try await database.answer(
             Self.expire, [.blob(tokenDigest.bytes), .text(requestID), .number(manufacturer.number)], until: deadline)
@@ -58,7 +53,7 @@ package struct LinkSessionRepository: Sendable {
     /// - Returns: the session as it is afterwards; `nil` where this manufacturer has none of that digest.
     package func confirm(
         tokenDigest: SHA256Digest, of manufacturer: Manufacturer.ID, userID: ManufacturerUserID?, requestID: String,
-        until deadline: ContinuousClock.Instant
+        until deadline: Deadline
     ) async throws(RepositoryError) -> LinkSession? {
         try await database.answer(
             Self.confirm,
@@ -68,16 +63,13 @@ package struct LinkSessionRepository: Sendable {
 
     /// Records an event of a session that exists.
     package func record(
-        _ event: LinkSessionEvent, tokenDigest: SHA256Digest, requestID: String,
-        until deadline: ContinuousClock.Instant
+        _ event: LinkSessionEvent, tokenDigest: SHA256Digest, requestID: String, until deadline: Deadline
     ) async throws(RepositoryError) {
         try await database.answer(
             Self.record,
             [.blob(tokenDigest.bytes), .text(requestID), .text(event.name), .text(event.reason)], until: deadline)
     }
-}
 
-extension LinkSessionRepository {
     private static let insert = """
         INSERT INTO link_sessions (token_hash, manufacturer_id, user_id, redirect_url, language, created_at, expires_at)
         SELECT token_hash, manufacturer_id, user_id, redirect_url, language,

@@ -21,7 +21,7 @@ package enum RepositoryError: Error, Sendable, Equatable {
 extension DatabaseClient {
     /// The border between the client's errors and ours.
     func answer<Input: Sendable, Output: Sendable>(
-        _ query: any DatabaseQuery<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
+        _ query: any DatabaseQuery<Input, Output>, _ input: Input, until deadline: Deadline
     ) async throws(RepositoryError) -> Output {
         do throws(DatabaseError) {
             return try await run(query, input, until: deadline)

@@ -20,7 +20,7 @@ package struct RetentionRepository: Sendable {
     /// - Parameter days: at least 1.
     /// - Returns: `nil` where somebody else is deleting at this moment.
     package func purge(
-        olderThan days: Int, from block: Int64, until deadline: ContinuousClock.Instant
+        olderThan days: Int, from block: Int64, until deadline: Deadline
     ) async throws(RepositoryError) -> Purged? {
         try await database.answer(Self.purge, [.number(Int64(days)), .number(block)], until: deadline)
     }

@@ -104,10 +104,7 @@ extension Row {
     /// Text that has to keep to a rule of the domain.
     mutating func parse<Value>(_ parse: (String) throws(ValidationError) -> Value) throws(DatabaseError) -> Value {
         let text = try text()
-        do throws(ValidationError) {
-            return try parse(text)
-        } catch {
-            throw mismatch()
-        }
+        guard let value = try? parse(text) else { throw mismatch() }
+        return value
     }
 }

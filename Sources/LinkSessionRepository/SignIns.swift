@@ -21,22 +21,6 @@ package struct SignIn: Sendable {
     package let outcome: Outcome?
 }
 
-package struct NewSignIn: Sendable {
-    package let id: SHA256Digest
-    package let tokenDigest: SHA256Digest
-    package let supplier: Supplier.Slug
-    package let language: Language
-
-    package init(
-        id: SHA256Digest, tokenDigest: SHA256Digest, supplier: Supplier.Slug, language: Language
-    ) {
-        self.id = id
-        self.tokenDigest = tokenDigest
-        self.supplier = supplier
-        self.language = language
-    }
-}
-
 /// Every statement of the service on the table sign_ins.
 package struct SignInRepository: Sendable {
     /// How often a session's user may begin.
@@ -50,14 +34,14 @@ package struct SignInRepository: Sendable {
 
     /// A session for its pages. Changes nothing, and records nothing: scanners open links too.
     package func snapshot(
-        tokenDigest: SHA256Digest, until deadline: ContinuousClock.Instant
+        tokenDigest: SHA256Digest, until deadline: Deadline
     ) async throws(RepositoryError) -> LinkSessionSnapshot? {
         try await database.answer(LinkSessionSnapshot.query, [.blob(tokenDigest.bytes)], until: deadline)
     }
 
     /// A sign-in and its session.
     package func find(
-        _ id: SHA256Digest, until deadline: ContinuousClock.Instant
+        _ id: SHA256Digest, until deadline: Deadline
     ) async throws(RepositoryError) -> (signIn: SignIn, snapshot: LinkSessionSnapshot)? {
         try await database.answer(Self.find, [.blob(id.bytes)], until: deadline)
     }
@@ -66,13 +50,14 @@ package struct SignInRepository: Sendable {
     ///
     /// - Returns: whether it was begun: not where the session is open no more, or has had ``limit`` of them.
     package func start(
-        _ signIn: NewSignIn, requestID: String, until deadline: ContinuousClock.Instant
+        _ id: SHA256Digest, of tokenDigest: SHA256Digest, at supplier: Supplier.Slug, in language: Language,
+        requestID: String, until deadline: Deadline
     ) async throws(RepositoryError) -> Bool {
         try await database.answer(
             Self.start,
             [
-                .blob(signIn.id.bytes), .blob(signIn.tokenDigest.bytes), .text(signIn.supplier.text),
-                .text(signIn.language.rawValue), .text(requestID),
+                .blob(id.bytes), .blob(tokenDigest.bytes), .text(supplier.text), .text(language.rawValue),
+                .text(requestID),
             ], until: deadline)
     }
 
@@ -82,7 +67,7 @@ package struct SignInRepository: Sendable {
     ///   reply.
     /// - Returns: whether this is the first one: it counts, and no other ever does.
     package func recordCallback(
-        _ id: SHA256Digest, callbackID: String, until deadline: ContinuousClock.Instant
+        _ id: SHA256Digest, callbackID: String, until deadline: Deadline
     ) async throws(RepositoryError) -> Bool {
         try await database.answer(Self.recordCallback, [.blob(id.bytes), .text(callbackID)], until: deadline)
     }
@@ -92,7 +77,7 @@ package struct SignInRepository: Sendable {
     /// - Parameter refusal: the reason, where nobody signed in.
     package func conclude(
         _ id: SHA256Digest, _ outcome: SignIn.Outcome, because refusal: SignInRefusal? = nil, requestID: String,
-        until deadline: ContinuousClock.Instant
+        until deadline: Deadline
     ) async throws(RepositoryError) {
         let (name, identity, account): (String, SupplierIdentity?, String?) =
             switch outcome {
@@ -107,9 +92,7 @@ package struct SignInRepository: Sendable {
                 .text(requestID),
             ], until: deadline)
     }
-}
 
-extension SignInRepository {
     private static let find = Query<(signIn: SignIn, snapshot: LinkSessionSnapshot)?>(
         "find_sign_in",
         """

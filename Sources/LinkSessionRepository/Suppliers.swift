@@ -14,19 +14,15 @@ package struct SupplierRepository: Sendable {
 
     /// Those that are enabled, by name; one that was written by hand and breaks a rule is left out. Concurrent calls
     /// share one SELECT.
-    package func enabled(until deadline: ContinuousClock.Instant) async throws(RepositoryError) -> [Supplier] {
+    package func enabled(until deadline: Deadline) async throws(RepositoryError) -> [Supplier] {
         let suppliers = try await database.answer(Self.enabled, (), until: deadline)
         return suppliers + (hasSandbox ? [.sandbox] : [])
     }
 
-    package func enabled(
-        _ slug: Supplier.Slug, until deadline: ContinuousClock.Instant
-    ) async throws(RepositoryError) -> Supplier? {
+    package func enabled(_ slug: Supplier.Slug, until deadline: Deadline) async throws(RepositoryError) -> Supplier? {
         try await enabled(until: deadline).first { $0.slug == slug }
     }
-}
 
-extension SupplierRepository {
     private static let enabled = GroupedQuery<Void, [Supplier]>(
         "enabled_suppliers", "SELECT \(Supplier.columns) FROM suppliers WHERE enabled ORDER BY name, slug",
         maxBatchSize: 256, maxConcurrentBatches: 1,

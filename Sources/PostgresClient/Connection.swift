@@ -16,11 +16,14 @@ internal import Foundation
     package static func open(
         to address: DatabaseAddress, applicationName: String, settings: String
     ) throws(ConnectionError) -> Connection {
-        let keywords = ["dbname", "connect_timeout", "client_encoding", "fallback_application_name"]
-        let values = [address.connectionString, "2", "UTF8", applicationName]
-        let pointer = unsafe withCStrings(keywords) { keywords in
-            unsafe withCStrings(values) { values in unsafe PQconnectdbParams(keywords, values, 1) }
+        // libpq takes arrays of C strings, each ended by a null pointer.
+        func cStrings(_ strings: [String]) -> [UnsafePointer<CChar>?] {
+            unsafe strings.map { unsafe UnsafePointer(strdup($0)) } + [nil]
         }
+        let keywords = unsafe cStrings(["dbname", "connect_timeout", "client_encoding", "fallback_application_name"])
+        let values = unsafe cStrings([address.connectionString, "2", "UTF8", applicationName])
+        defer { unsafe (keywords + values).forEach { unsafe free(UnsafeMutablePointer(mutating: $0)) } }
+        let pointer = unsafe PQconnectdbParams(keywords, values, 1)
         guard let pointer = unsafe pointer else { throw ConnectionError(message: "out of memory") }
         var connection = unsafe Connection(owning: pointer)
         guard unsafe PQstatus(pointer) == CONNECTION_OK, unsafe PQsetnonblocking(pointer, 1) == 0 else {
@@ -55,8 +58,7 @@ internal import Foundation
     /// - Parameter whenPast: called when the deadline has passed; returns the next one to wait for, or `nil` to
     ///   give up, after which the connection can only be dropped.
     mutating func execute(
-        _ statement: Statement, _ parameters: [Parameter], until deadline: ContinuousClock.Instant,
-        whenPast: () -> ContinuousClock.Instant?
+        _ statement: Statement, _ parameters: [Parameter], until deadline: Deadline, whenPast: () -> Deadline?
     ) throws(ExecutionError) -> QueryResult {
         var deadline = deadline
         if !prepared.contains(statement.name) {
@@ -71,7 +73,7 @@ internal import Foundation
     }
 
     /// Runs SQL text of any number of statements through the simple query protocol.
-    package mutating func execute(script: String, until deadline: ContinuousClock.Instant) throws(ConnectionError) {
+    package mutating func execute(script: String, until deadline: Deadline) throws(ConnectionError) {
         do throws(ExecutionError) {
             guard unsafe PQsendQuery(pointer, script) == 1 else { throw .notSent }
             var deadline = deadline
@@ -83,7 +85,7 @@ internal import Foundation
 
     /// Runs one query outside the queue.
     package mutating func run<Output>(
-        _ query: Query<Output>, _ parameters: [Parameter] = [], until deadline: ContinuousClock.Instant
+        _ query: Query<Output>, _ parameters: [Parameter] = [], until deadline: Deadline
     ) throws(ConnectionError) -> Output {
         let result: QueryResult
         do throws(ExecutionError) {
@@ -98,35 +100,38 @@ internal import Foundation
         }
     }
 
-    /// Connects on a thread of its own and runs `body` there, since libpq may block.
+    static let operatorSettings =
+        "SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'"
+
+    /// Connects for an operator's command on a thread of its own and runs `body` there, since libpq may block.
     ///
-    /// - Parameters:
-    ///   - settings: as for ``open(to:applicationName:settings:)``.
-    ///   - failure: what a caller gets that could not be connected.
+    /// - Parameter failure: what a caller gets that could not be connected.
     package static func onThread<Value: Sendable, Failure: Error>(
-        to address: DatabaseAddress, applicationName: String, settings: String,
+        to address: DatabaseAddress, applicationName: String,
         _ body: @escaping @Sendable (inout Connection) throws(Failure) -> Value,
         cannotConnect failure: @escaping @Sendable (ConnectionError) -> Failure
     ) async throws(Failure) -> Value {
         let result: Result<Value, Failure> = await withCheckedContinuation { continuation in
+            @Sendable func fail(_ reason: String) {
+                let error = ConnectionError(message: "cannot connect to the database: \(reason)")
+                continuation.resume(returning: .failure(failure(error)))
+            }
             let started = startThread {
                 do throws(ConnectionError) {
-                    var connection = try open(to: address, applicationName: applicationName, settings: settings)
+                    var connection = try open(
+                        to: address, applicationName: applicationName, settings: operatorSettings)
                     continuation.resume(returning: Result { () throws(Failure) in try body(&connection) })
                 } catch {
-                    continuation.resume(returning: .failure(failure(error)))
+                    fail(error.message)
                 }
             }
-            if !started {
-                continuation.resume(
-                    returning: .failure(failure(ConnectionError(message: "the system gives no more threads"))))
-            }
+            if !started { fail("the system gives no more threads") }
         }
         return try result.get()
     }
 
     private mutating func prepare(
-        _ statement: Statement, until deadline: inout ContinuousClock.Instant, whenPast: () -> ContinuousClock.Instant?
+        _ statement: Statement, until deadline: inout Deadline, whenPast: () -> Deadline?
     ) throws(ExecutionError) {
         guard unsafe PQsendPrepare(pointer, statement.name, statement.sql, 0, nil) == 1 else { throw .notSent }
         do {
@@ -139,8 +144,7 @@ internal import Foundation
     }
 
     private func executePrepared(
-        _ statement: Statement, _ parameters: [Parameter], until deadline: inout ContinuousClock.Instant,
-        whenPast: () -> ContinuousClock.Instant?
+        _ statement: Statement, _ parameters: [Parameter], until deadline: inout Deadline, whenPast: () -> Deadline?
     ) throws(ExecutionError) -> QueryResult {
         let parameters = PackedParameters(parameters)
         let values = parameters.values
@@ -165,7 +169,7 @@ internal import Foundation
     /// Flushes what was sent, while also reading (a server that blocks on writing its answer reads nothing more),
     /// until the whole answer is there.
     private func receive(
-        _ statement: String, until deadline: inout ContinuousClock.Instant, whenPast: () -> ContinuousClock.Instant?
+        _ statement: String, until deadline: inout Deadline, whenPast: () -> Deadline?
     ) throws(ExecutionError) -> QueryResult {
         var last: QueryResult?
         var hasFailed = false
@@ -213,7 +217,7 @@ internal import Foundation
     }
 
     /// The events that came, or `nil` when the deadline passed.
-    private func wait(for events: Int16, until deadline: ContinuousClock.Instant) -> Int16? {
+    private func wait(for events: Int16, until deadline: Deadline) -> Int16? {
         var descriptor = pollfd(fd: socket, events: events, revents: 0)
         while true {
             let count = unsafe poll(&descriptor, 1, deadline.remainingMilliseconds)
@@ -221,17 +225,4 @@ internal import Foundation
             if count == 0 && deadline.hasPassed { return nil }
         }
     }
-}
-
-/// Lends the strings as a null-terminated array of C strings.
-private func withCStrings<Result>(
-    _ strings: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>?) -> Result
-) -> Result {
-    var pointers: [UnsafePointer<CChar>?] = unsafe []
-    defer {
-        while let pointer = unsafe pointers.popLast() { unsafe free(UnsafeMutablePointer(mutating: pointer)) }
-    }
-    for string in strings { unsafe pointers.append(strdup(string).map { unsafe UnsafePointer($0) }) }
-    unsafe pointers.append(nil)
-    return unsafe pointers.withUnsafeBufferPointer { unsafe body($0.baseAddress) }
 }

@@ -59,7 +59,4 @@ extension DatabaseAddress: CustomStringConvertible, CustomReflectable {
     package var customMirror: Mirror { Mirror(self, children: []) }
 }
 
-private func environment(_ name: String) -> String? {
-    guard let value = unsafe getenv(name) else { return nil }
-    return unsafe String(cString: value)
-}
+private func environment(_ name: String) -> String? { unsafe getenv(name).map { unsafe String(cString: $0) } }

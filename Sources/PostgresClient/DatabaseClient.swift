@@ -2,8 +2,8 @@ package import Logging
 internal import ServiceLifecycle
 internal import Synchronization
 
-/// libpq made async: a fixed number of connections to PostgreSQL, each owned by a thread of its own, which takes queries
-/// from one queue.
+/// libpq made async: a fixed number of connections to PostgreSQL, each owned by a thread that takes queries from one
+/// queue.
 ///
 /// A query is answered within its deadline whatever the database does: with its rows, or with
 /// ``DatabaseError/unavailable(_:)``. Lost connections are made anew, and queries under way sent again, without the
@@ -35,7 +35,7 @@ package final class DatabaseClient: Service {
     /// Cancelling the task removes a query that waits in the queue; one that is under way runs to its end or its
     /// deadline.
     package func run<Input: Sendable, Output: Sendable>(
-        _ query: any DatabaseQuery<Input, Output>, _ input: Input, until deadline: ContinuousClock.Instant
+        _ query: any DatabaseQuery<Input, Output>, _ input: Input, until deadline: Deadline
     ) async throws(DatabaseError) -> Output {
         let id = lastID.add(1, ordering: .relaxed).newValue
         do {

@@ -40,7 +40,7 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
     private func execute(_ batch: [Call], on connection: inout Connection) -> BatchOutcome {
         var calls = batch
         /// The earliest deadline of those who wait; whoever's time is up is told so and waits no more.
-        func earliestDeadline() -> ContinuousClock.Instant? {
+        func earliestDeadline() -> Deadline? {
             while var earliest = calls.first?.deadline {
                 for call in calls { earliest = min(earliest, call.deadline) }
                 guard earliest.hasPassed else { return earliest }
@@ -81,14 +81,11 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
                 case .abandoned:
                     return .connectionLost(unanswered: [])
                 case .refused(let state, let constraint, _, _):
-                    switch state.consequence {
-                    case .tryAgain:
-                        continue
-                    case .dataError where calls.count > 1:
+                    if state.consequence == .tryAgain { continue }
+                    if state.consequence == .dataError, calls.count > 1 {
                         return executeHalves(of: calls, on: &connection)
-                    case .exhausted, .dataError, .bug, .prepareAgain, .connectionBroken:
-                        return failAll(state.error(constraint: constraint))
                     }
+                    return failAll(state.error(constraint: constraint))
                 }
             }
             do throws(DatabaseError) {

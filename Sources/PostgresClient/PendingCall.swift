@@ -16,7 +16,7 @@ package protocol DatabaseQuery<Input, Output>: AnyObject, Sendable {
 /// What the queue and the workers know of a query that waits for its answer, whatever its input and output.
 package protocol PendingQuery: AnyObject, Sendable {
     var id: UInt64 { get }
-    var deadline: ContinuousClock.Instant { get }
+    var deadline: Deadline { get }
 
     func fail(_ error: DatabaseError)
 
@@ -33,7 +33,7 @@ package enum BatchOutcome {
 /// A query in the queue, with the caller who waits for its answer. Whoever takes it out of the queue answers it, once.
 package final class PendingCall<Input: Sendable, Output: Sendable>: PendingQuery {
     package let id: UInt64
-    package let deadline: ContinuousClock.Instant
+    package let deadline: Deadline
     private let query: any DatabaseQuery<Input, Output>
     let mayHaveBeenSent = Atomic<Bool>(false)
     let input: Input
@@ -41,7 +41,7 @@ package final class PendingCall<Input: Sendable, Output: Sendable>: PendingQuery
     let continuation: CheckedContinuation<Output, any Error>
 
     init(
-        id: UInt64, query: any DatabaseQuery<Input, Output>, input: Input, deadline: ContinuousClock.Instant,
+        id: UInt64, query: any DatabaseQuery<Input, Output>, input: Input, deadline: Deadline,
         continuation: CheckedContinuation<Output, any Error>
     ) {
         self.id = id

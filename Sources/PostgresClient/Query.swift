@@ -25,19 +25,27 @@ package final class Query<Output: Sendable>: DatabaseQuery {
 
     /// - Parameter readOne: reads the only row; another number of rows is an error.
     package convenience init(_ name: String, _ sql: String, readOne: @escaping RowReader<Output>) {
-        self.init(name, sql, decode: { (result) throws(DatabaseError) in try result.one(readOne) })
+        self.init(name, sql) { (result) throws(DatabaseError) in
+            guard result.rowCount == 1, let output = try result.map(readOne).first else {
+                throw result.unexpectedRowCount
+            }
+            return output
+        }
     }
 
     /// - Parameter readOptional: reads the only row, if there is one; several rows are an error.
     package convenience init<Value>(_ name: String, _ sql: String, readOptional: @escaping RowReader<Value>)
     where Output == Value? {
-        self.init(name, sql, decode: { (result) throws(DatabaseError) in try result.oneOrNone(readOptional) })
+        self.init(name, sql) { (result) throws(DatabaseError) in
+            guard result.rowCount <= 1 else { throw result.unexpectedRowCount }
+            return try result.map(readOptional).first
+        }
     }
 
     /// - Parameter readEach: reads a row; the output has a value for each.
     package convenience init<Value>(_ name: String, _ sql: String, readEach: @escaping RowReader<Value>)
     where Output == [Value] {
-        self.init(name, sql, decode: { (result) throws(DatabaseError) in try result.map(readEach) })
+        self.init(name, sql) { (result) throws(DatabaseError) in try result.map(readEach) }
     }
 
     /// Reads nothing of the answer.

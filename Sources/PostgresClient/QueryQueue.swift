@@ -1,7 +1,8 @@
 internal import DequeModule
 internal import Synchronization
 
-/// The bounded queue in which every query waits for a connection, and from which the connections' threads ("workers") take batches when they are connected and idle.
+/// The bounded queue in which every query waits for a connection, and from which the connections' threads ("workers")
+/// take batches when they are connected and idle.
 ///
 /// Each grouped query has a subqueue of its own, all others share one; the order is that of arrival across subqueues.
 final class QueryQueue: Sendable {

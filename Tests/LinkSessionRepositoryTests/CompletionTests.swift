@@ -11,7 +11,7 @@ import Testing
             let digest = try await storage.created()
             let before = try await storage.now()
             let completed = try #require(
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
                     .session)
             let after = try await storage.now()
             #expect(completed.status == .completed)
@@ -26,7 +26,7 @@ import Testing
                 UPDATE link_sessions SET created_at = created_at - interval '100 s', completed_at = completed_at - interval '90 s'
                 """)
             let again = try #require(
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
                     .session)
             #expect(again.status == .completed)
             #expect(again.completedAt == time - 90)
@@ -40,10 +40,10 @@ import Testing
     @Test func `a completed session stays completed past its expiry`() async throws {
         try await Storage.with { storage in
             let digest = try await storage.created()
-            _ = try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+            _ = try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
             try await storage.move(digest, by: "600 seconds")
             for session in [
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
                     .session,
                 try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon),
             ] {
@@ -68,7 +68,7 @@ import Testing
                 let sessions = storage.sessions
                 for _ in 0..<32 {
                     group.addTask {
-                        try await sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                        try await sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
                             .session
                     }
                 }
@@ -92,9 +92,9 @@ import Testing
             let expiry = try await storage.stored(digest).expires
             for session in [
                 try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon),
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
                     .session,
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
                     .session,
             ] {
                 #expect(session?.status == .expired)
@@ -113,7 +113,7 @@ import Testing
             #expect(
                 try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
             #expect(
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
                     .session?
                     .status
                     == .completed)
@@ -127,7 +127,7 @@ import Testing
                 in: storage.database,
                 "UPDATE link_sessions SET expires_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
             async let completed = storage.sessions.complete(
-                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                tokenDigest: digest, as: nil, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try expiry.end("COMMIT")
             let session = try #require(try await completed.session)
@@ -146,7 +146,7 @@ import Testing
                 in: storage.database,
                 "UPDATE link_sessions SET expires_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
             async let completed = storage.sessions.complete(
-                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                tokenDigest: digest, as: nil, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try expiry.end("ROLLBACK")
             #expect(try await completed.session?.status == .completed)
@@ -160,7 +160,7 @@ import Testing
             try await storage.expireSoon(digest)
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
             async let completed = storage.sessions.complete(
-                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                tokenDigest: digest, as: nil, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             #expect(
                 try await storage.database.value("SELECT expires_at > clock_timestamp() FROM link_sessions") == "true")
@@ -178,7 +178,7 @@ import Testing
             let digest = try await storage.created()
             let deletion = try OpenTransaction(in: storage.database, "DELETE FROM link_sessions")
             async let completed = storage.sessions.complete(
-                tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                tokenDigest: digest, as: nil, requestID: "test", until: soon)
             try await storage.database.waitForBlocked()
             try deletion.end("COMMIT")
             guard case .unknown = try await completed else {
@@ -194,7 +194,7 @@ import Testing
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
             await #expect(
                 throws: RepositoryError.unavailable(cause: "the database gave up (SQLSTATE 55P03)")
-            ) { try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon) }
+            ) { try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon) }
             // Reading waits for nobody.
             #expect(
                 try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
@@ -211,7 +211,7 @@ import Testing
             func complete(at supplier: Supplier.Slug) async throws -> CompletionOutcome {
                 let identity = try #require(SupplierIdentity(supplier: supplier, userID: "u"))
                 return try await storage.sessions.complete(
-                    tokenDigest: digest, Completion(identity: identity), requestID: "test", until: soon)
+                    tokenDigest: digest, as: identity, requestID: "test", until: soon)
             }
             for (what, change, back) in [
                 (

@@ -104,7 +104,7 @@ import TokenGenerator
                     tokenDigest: unknown, of: storage.acme.id, requestID: "test", until: soon) == nil)
             guard
                 case .unknown = try await storage.sessions.complete(
-                    tokenDigest: unknown, .anonymous, requestID: "test", until: soon)
+                    tokenDigest: unknown, as: nil, requestID: "test", until: soon)
             else {
                 Issue.record("completed")
                 return

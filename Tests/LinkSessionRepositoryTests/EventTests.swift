@@ -69,7 +69,7 @@ import Testing
             let digest = try await storage.created()
             for number in 1...2 {
                 _ = try await storage.sessions.complete(
-                    tokenDigest: digest, .anonymous, requestID: "c-\(number)", until: soon)
+                    tokenDigest: digest, as: nil, requestID: "c-\(number)", until: soon)
             }
             _ = try await storage.sessions.expire(
                 tokenDigest: digest, of: storage.acme.id, requestID: "e", until: soon)
@@ -86,7 +86,7 @@ import Testing
             for number in 1...102 {
                 for _ in 1...2 {
                     let session = try await storage.sessions.complete(
-                        tokenDigest: digest, .anonymous, requestID: "late-\(number)", until: soon
+                        tokenDigest: digest, as: nil, requestID: "late-\(number)", until: soon
                     ).session
                     #expect(session?.status == .expired)
                 }

@@ -27,7 +27,7 @@ import Testing
             #expect(again.status == .expired)
             #expect(again.expiresAt == expired.expiresAt - 50)
             #expect(
-                try await storage.sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
                     .session?
                     .status
                     == .expired)
@@ -56,7 +56,7 @@ import Testing
                 tokenDigest: digests[0], of: storage.acme.id, requestID: "test", until: soon)
             #expect(expired?.expiresAt == expired?.createdAt)
             let completed = try await storage.sessions.complete(
-                tokenDigest: digests[1], .anonymous, requestID: "test", until: soon
+                tokenDigest: digests[1], as: nil, requestID: "test", until: soon
             ).session
             #expect(completed?.completedAt == completed?.createdAt)
             #expect(completed?.status == .completed)
@@ -80,7 +80,7 @@ import Testing
         try await Storage.with { storage in
             let digest = try await storage.created()
             let completed = try await storage.sessions.complete(
-                tokenDigest: digest, .anonymous, requestID: "test", until: soon
+                tokenDigest: digest, as: nil, requestID: "test", until: soon
             ).session
             let before = try await storage.stored(digest)
             let expired = try #require(
@@ -147,7 +147,7 @@ import Testing
             for _ in 0..<10 {
                 let digest = try await storage.created()
                 async let completed = storage.sessions.complete(
-                    tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                    tokenDigest: digest, as: nil, requestID: "test", until: soon)
                 async let expired = storage.sessions.expire(
                     tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
                 let (one, other) = try await (completed.session, expired)

@@ -87,11 +87,6 @@ extension CompletionOutcome {
     }
 }
 
-extension Completion {
-    /// Without saying for which account.
-    static let anonymous = Completion(identity: nil)
-}
-
 extension Storage {
     /// Makes the session so much older.
     func move(_ digest: SHA256Digest, by interval: String) async throws {

@@ -7,25 +7,30 @@ import Testing
 import TokenGenerator
 
 @Suite(.timeLimit(.minutes(1))) struct SignInTests {
-    private func newSignIn(_ name: String, of token: SHA256Digest) throws -> NewSignIn {
-        NewSignIn(
-            id: try SHA256.digest(of: name), tokenDigest: token, supplier: try #require(Supplier.Slug("green-grid")),
-            language: .en)
+    private let supplier: Supplier.Slug
+
+    init() throws { supplier = try #require(Supplier.Slug("green-grid")) }
+
+    private func start(
+        _ name: String, of token: SHA256Digest, requestID: String, _ storage: Storage
+    ) async throws -> (id: SHA256Digest, isStarted: Bool) {
+        let id = try SHA256.digest(of: name)
+        let isStarted = try await storage.signIns.start(
+            id, of: token, at: supplier, in: .en, requestID: requestID, until: soon)
+        return (id, isStarted)
     }
 
     @Test func `a start that is sent again counts once, the tenth too`() async throws {
         try await Storage.with { storage in
             let digest = try await storage.created()
             for number in 1...10 {
-                let new = try newSignIn("s-\(number)", of: digest)
                 for _ in 0..<2 {
-                    let started = try await storage.signIns.start(new, requestID: "r-\(number)", until: soon)
-                    #expect(started, "\(number)")
+                    let (_, isStarted) = try await start(
+                        "s-\(number)", of: digest, requestID: "r-\(number)", storage)
+                    #expect(isStarted, "\(number)")
                 }
             }
-            #expect(
-                try await storage.signIns.start(try newSignIn("s-11", of: digest), requestID: "r", until: soon) == false
-            )
+            #expect(try await start("s-11", of: digest, requestID: "r", storage).isStarted == false)
             #expect(try await storage.database.count("SELECT sign_ins FROM link_sessions") == 10)
             #expect(try await storage.database.count("SELECT count(*) FROM sign_ins") == 10)
         }
@@ -36,21 +41,20 @@ import TokenGenerator
     {
         try await Storage.with { storage in
             let digest = try await storage.created()
-            let new = try newSignIn("s", of: digest)
-            _ = try await storage.signIns.start(new, requestID: "r", until: soon)
+            let (id, _) = try await start("s", of: digest, requestID: "r", storage)
             for (callbackID, isFirst) in [("a", true), ("b", false), ("a", true), ("b", false)] {
-                let counts = try await storage.signIns.recordCallback(new.id, callbackID: callbackID, until: soon)
+                let counts = try await storage.signIns.recordCallback(id, callbackID: callbackID, until: soon)
                 #expect(counts == isFirst, "\(callbackID)")
             }
-            let found = try await storage.signIns.find(new.id, until: soon)
+            let found = try await storage.signIns.find(id, until: soon)
             #expect(found?.signIn.hasCallback == true && found?.signIn.isCallbackBeingProcessed == true)
-            try await storage.signIns.conclude(new.id, .declined, because: .declined, requestID: "r", until: soon)
-            let identity = try #require(SupplierIdentity(supplier: new.supplier, userID: "u"))
+            try await storage.signIns.conclude(id, .declined, because: .declined, requestID: "r", until: soon)
+            let identity = try #require(SupplierIdentity(supplier: supplier, userID: "u"))
             // What is concluded stays so.
             try await storage.signIns.conclude(
-                new.id, .signedIn(identity, account: "a"), requestID: "other", until: soon)
-            #expect(try await storage.signIns.recordCallback(new.id, callbackID: "a", until: soon) == false)
-            guard case .declined = try await storage.signIns.find(new.id, until: soon)?.signIn.outcome else {
+                id, .signedIn(identity, account: "a"), requestID: "other", until: soon)
+            #expect(try await storage.signIns.recordCallback(id, callbackID: "a", until: soon) == false)
+            guard case .declined = try await storage.signIns.find(id, until: soon)?.signIn.outcome else {
                 Issue.record("the outcome was changed")
                 return
             }
@@ -62,11 +66,10 @@ import TokenGenerator
             let digest = try await storage.created()
             let identity = try #require(SupplierIdentity(supplier: .sandbox, userID: "u"))
             _ = try await storage.sessions.complete(
-                tokenDigest: digest, Completion(identity: identity), requestID: "r", until: soon)
-            let new = try newSignIn("s", of: try await storage.created())
-            _ = try await storage.signIns.start(new, requestID: "r", until: soon)
-            _ = try await storage.signIns.recordCallback(new.id, callbackID: "a", until: soon)
-            try await storage.signIns.conclude(new.id, .failed, because: .mixUp, requestID: "r", until: soon)
+                tokenDigest: digest, as: identity, requestID: "r", until: soon)
+            let (id, _) = try await start("s", of: try await storage.created(), requestID: "r", storage)
+            _ = try await storage.signIns.recordCallback(id, callbackID: "a", until: soon)
+            try await storage.signIns.conclude(id, .failed, because: .mixUp, requestID: "r", until: soon)
             for sql in [
                 "UPDATE link_sessions SET supplier_user_id = 'other' WHERE completed_at IS NOT NULL",
                 "UPDATE link_sessions SET nox_user_id = gen_random_uuid() WHERE completed_at IS NOT NULL",
@@ -87,9 +90,9 @@ import TokenGenerator
         try await Storage.with { storage in
             let digest = try await storage.created()
             for name in ["old", "new"] {
-                _ = try await storage.signIns.start(try newSignIn(name, of: digest), requestID: name, until: soon)
+                _ = try await start(name, of: digest, requestID: name, storage)
             }
-            let old = try newSignIn("old", of: digest).id
+            let old = try SHA256.digest(of: "old")
             try await storage.database.execute(
                 "UPDATE sign_ins SET started_at = now() - interval '121 minutes' WHERE state_hash = '\\x\(old.hex)'")
             _ = try await storage.database.rows("SELECT deleted::text FROM purge_link_sessions(30, 0)")

@@ -16,7 +16,7 @@ import Testing
             let sessions = storage.sessions
             let find = await error { _ = try await sessions.find(tokenDigest: digest, of: storage.acme, until: soon) }
             let complete = await error {
-                _ = try await sessions.complete(tokenDigest: digest, .anonymous, requestID: "test", until: soon)
+                _ = try await sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
             }
             let expire = await error {
                 _ = try await sessions.expire(tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)

@@ -80,8 +80,8 @@ extension AuthenticatorUI {
         // Enabled, but without its client secret here: nobody signs in there, nor confirms.
         if supplier == nil, context.session.status == .open { return try await supplierDisabledPage(context) }
         let outcome = try await sessions.complete(
-            tokenDigest: context.snapshot.tokenDigest, Completion(identity: identity, signIn: id),
-            requestID: request.http.id, until: request.http.deadline)
+            tokenDigest: context.snapshot.tokenDigest, as: identity, signIn: id, requestID: request.http.id,
+            until: request.http.deadline)
         switch outcome {
         case .completed(let session):
             let context = try await afterwards(context, id)

@@ -35,11 +35,10 @@ extension AuthenticatorUI {
             await record(.signInRefused(.supplierUnavailable), snapshot, request)
             return try failedPage(.failed, supplier, context, status: .badGateway)
         }
-        let new = NewSignIn(
-            id: secret.id, tokenDigest: snapshot.tokenDigest, supplier: supplier.slug, language: language)
-        guard try await signIns.start(new, requestID: request.http.id, until: request.http.deadline) else {
-            return try await notStartedPage(context)
-        }
+        let isStarted = try await signIns.start(
+            secret.id, of: snapshot.tokenDigest, at: supplier.slug, in: language, requestID: request.http.id,
+            until: request.http.deadline)
+        guard isStarted else { return try await notStartedPage(context) }
         // A page that goes on, and no redirect: browsers hold `form-action` against every redirect that follows a form.
         var page = Page("continue", ["supplier": supplier.name])
         page.goTo = goTo

@@ -8,14 +8,8 @@ package struct AdminChange: Sendable {
     /// For the migration's file name: lower-case letters and underscores.
     package let name: String
     /// A sentence for the file's comment. It repeats nothing of what was typed.
-    private let summary: String
-    private let sql: String
-
-    init(name: String, summary: String, sql: String) {
-        self.name = name
-        self.summary = summary
-        self.sql = sql
-    }
+    let summary: String
+    let sql: String
 
     /// The whole text of the migration's file.
     ///

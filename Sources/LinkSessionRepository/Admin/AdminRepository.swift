@@ -64,22 +64,21 @@ package struct AdminRepository: Sendable {
     private func onThread<Value: Sendable>(
         _ body: @escaping @Sendable (inout Connection) throws(ConnectionError) -> Value
     ) async throws(AdminError) -> Value {
-        try await Connection.onThread(
-            to: address, applicationName: "link-session-admin",
-            settings: "SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'"
-        ) { connection throws(AdminError) in
-            do throws(ConnectionError) {
-                return try body(&connection)
-            } catch {
-                throw AdminError(line: error.line)
-            }
-        } cannotConnect: {
-            AdminError(line: "cannot connect to the database: \($0.message)")
+        do throws(ConnectionError) {
+            return try await Connection.onThread(to: address, applicationName: "link-session-admin", body) { $0 }
+        } catch {
+            throw AdminError(line: error.line)
         }
     }
 
     /// Reading a large table to its end takes its time.
     private static let longest = Duration.seconds(600)
+
+    private static let erasing = Query<ErasureReceipt>(
+        "erase_user", "SELECT sessions, events, erased_at FROM erase_user($1::text, $2::text)",
+        readOne: { (row) throws(DatabaseError) in
+            ErasureReceipt(sessions: try row.int64(), events: try row.int64(), erasedAt: try row.unixSeconds())
+        })
 }
 
 /// What was deleted of a manufacturer's user.
@@ -87,14 +86,6 @@ package struct ErasureReceipt: Sendable {
     package let sessions: Int64
     package let events: Int64
     package let erasedAt: UnixSeconds
-}
-
-extension AdminRepository {
-    private static let erasing = Query<ErasureReceipt>(
-        "erase_user", "SELECT sessions, events, erased_at FROM erase_user($1::text, $2::text)",
-        readOne: { (row) throws(DatabaseError) in
-            ErasureReceipt(sessions: try row.int64(), events: try row.int64(), erasedAt: try row.unixSeconds())
-        })
 }
 
 /// What went wrong, as one line for the operator.

@@ -1,7 +1,6 @@
-// Manufacturers' API keys: added, rotated, revoked. No key is in the SQL, only its SHA-256.
-
 package import LinkSessions
 
+/// Manufacturers' API keys: added, rotated, revoked. No key is in the SQL, only its SHA-256.
 extension AdminChange {
     /// Which of a manufacturer's keys.
     package enum KeySelection: Sendable {

@@ -1,7 +1,6 @@
-// Manufacturers: added, taken offline and back, and where each may send its users back to.
-
 package import LinkSessions
 
+/// Manufacturers: added, taken offline and back, and where each may send its users back to.
 extension AdminChange {
     /// - Parameter redirectURLs: `nil`: any well-formed URL.
     package static func addManufacturer(

@@ -1,7 +1,6 @@
-// Energy suppliers: added, taken offline and back.
-
 package import LinkSessions
 
+/// Energy suppliers: added, taken offline and back.
 extension AdminChange {
     package static func addSupplier(
         _ slug: Supplier.Slug, name: DisplayText, _ client: OpenIDClient

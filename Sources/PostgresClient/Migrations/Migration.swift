@@ -25,14 +25,11 @@ package struct MigrationHistory: Sendable {
     package init(
         name: String, role: String? = nil, directory: String, checksum: ([UInt8]) throws -> [UInt8]
     ) throws(MigrationError) {
-        let files: [String]
-        do {
-            files = try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasSuffix(".sql") }
-        } catch {
+        guard let files = try? FileManager.default.contentsOfDirectory(atPath: directory) else {
             throw MigrationError("MIGRATIONS_DIRECTORIES expects readable directories: cannot read \(directory)")
         }
         var migrations: [Migration] = []
-        for file in files.sorted() {
+        for file in files.sorted() where file.hasSuffix(".sql") {
             let digits = file.prefix { $0.isASCII && $0.isNumber }
             guard digits.count == 4, let version = Int32(digits), version > 0, file.dropFirst(4).hasPrefix("_") else {
                 throw MigrationError("\(directory)/\(file): expected a name like 0001_what_it_does.sql")
@@ -103,8 +100,7 @@ package struct MigrationStatus: Sendable, Equatable {
                 problems.append("\(history.name)/\(entry.name) was applied and its file is missing")
             }
         }
-        let versions = Set(ledger.map(\.version))
-        for file in history.migrations where !versions.contains(file.version) {
+        for file in history.migrations where !ledger.contains(where: { $0.version == file.version }) {
             pending.append(file.name)
             if file.version < newestApplied {
                 problems.append(

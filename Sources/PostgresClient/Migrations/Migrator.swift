@@ -1,6 +1,7 @@
 internal import Foundation
 
-/// Brings a database up to date: one lock, files in order, one transaction a file, a ledger with checksums. Several may run at once: they take turns.
+/// Brings a database up to date: one lock, files in order, one transaction a file, a ledger with checksums. Several may
+/// run at once: they take turns.
 package struct Migrator: Sendable {
     private let address: DatabaseAddress
     private let histories: [MigrationHistory]
@@ -13,7 +14,8 @@ package struct Migrator: Sendable {
     /// Applies what is pending in every history, after it has checked all of them.
     ///
     /// - Parameters:
-    ///   - willCommit: called on a thread of the migrator's, before each migration is committed: what throws takes it back.
+    ///   - willCommit: called on a thread of the migrator's, before each migration is committed: what throws takes it
+    ///     back.
     ///   - report: called with a line of progress, on a thread of the migrator's.
     /// - Returns: how many were applied.
     package func migrate(
@@ -51,7 +53,7 @@ package struct Migrator: Sendable {
 
     /// The same question asked by a running service, through its own connections.
     package static func status(
-        of history: MigrationHistory, in database: DatabaseClient, until deadline: ContinuousClock.Instant
+        of history: MigrationHistory, in database: DatabaseClient, until deadline: Deadline
     ) async throws(DatabaseError) -> MigrationStatus {
         do {
             let ledger = try await database.run(LedgerEntry.ofHistory, [.text(history.name)], until: deadline)
@@ -60,9 +62,7 @@ package struct Migrator: Sendable {
             return MigrationStatus(of: history, ledger: [])
         }
     }
-}
 
-extension Migrator {
     /// An arbitrary number that means this and nothing else in this database.
     private static let tryLock = Query<Bool>(
         "lock_migrations", "SELECT pg_try_advisory_lock(7420183390125671)",
@@ -80,9 +80,6 @@ extension Migrator {
 
     private static let undefinedTable = SQLState("42P01")
 
-    private static let settings =
-        "SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'"
-
     private static let brief = Duration.seconds(10)
     /// An index on a large table takes its time.
     private static let longest = Duration.seconds(6 * 3600)
@@ -90,9 +87,9 @@ extension Migrator {
     private func onThread<Value: Sendable>(
         _ body: @escaping @Sendable (inout Connection) throws(MigrationError) -> Value
     ) async throws(MigrationError) -> Value {
-        try await Connection.onThread(
-            to: address, applicationName: "link-session-migrate", settings: Self.settings, body
-        ) { MigrationError("cannot connect to the database: \($0.message)") }
+        try await Connection.onThread(to: address, applicationName: "link-session-migrate", body) {
+            MigrationError($0.line)
+        }
     }
 
     private static func statuses(
@@ -103,11 +100,14 @@ extension Migrator {
             var entries: [LedgerEntry] = []
             do throws(ConnectionError) {
                 entries = try connection.run(LedgerEntry.ofHistory, [.text(history.name)], until: .now + brief)
-            } catch  where error == .unexpectedResult {
-                throw MigrationError("the ledger schema_migrations has another shape than this build expects")
-            } catch  where error.sqlState != undefinedTable {
-                throw MigrationError("cannot read the ledger: \(error.line)")
-            } catch {}
+            } catch {
+                if error == .unexpectedResult {
+                    throw MigrationError("the ledger schema_migrations has another shape than this build expects")
+                }
+                guard error.sqlState == undefinedTable else {
+                    throw MigrationError("cannot read the ledger: \(error.line)")
+                }
+            }
             statuses.append(MigrationStatus(of: history, ledger: entries))
         }
         return statuses
@@ -173,7 +173,8 @@ extension Migrator {
             }
             // What a file sets for itself (a role, a search path) is not for the ledger and not for the next file.
             try connection.execute(
-                script: "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; \(settings)", until: .now + longest)
+                script: "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; \(Connection.operatorSettings)",
+                until: .now + longest)
             try connection.run(
                 record,
                 [
