@@ -149,7 +149,8 @@ package final class APIKeyCache: Service {
     }
 
     private static func microseconds(_ instant: ContinuousClock.Instant) -> Int64 {
-        Int64((instant - start) / .microseconds(1))
+        let (seconds, attoseconds) = (instant - start).components
+        return seconds * 1_000_000 + attoseconds / 1_000_000_000_000
     }
 
     /// `nil` for what cannot be a key.

@@ -86,9 +86,7 @@ extension LinkSessionRepository {
             WHERE t.token_hash = s.token_hash AND s.completed_at IS NULL AND s.expires_at > clock_timestamp()
             RETURNING t.completed_at, t.nox_user_id, t.supplier, t.supplier_user_id
         ), event AS (
-            INSERT INTO link_session_events (token_hash, event, reason, request_id)
-            SELECT s.token_hash, e.event, e.reason, $2::text
-            FROM s, LATERAL (
+            \(recording("""
                 SELECT 'completed', NULL WHERE EXISTS (SELECT FROM changed)
                 UNION ALL
                 SELECT 'completion_refused', CASE WHEN s.enabled THEN 'expired' ELSE 'manufacturer_disabled' END
@@ -97,9 +95,7 @@ extension LinkSessionRepository {
                 SELECT 'completion_refused', 'completed_by_another'
                 WHERE s.completed_at IS NOT NULL
                   AND (s.supplier, s.supplier_user_id) IS DISTINCT FROM ($3::text, $4::text)
-            ) AS e (event, reason)
-            WHERE \(hasRoom(for: "e.event", "e.reason"))
-            ON CONFLICT DO NOTHING
+                """))
         )
         SELECT \(LinkSession.columnsWithManufacturer(changed: "completed_at", "nox_user_id", "supplier", "supplier_user_id"))
         FROM s JOIN manufacturers m ON m.id = s.manufacturer_id LEFT JOIN changed ON true

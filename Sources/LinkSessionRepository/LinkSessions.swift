@@ -199,9 +199,7 @@ package struct LinkSessionRepository: Sendable {
               AND s.completed_at + interval '\(LinkSession.resultLifetimeInSeconds) seconds' > clock_timestamp()
             RETURNING t.confirmed_at
         ), event AS (
-            INSERT INTO link_session_events (token_hash, event, reason, request_id)
-            SELECT s.token_hash, e.event, e.reason, $2::text
-            FROM s, LATERAL (
+            \(recording("""
                 SELECT 'confirmed', NULL WHERE EXISTS (SELECT FROM changed)
                 UNION ALL
                 SELECT 'confirmation_refused',
@@ -210,9 +208,7 @@ package struct LinkSessionRepository: Sendable {
                             ELSE 'code_expired' END
                 WHERE NOT EXISTS (SELECT FROM changed)
                   AND (s.confirmed_at IS NULL OR s.user_id IS DISTINCT FROM $4::text)
-            ) AS e (event, reason)
-            WHERE \(hasRoom(for: "e.event", "e.reason"))
-            ON CONFLICT DO NOTHING
+                """))
         )
         SELECT \(LinkSession.columnsWithManufacturer(changed: "confirmed_at"))
         FROM s JOIN manufacturers m ON m.id = s.manufacturer_id LEFT JOIN changed ON true
@@ -222,19 +218,22 @@ package struct LinkSessionRepository: Sendable {
     private static let record = Query<Void>(
         "record_link_session_event",
         """
-        INSERT INTO link_session_events (token_hash, event, reason, request_id)
-        SELECT s.token_hash, $3::text, $4::text, $2::text
-        FROM (SELECT token_hash FROM link_sessions WHERE token_hash = $1::bytea FOR KEY SHARE) AS s
-        WHERE \(hasRoom(for: "$3::text", "$4::text"))
-        ON CONFLICT DO NOTHING
+        WITH s AS MATERIALIZED (SELECT token_hash FROM link_sessions WHERE token_hash = $1::bytea FOR KEY SHARE)
+        \(recording("SELECT $3::text, $4::text"))
         """)
 
+    /// Records events of the session `s`, from rows of event and reason.
+    ///
     /// At most 100 of a kind and reason a session, so that a caller who tries again for ever fills no disk and hides
     /// nothing else.
-    static func hasRoom(for event: String, _ reason: String = "NULL") -> String {
+    static func recording(_ events: String) -> String {
         """
-        (SELECT count(*) FROM link_session_events o
-         WHERE o.token_hash = s.token_hash AND o.event = \(event) AND o.reason IS NOT DISTINCT FROM \(reason)) < 100
+        INSERT INTO link_session_events (token_hash, event, reason, request_id)
+        SELECT s.token_hash, e.event, e.reason, $2::text
+        FROM s, LATERAL (\(events)) AS e (event, reason)
+        WHERE (SELECT count(*) FROM link_session_events o
+               WHERE o.token_hash = s.token_hash AND o.event = e.event AND o.reason IS NOT DISTINCT FROM e.reason) < 100
+        ON CONFLICT DO NOTHING
         """
     }
 }

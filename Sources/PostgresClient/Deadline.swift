@@ -6,7 +6,10 @@ extension Deadline {
 
     /// What `poll` takes: at least 1 until the instant has passed, then 0.
     var remainingMilliseconds: Int32 {
-        let remaining = (self - .now) / .milliseconds(1)
-        return remaining > 0 ? Int32(min(remaining, 86_400_000)) + 1 : 0
+        let remaining = self - .now
+        guard remaining > .zero else { return 0 }
+        let (seconds, attoseconds) = remaining.components
+        guard seconds < 86_400 else { return 86_400_000 }
+        return Int32(seconds) * 1000 + Int32(attoseconds / 1_000_000_000_000_000) + 1
     }
 }

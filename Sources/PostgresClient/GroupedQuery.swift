@@ -3,13 +3,11 @@ internal import Synchronization
 /// Answers many callers with one execution: those who ask while an execution is under way go together in the next one.
 /// Nobody waits for company: an idle connection takes a lone caller at once.
 package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQuery {
-    private typealias Call = PendingCall<Input, Output>
-
     let statement: Statement
-    private let statementForResend: Statement
+    fileprivate let statementForResend: Statement
     package let subqueue: SubqueueKey
-    private let encode: @Sendable ([Input]) -> [Parameter]
-    private let decode: @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
+    fileprivate let encode: @Sendable ([Input]) -> [Parameter]
+    fileprivate let decode: @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
 
     /// - Parameters:
     ///   - name: as for ``Query``.
@@ -34,10 +32,15 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
     package func execute(
         _ first: PendingCall<Input, Output>, of batch: [any PendingQuery], on connection: inout Connection
     ) -> BatchOutcome {
-        execute(first.calls(in: batch), on: &connection)
+        type(of: first).execute(self, for: first.calls(in: batch), on: &connection)
     }
+}
 
-    private func execute(_ batch: [Call], on connection: inout Connection) -> BatchOutcome {
+/// Here and not in the query, whose type would have to look up that of its calls for every batch.
+extension PendingCall {
+    fileprivate static func execute(
+        _ query: GroupedQuery<Input, Output>, for batch: [PendingCall], on connection: inout Connection
+    ) -> BatchOutcome {
         var calls = batch
         /// The earliest deadline of those who wait; whoever's time is up is told so and waits no more.
         func earliestDeadline() -> Deadline? {
@@ -61,16 +64,16 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
             let asked = calls
             var inputs: [Input] = []
             inputs.reserveCapacity(asked.count)
-            var statement = self.statement
+            var statement = query.statement
             // A loop, since closures over a generic type's values would put each of these on the heap.
             for call in asked {
                 inputs.append(call.input)
-                if call.mayHaveBeenSent.load(ordering: .relaxed) { statement = statementForResend }
+                if call.mayHaveBeenSent.load(ordering: .relaxed) { statement = query.statementForResend }
             }
             let result: QueryResult
             do throws(ExecutionError) {
                 result = try connection.execute(
-                    statement, encode(inputs), until: deadline, whenPast: earliestDeadline)
+                    statement, query.encode(inputs), until: deadline, whenPast: earliestDeadline)
             } catch {
                 switch error {
                 case .notSent:
@@ -83,13 +86,13 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
                 case .refused(let state, let constraint, _, _):
                     if state.consequence == .tryAgain { continue }
                     if state.consequence == .dataError, calls.count > 1 {
-                        return executeHalves(of: calls, on: &connection)
+                        return executeHalves(query, of: calls, on: &connection)
                     }
                     return failAll(state.error(constraint: constraint))
                 }
             }
             do throws(DatabaseError) {
-                let outputs = try decode(result, inputs)
+                let outputs = try query.decode(result, inputs)
                 // Some may have been told meanwhile that their time is up: they left `calls`.
                 var open = 0
                 for index in asked.indices.prefix(outputs.count)
@@ -107,11 +110,13 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
     }
 
     /// One bad row must not fail its neighbours, and finding it must not cost a commit for each of them.
-    private func executeHalves(of calls: [Call], on connection: inout Connection) -> BatchOutcome {
+    private static func executeHalves(
+        _ query: GroupedQuery<Input, Output>, of calls: [PendingCall], on connection: inout Connection
+    ) -> BatchOutcome {
         let half = calls.count / 2
         let rest = Array(calls[half...])
-        switch execute(Array(calls[..<half]), on: &connection) {
-        case .answered: return execute(rest, on: &connection)
+        switch execute(query, for: Array(calls[..<half]), on: &connection) {
+        case .answered: return execute(query, for: rest, on: &connection)
         case .connectionLost(let unanswered): return .connectionLost(unanswered: unanswered + rest)
         }
     }

@@ -29,9 +29,13 @@ struct PackedParameters {
             case .text(let text?): bytes.append(contentsOf: text.utf8)
             case .blob(let blob?): bytes.append(contentsOf: blob)
             case .number(let number): append(number)
-            case .texts(let texts): append(texts, ofType: 25) { $0.bytes.append(contentsOf: $1.utf8) }
-            case .blobs(let blobs): append(blobs, ofType: 17) { $0.bytes.append(contentsOf: $1) }
-            case .numbers(let numbers): append(numbers, ofType: 20) { $0.append($1) }
+            case .texts(let texts): append(texts, ofType: 25) { $0.append(element: $1.utf8) }
+            case .blobs(let blobs): append(blobs, ofType: 17) { $0.append(element: $1) }
+            case .numbers(let numbers):
+                append(numbers, ofType: 20) { packed, number in
+                    packed.append(Int32(8))
+                    packed.append(number)
+                }
             }
             values.append((start, bytes.count - start))
         }
@@ -45,15 +49,12 @@ struct PackedParameters {
         for field in [dimensions, 0, type] { append(field) }
         guard dimensions == 1 else { return }
         for field in [Int32(elements.count), 1] { append(field) }
-        for element in elements {
-            let lengthAt = bytes.count
-            append(Int32(0))
-            write(&self, element)
-            let length = Int32(bytes.count - lengthAt - 4)
-            for offset in 0..<4 {
-                bytes[lengthAt + offset] = UInt8(truncatingIfNeeded: length >> Int32(24 - 8 * offset))
-            }
-        }
+        for element in elements { write(&self, element) }
+    }
+
+    private mutating func append(element: some Collection<UInt8>) {
+        append(Int32(element.count))
+        bytes.append(contentsOf: element)
     }
 
     private mutating func append(_ number: some FixedWidthInteger) {
