@@ -1,5 +1,3 @@
-// /v2/authenticator/link-sessions: what the UI that signs the user in does with any session.
-
 internal import APIKeyAuth
 internal import HTTPServer
 internal import JSON
@@ -7,6 +5,7 @@ internal import LinkSessionRepository
 internal import LinkSessions
 internal import ReturnLinks
 
+/// What the Authenticator, the UI that signs the user in, does with any session.
 struct AuthenticatorLinkSessions {
     let apiKeys: APIKeyCache
     let sessions: LinkSessionRepository
@@ -22,7 +21,7 @@ struct AuthenticatorLinkSessions {
         try apiKeys.checkAuthenticator(request)
         let (_, digest) = try request.linkToken()
         let session = try await sessions.lookUp(tokenDigest: digest, requestID: request.id, until: request.deadline)
-        guard let session else { throw APIError.linkSessionNotFound }
+        guard let session else { throw ErrorAnswer.linkSessionNotFound }
         return Response(json: session.authenticatorView())
     }
 
@@ -36,11 +35,11 @@ struct AuthenticatorLinkSessions {
         case .completed(let session):
             return Response(
                 json: session.authenticatorView(returnURL: try returnLinks.completed(session, tokenDigest: digest)))
-        case .completedByAnother: throw APIError.completedByAnother
-        case .expired: throw APIError.linkSessionExpired
-        case .blocked: throw APIError.linkSessionBlocked
+        case .completedByAnother: throw ErrorAnswer.completedByAnother
+        case .expired: throw ErrorAnswer.linkSessionExpired
+        case .blocked: throw ErrorAnswer.linkSessionBlocked
         case .supplierDisabled: throw Self.noSupplier
-        case .unknown: throw APIError.linkSessionNotFound
+        case .unknown: throw ErrorAnswer.linkSessionNotFound
         }
     }
 

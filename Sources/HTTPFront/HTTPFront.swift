@@ -1,47 +1,48 @@
-// The API: its resources, and the one way from a handler's error to an answer.
-
 package import APIKeyAuth
 package import HTTPServer
+internal import JSON
 package import LinkSessionRepository
+internal import NIOHTTP1
 package import ReturnLinks
 package import TokenGenerator
 
-/// What manufacturers' backends, the Authenticator and load balancers ask for.
-package struct HTTPFront: Sendable {
-    private let manufacturers: ManufacturerLinkSessions
-    private let authenticator: AuthenticatorLinkSessions
-    private let keySet: JSONWebKeySet
-    private let health: Health
-
+extension Routes {
+    /// The API: what manufacturers' backends, the Authenticator and load balancers ask for.
+    ///
     /// - Parameter publicBaseURL: what every `link_url` starts with, without a slash at the end.
-    package init(
+    package mutating func addAPI(
         publicBaseURL: String, apiKeys: APIKeyCache, sessions: LinkSessionRepository, returnLinks: ReturnLinks,
         tokenGenerator: TokenGenerator, readiness: Readiness
     ) {
-        manufacturers = ManufacturerLinkSessions(
+        ManufacturerLinkSessions(
             apiKeys: apiKeys, sessions: sessions, tokenGenerator: tokenGenerator, publicBaseURL: publicBaseURL,
-            returnLinks: returnLinks)
-        authenticator = AuthenticatorLinkSessions(apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks)
-        keySet = JSONWebKeySet(returnLinks: returnLinks)
-        health = Health(readiness: readiness)
+            returnLinks: returnLinks
+        ).add(to: &self)
+        AuthenticatorLinkSessions(apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks).add(to: &self)
+        // RFC 7517, section 5. A new key is published before it signs, for longer than the set is kept.
+        add("/.well-known/jwks.json", Self.document(returnLinks.keySet))
+        add("/health/live", .get { _ in Response(json: JSONWriter.object { $0.add("status", "ok") }) })
+        add("/health/ready", .get { _ in await readiness.answer() })
+        add("/openapi.json", Self.document(PackageResources.openapi_json))
     }
 
-    package func add(to routes: inout Routes) {
-        manufacturers.add(to: &routes)
-        authenticator.add(to: &routes)
-        keySet.add(to: &routes)
-        health.add(to: &routes)
-        OpenAPI().add(to: &routes)
+    /// JSON that is the same for everybody, and may be kept for five minutes.
+    private static func document(_ json: [UInt8]) -> Endpoint {
+        let body = SharedBody(json)
+        return .get { _ in
+            Response(
+                headers: ["content-type": "application/json", "cache-control": "public, max-age=300"], body: body)
+        }
     }
 }
 
-/// A handler whose errors are answered as ``APIError/answer`` has it.
+/// A handler whose errors are answered as ``ErrorAnswer`` has it.
 func answeringErrors(_ handler: @escaping @Sendable (Request) async throws -> Response) -> Handler {
     { request in
         do {
             return try await handler(request)
         } catch {
-            let answer = APIError(error).answer
+            let answer = ErrorAnswer(error)
             request.record.cause = answer.cause
             return Response(answer, requestID: request.id)
         }

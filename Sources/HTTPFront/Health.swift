@@ -1,16 +1,14 @@
-// /health: for load balancers, container engines and operators.
-
 internal import HTTPServer
 internal import JSON
 internal import NIOHTTP1
 internal import Synchronization
 
 /// One thing that has to be in order for this replica to be ready.
-package struct HealthCheck: Sendable, Equatable {
-    package let name: String
+package struct HealthCheck: Sendable {
+    let name: String
     /// `ok` and `ahead` are in order, everything else is not.
-    package let state: String
-    package let cause: String?
+    let state: String
+    let cause: String?
 
     package init(name: String, state: String, cause: String? = nil) {
         self.name = name
@@ -18,7 +16,7 @@ package struct HealthCheck: Sendable, Equatable {
         self.cause = cause
     }
 
-    package var isInOrder: Bool { state == "ok" || state == "ahead" }
+    var isInOrder: Bool { state == "ok" || state == "ahead" }
 }
 
 /// Whether this replica should get requests: asked for at most once a second, however many ask.
@@ -60,22 +58,10 @@ package actor Readiness {
         }
         return result
     }
-}
 
-struct Health {
-    let readiness: Readiness
-
-    func add(to routes: inout Routes) {
-        routes.add("/health/live", .get(live))
-        routes.add("/health/ready", .get(ready))
-    }
-
-    @Sendable private func live(_: Request) async -> Response {
-        Response(json: JSONWriter.object { $0.add("status", "ok") })
-    }
-
-    @Sendable private func ready(_: Request) async -> Response {
-        let checks = await readiness.checks()
+    /// For load balancers, container engines and operators.
+    nonisolated func answer() async -> Response {
+        let checks = await checks()
         let isReady = checks.allSatisfy(\.isInOrder)
         let body = JSONWriter.object { object in
             object.add("status", isReady ? "ok" : "unavailable")

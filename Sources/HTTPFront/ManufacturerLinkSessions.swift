@@ -1,5 +1,3 @@
-// /v2/manufacturer/link-sessions: what a manufacturer's backend does with its own sessions.
-
 internal import APIKeyAuth
 internal import HTTPServer
 internal import JSON
@@ -9,6 +7,7 @@ internal import NIOHTTP1
 internal import ReturnLinks
 internal import TokenGenerator
 
+/// What a manufacturer's backend does with its own sessions.
 struct ManufacturerLinkSessions {
     let apiKeys: APIKeyCache
     let sessions: LinkSessionRepository
@@ -27,19 +26,19 @@ struct ManufacturerLinkSessions {
 
     @Sendable private func create(_ request: Request) async throws -> Response {
         let caller = try apiKeys.manufacturer(of: request)
-        let new = try CreateRequest(body: try await request.jsonBody()).newLinkSession(for: caller)
+        let new = try NewLinkSession(try await request.jsonBody(), for: caller)
         let token = try tokenGenerator.makeToken()
         let session = try await sessions.create(
             new, tokenDigest: try SHA256.digest(of: token.characters), until: request.deadline)
-        return Response(json: session.manufacturerView(token: token, publicBaseURL: publicBaseURL), status: .created)
+        return answer(session, token, isNew: true)
     }
 
     @Sendable private func find(_ request: Request) async throws -> Response {
         let caller = try apiKeys.manufacturer(of: request)
         let (token, digest) = try request.linkToken()
         let session = try await sessions.find(tokenDigest: digest, of: caller.manufacturer, until: request.deadline)
-        guard let session else { throw APIError.linkSessionNotFound }
-        return Response(json: session.manufacturerView(token: token, publicBaseURL: publicBaseURL, withStatus: true))
+        guard let session else { throw ErrorAnswer.linkSessionNotFound }
+        return answer(session, token)
     }
 
     @Sendable private func expire(_ request: Request) async throws -> Response {
@@ -47,15 +46,13 @@ struct ManufacturerLinkSessions {
         let (token, digest) = try request.linkToken()
         let session = try await sessions.expire(
             tokenDigest: digest, of: caller.manufacturer.id, requestID: request.id, until: request.deadline)
-        guard let session else { throw APIError.linkSessionNotFound }
+        guard let session else { throw ErrorAnswer.linkSessionNotFound }
         switch session.status {
-        case .completed:
-            throw APIError.linkSessionCompleted
-        case .expired:
-            return Response(
-                json: session.manufacturerView(token: token, publicBaseURL: publicBaseURL, withStatus: true))
+        case .completed: throw ErrorAnswer.linkSessionCompleted
+        case .expired: return answer(session, token)
         case .open:
-            throw APIError.unavailable(cause: "the session is still open after it was expired: a clock stepped back")
+            throw RepositoryError.unavailable(
+                cause: "the session is still open after it was expired: a clock stepped back")
         }
     }
 
@@ -64,17 +61,18 @@ struct ManufacturerLinkSessions {
     @Sendable private func confirm(_ request: Request) async throws -> Response {
         let caller = try apiKeys.manufacturer(of: request)
         let (_, digest) = try request.linkToken()
-        let body = try ConfirmRequest(body: try await request.jsonBody())
-        let codeIsRight = try returnLinks.isCode(body.code, for: digest)
+        let body = try await request.jsonBody()
+        let userID = try ManufacturerUserID(try body.string("user_id", .userID))
+        let codeIsRight = try returnLinks.isCode(try body.string("code", .code), for: digest)
         let session = try await sessions.confirm(
-            tokenDigest: digest, of: caller.manufacturer.id, userID: codeIsRight ? body.userID : nil,
+            tokenDigest: digest, of: caller.manufacturer.id, userID: codeIsRight ? userID : nil,
             requestID: request.id, until: request.deadline)
-        guard let session else { throw APIError.linkSessionNotFound }
-        guard let completedAt = session.completedAt else { throw APIError.linkSessionNotCompleted }
-        guard codeIsRight, session.userID == body.userID, let link = session.link else {
-            throw APIError.confirmationRefused
+        guard let session else { throw ErrorAnswer.linkSessionNotFound }
+        guard let completedAt = session.completedAt else { throw ErrorAnswer.linkSessionNotCompleted }
+        guard codeIsRight, session.userID == userID, let link = session.link else {
+            throw ErrorAnswer.confirmationRefused
         }
-        guard let confirmedAt = session.confirmedAt else { throw APIError.codeExpired }
+        guard let confirmedAt = session.confirmedAt else { throw ErrorAnswer.codeExpired }
         return Response(
             json: JSONWriter.object { object in
                 object.add("nox_user_id", link.noxUserID)
@@ -83,77 +81,41 @@ struct ManufacturerLinkSessions {
                 object.add("confirmed_at", confirmedAt)
             })
     }
-}
 
-/// The body of a confirm.
-private struct ConfirmRequest {
-    let userID: ManufacturerUserID
-    let code: String
-
-    init(body: JSONObject) throws(ValidationError) {
-        userID = try ManufacturerUserID(in: body)
-        guard case .string(let code) = body["code"] else {
-            throw ValidationError(.code, "code is required and must be a string")
-        }
-        self.code = code
-    }
-}
-
-extension ManufacturerUserID {
-    fileprivate init(in body: JSONObject) throws(ValidationError) {
-        guard case .string(let text) = body["user_id"] else {
-            throw ValidationError(.userID, "user_id is required and must be a string")
-        }
-        try self.init(text)
-    }
-}
-
-/// The body of a create.
-private struct CreateRequest {
-    let userID: ManufacturerUserID
-    let redirectURL: RedirectURL
-    let language: Language
-
-    init(body: JSONObject) throws(ValidationError) {
-        userID = try ManufacturerUserID(in: body)
-        guard case .string(let redirectURL) = body["redirect_url"] else {
-            throw ValidationError(.redirectURL, "redirect_url is required and must be a string")
-        }
-        self.redirectURL = try RedirectURL(redirectURL)
-        switch body["language"] {
-        case nil: language = .default
-        case .string(let language): self.language = try Language(language)
-        case .null, .other: throw Language.validationError
-        }
-    }
-
-    func newLinkSession(for caller: ManufacturerCaller) throws(ValidationError) -> NewLinkSession {
-        try caller.redirectPolicy.check(redirectURL)
-        return NewLinkSession(
-            manufacturer: caller.manufacturer, userID: userID, redirectURL: redirectURL, language: language)
-    }
-}
-
-extension LinkSession {
-    fileprivate func manufacturerView(
-        token: LinkToken, publicBaseURL: String, withStatus: Bool = false
-    ) -> [UInt8] {
-        JSONWriter.object { object in
-            object.add(
-                "link_url", "\(publicBaseURL)/ui?token=\(token.characters)&language=\(language.rawValue)")
+    /// The answer to a create has the published fields and no others.
+    private func answer(_ session: LinkSession, _ token: LinkToken, isNew: Bool = false) -> Response {
+        let body = JSONWriter.object { object in
+            let language = session.language.rawValue
+            object.add("link_url", "\(publicBaseURL)/ui?token=\(token.characters)&language=\(language)")
             object.add("link_token", token.characters)
-            object.add("language", language.rawValue)
-            object.add("redirect_url", redirectURL.text)
-            object.add("manufacturer", manufacturer.name)
-            object.add("manufacturer_user_id", userID.text)
-            object.add("created_at", createdAt)
-            object.add("expires_at", expiresAt)
-            if let brand = manufacturer.brand { object.add("brand", brand.titleCased) }
-            object.add("completed_at", orNull: completedAt)
-            if withStatus {
-                object.add("status", status.rawValue)
-                object.add("confirmed_at", orNull: confirmedAt)
+            object.add("language", language)
+            object.add("redirect_url", session.redirectURL.text)
+            object.add("manufacturer", session.manufacturer.name)
+            object.add("manufacturer_user_id", session.userID.text)
+            object.add("created_at", session.createdAt)
+            object.add("expires_at", session.expiresAt)
+            if let brand = session.manufacturer.brand { object.add("brand", brand.titleCased) }
+            object.add("completed_at", orNull: session.completedAt)
+            if !isNew {
+                object.add("status", session.status.rawValue)
+                object.add("confirmed_at", orNull: session.confirmedAt)
             }
         }
+        return Response(json: body, status: isNew ? .created : .ok)
+    }
+}
+
+extension NewLinkSession {
+    fileprivate init(_ body: JSONObject, for caller: ManufacturerCaller) throws(ValidationError) {
+        let userID = try ManufacturerUserID(try body.string("user_id", .userID))
+        let redirectURL = try RedirectURL(try body.string("redirect_url", .redirectURL))
+        let language: Language
+        switch body["language"] {
+        case nil: language = .default
+        case .string(let text): language = try Language(text)
+        case .null, .other: throw Language.validationError
+        }
+        try caller.redirectPolicy.check(redirectURL)
+        self.init(manufacturer: caller.manufacturer, userID: userID, redirectURL: redirectURL, language: language)
     }
 }

@@ -38,7 +38,7 @@ package struct Routes: Sendable {
         }
     }
 
-    private var resources: [Resource] = []
+    private(set) var resources: [Resource] = []
 
     package init() {}
 

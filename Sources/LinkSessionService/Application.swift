@@ -1,5 +1,3 @@
-// What serve runs: the only place that wires the parts together.
-
 internal import APIKeyAuth
 internal import ArgumentParser
 internal import AuthenticatorUI
@@ -16,15 +14,14 @@ internal import ServiceLifecycle
 internal import TokenGenerator
 internal import UnixSignals
 
+/// What serve runs: the only place that wires the parts together.
 struct Application {
     private let settings: Settings
     private let log: LogOutput
     private let logger: Logger
     private let schema: MigrationHistory
-    private let shutdownGrace: Int
     private let services: [any Service]
 
-    /// Reads every setting, so that a wrong one stops the start.
     init(_ settings: Settings, log: LogOutput, logger: Logger) throws {
         let address = try settings.database
         let schema = try MigrationHistory.schema(of: try settings.migrationDirectories)
@@ -47,23 +44,26 @@ struct Application {
         let readiness = Readiness {
             await HealthCheck.ofDatabase(background, schema: schema)
         } ownChecks: {
-            [HealthCheck.ofAPIKeys(apiKeys)]
+            [
+                apiKeys.isFresh
+                    ? HealthCheck(name: "api_keys", state: "ok")
+                    : HealthCheck(name: "api_keys", state: "unavailable", cause: "not confirmed within a second")
+            ]
         }
 
         let publicBaseURL = try settings.publicBaseURL
         let (signingKeys, sandboxKey) = (try settings.returnSigningKeys, try settings.sandboxSigningKey)
         let codeSecrets = try settings.returnCodeSecrets
         let returnLinks = try ReturnLinks(
-            issuer: publicBaseURL, signingKey: signingKeys.first, furtherKeys: signingKeys.further,
-            sandboxKey: sandboxKey, codeSecret: codeSecrets.first, furtherCodeSecrets: codeSecrets.further)
+            issuer: publicBaseURL, signingKey: signingKeys[0], furtherKeys: signingKeys.dropFirst(),
+            sandboxKey: sandboxKey, codeSecret: codeSecrets[0], furtherCodeSecrets: codeSecrets.dropFirst())
         let suppliers = SupplierRepository(database: requests, hasSandbox: sandboxKey != nil)
         let sessions = LinkSessionRepository(database: requests, suppliers: suppliers)
 
         var routes = Routes()
-        HTTPFront(
+        routes.addAPI(
             publicBaseURL: publicBaseURL, apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks,
-            tokenGenerator: TokenGenerator(), readiness: readiness
-        ).add(to: &routes)
+            tokenGenerator: TokenGenerator(), readiness: readiness)
         try AuthenticatorUI(
             publicBaseURL: publicBaseURL, sessions: sessions, signIns: SignInRepository(database: requests),
             suppliers: suppliers, returnLinks: returnLinks, tokenGenerator: TokenGenerator(),
@@ -96,19 +96,19 @@ struct Application {
         self.log = log
         self.logger = logger
         self.schema = schema
-        shutdownGrace = try settings.shutdownGrace
     }
 
-    /// Serves until SIGTERM or SIGINT.
+    /// Serves until SIGTERM or SIGINT. By then every setting was read, so that a wrong one stops the start.
     func run() async throws {
-        let (host, port) = (try settings.httpHost, try settings.httpPort)
+        let (host, port, grace) = (try settings.httpHost, try settings.httpPort, try settings.shutdownGrace)
         try await requireSchema()
-        let shutdown = Task { await enforceShutdown(grace: shutdownGrace, logger, log) }
+        let shutdown = Task { await enforceShutdown(grace: grace, logger, log) }
         defer { shutdown.cancel() }
         let group = ServiceGroup(
             configuration: .init(
                 services: services.map { .init(service: $0) }, gracefulShutdownSignals: [.sigterm, .sigint],
-                logger: Logger(label: "lifecycle", factory: noLog)))
+                // Its own lines would name every service at debug level.
+                logger: Logger(label: "lifecycle", factory: SwiftLogNoOpLogHandler.init)))
         do {
             try await group.run()
         } catch let error as IOError where error.errnoCode == EADDRINUSE {
@@ -142,14 +142,8 @@ struct Application {
 }
 
 extension HealthCheck {
-    static func ofAPIKeys(_ keys: APIKeyCache) -> HealthCheck {
-        keys.isFresh
-            ? HealthCheck(name: "api_keys", state: "ok")
-            : HealthCheck(name: "api_keys", state: "unavailable", cause: "not confirmed within a second")
-    }
-
     /// What the database has to say, within a second.
-    static func ofDatabase(_ database: DatabaseClient, schema: MigrationHistory) async -> [HealthCheck] {
+    fileprivate static func ofDatabase(_ database: DatabaseClient, schema: MigrationHistory) async -> [HealthCheck] {
         do throws(DatabaseError) {
             let status = try await Migrator.status(of: schema, in: database, until: .now + .milliseconds(900))
             return [HealthCheck(name: "database", state: "ok"), HealthCheck(status)]
@@ -170,6 +164,37 @@ extension HealthCheck {
             self.init(name: "migrations", state: "ahead", cause: "\(ahead) is later than this build")
         } else {
             self.init(name: "migrations", state: "ok")
+        }
+    }
+}
+
+/// Between SIGTERM and the end of listening: a load balancer needs time to notice.
+private struct ShutdownDelay: Service {
+    let readiness: Readiness
+    let seconds: Int
+    let logger: Logger
+
+    func run() async throws {
+        try? await gracefulShutdown()
+        readiness.beginShutdown()
+        logger.notice("shutting down", metadata: ["delay_seconds": .stringConvertible(seconds)])
+        try? await Task.sleep(for: .seconds(seconds))
+    }
+}
+
+/// Ends the process when the grace is over, or at a second signal: a service group waits for its services for as long as
+/// they take, and for one signal only.
+private func enforceShutdown(grace: Int, _ logger: Logger, _ log: LogOutput) async {
+    var isStopping = false
+    for await signal in await UnixSignalsSequence(trapping: .sigterm, .sigint) {
+        guard !isStopping else { _exit(128 + (signal == .sigint ? SIGINT : SIGTERM)) }
+        isStopping = true
+        Task {
+            try? await Task.sleep(for: .seconds(grace))
+            logger.warning(
+                "grace is over: closing what is left", metadata: ["grace_seconds": .stringConvertible(grace)])
+            log.flush()
+            exit(0)
         }
     }
 }

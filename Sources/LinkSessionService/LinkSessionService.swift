@@ -1,7 +1,6 @@
-// The program: its commands and their help.
-
 internal import ArgumentParser
 
+/// The program: its commands and their help.
 @main
 struct LinkSessionService: AsyncParsableCommand {
     static let configuration = CommandConfiguration(

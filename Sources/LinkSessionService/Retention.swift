@@ -1,5 +1,3 @@
-// Deletes what is older than RETENTION_DAYS, once an hour beside serving.
-
 internal import LinkSessionRepository
 internal import Logging
 internal import ServiceLifecycle
@@ -17,11 +15,6 @@ struct RetentionPass {
     let repository: RetentionRepository
     private(set) var deleted: Int64 = 0
 
-    init(days: Int, repository: RetentionRepository) {
-        self.days = days
-        self.repository = repository
-    }
-
     /// - Returns: false where it gave up because somebody else is deleting.
     mutating func run() async throws -> Bool {
         var next: Int64? = 0
@@ -38,7 +31,7 @@ struct RetentionPass {
     }
 }
 
-/// A pass an hour, the first at the start. Of several replicas one does the work: one that meets another gives up
+/// A pass an hour beside serving, the first at the start. Of several replicas one does the work: one that meets another gives up
 /// until the next hour.
 struct Retention: Service {
     private static let interval = Duration.seconds(3600)

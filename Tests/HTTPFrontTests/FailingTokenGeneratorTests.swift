@@ -65,25 +65,10 @@ import TokenGenerator
         let logger = Logger(label: "test") { _ in log.handler }
         let client = try DatabaseClient(
             address: try database.address, applicationName: "tests", connections: 2, waitingLimit: 64, logger: logger)
-        let apiKeys = APIKeyCache(
-            repository: APIKeyRepository(database: client), environment: .test, authenticatorDigests: [],
-            uses: APIKeyUsageRecorder(repository: APIKeyRepository(database: client), logger: logger), logger: logger)
+        let apiKeys = APIKeyCache.forTests(client, logger)
         let (ports, listening) = AsyncStream.makeStream(of: Int.self)
-        let front = HTTPFront(
-            publicBaseURL: "https://auth.example", apiKeys: apiKeys,
-            sessions: LinkSessionRepository(
-                database: client, suppliers: SupplierRepository(database: client, hasSandbox: false)),
-            returnLinks: try ReturnLinks(
-                issuer: "https://auth.example", signingKey: try #require(SigningKey(seed: Array(0..<32))),
-                sandboxKey: nil, codeSecret: try #require(HMACSHA256(secret: Array(0..<32)))),
-            tokenGenerator: generator,
-            readiness: Readiness {
-                []
-            } ownChecks: {
-                []
-            })
         var routes = Routes()
-        front.add(to: &routes)
+        try routes.addAPI(on: client, apiKeys: apiKeys, tokenGenerator: generator)
         let server = HTTPServer(
             .init(host: "127.0.0.1", port: 0, maximumConnections: 64), routes: routes,
             isSecret: { apiKeys.isUsable(key: $0) }, logger: logger, accessLog: { log.add($0) },

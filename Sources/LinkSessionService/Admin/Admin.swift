@@ -1,5 +1,3 @@
-// link-session-service admin
-
 internal import ArgumentParser
 internal import LinkSessionRepository
 

@@ -1,5 +1,3 @@
-// What the arguments of admin commands expect, beyond what the domain's values expect.
-
 internal import LinkSessions
 
 extension DisplayText {

@@ -1,5 +1,3 @@
-// What the admin commands that change something share.
-
 internal import ArgumentParser
 internal import LinkSessionRepository
 internal import LinkSessions
@@ -14,36 +12,29 @@ protocol ChangeCommand: Command {
 }
 
 extension ChangeCommand {
-    func perform() async throws { print(try await migration.write(try change(), try await migration.settings)) }
+    func perform() async throws {
+        print(try await migration.write(try change(), try await Settings(migration.migrations)))
+    }
 }
 
 struct ChangeOptions: ParsableArguments {
     @Flag(help: "Apply the migration at once, and end when every replica knows of it.") var apply = false
     @OptionGroup var migrations: MigrationOptions
 
-    fileprivate var settings: Settings {
-        get async throws { try await Settings(migrations.values) }
-    }
-
     /// For a change that brings a new key: it is all that goes to standard output.
     func write(withNewKey change: (SHA256Digest) throws -> AdminChange) async throws {
-        ignoreBrokenPipes()
-        let settings = try await settings
+        let settings = try await Settings(migrations)
         let environment = settings.keyEnvironment
         guard let key = try? TokenGenerator().makeAPIKey(for: environment),
             let digest = try? SHA256.digest(of: key.characters)
         else { throw CommandError("the system has no randomness for a key") }
         // A key that is in force and was not printed would be lost.
         let path = try await write(try change(digest), settings) { () throws(MigrationError) in
-            guard writeAll(Array((key.characters + "\n").utf8), to: 1) else {
-                throw MigrationError("cannot print the key")
-            }
+            guard printSecret(key.characters) else { throw MigrationError("cannot print the key") }
         }
         printToStandardError("link-session-service: \(path), with a key for \(environment) environments")
     }
 
-    /// Applies it, too, where that is asked for.
-    ///
     /// - Returns: the file's path.
     fileprivate func write(
         _ change: AdminChange, _ settings: Settings, beforeCommit: @escaping MigrationWriter.BeforeCommit = {}

@@ -1,5 +1,3 @@
-// Commands that add, rotate and revoke API keys.
-
 internal import ArgumentParser
 internal import LinkSessionRepository
 internal import LinkSessions

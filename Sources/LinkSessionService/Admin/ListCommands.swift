@@ -1,5 +1,3 @@
-// admin list and admin list-suppliers
-
 internal import ArgumentParser
 internal import LinkSessionRepository
 internal import LinkSessions

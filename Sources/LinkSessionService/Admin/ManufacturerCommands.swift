@@ -1,5 +1,3 @@
-// Commands that add manufacturers, take them offline and back, and change where they may send their users back to.
-
 internal import ArgumentParser
 internal import LinkSessionRepository
 internal import LinkSessions

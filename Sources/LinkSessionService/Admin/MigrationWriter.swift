@@ -1,9 +1,9 @@
-// Writes an operator's change as a migration, and applies it where that is asked for.
-
 internal import Foundation
 internal import LinkSessionRepository
 internal import PostgresClient
 
+/// Writes an operator's change as a migration, and applies it where that is asked for.
+///
 /// One change at a time in a directory: it is locked from the look at what is there until the new file is applied or
 /// taken back.
 struct MigrationWriter {
@@ -31,18 +31,23 @@ struct MigrationWriter {
 
     /// - Returns: the new file's path.
     func write(_ change: AdminChange, beforeCommit: @escaping BeforeCommit = {}) async throws -> String {
-        let directory = try await LockedDirectory.lock(path)
+        let directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard directory >= 0 else { throw CommandError.system("cannot open the directory \(path)") }
+        // Not before all is done is it another command's turn.
+        defer { close(directory) }
+        try await waitForTurn(in: directory)
         // A file that cannot be applied must not get company.
         let histories = try MigrationHistory.all(directories)
         if let database { try await requireNothingElse(histories, in: database) }
         let name = try nextNumber() + "_\(change.name).sql"
-        try directory.write(
-            change.migration(author: userName(), date: String(timestampNow().prefix(10))), as: name)
+        try write(
+            change.migration(author: Self.userName, date: String(Date.now.ISO8601Format().prefix(10))), as: name,
+            in: directory)
         let withNew: [MigrationHistory]
         do {
             withNew = try MigrationHistory.all(directories)
         } catch {
-            directory.remove(name)
+            unlinkat(directory, name, 0)
             throw error
         }
         do throws(MigrationError) {
@@ -55,13 +60,45 @@ struct MigrationWriter {
         } catch {
             if try await !isApplied(name, withNew, after: error) {
                 // It would stand in the way of all later ones.
-                directory.remove(name)
+                unlinkat(directory, name, 0)
                 throw MigrationError(lines: error.lines.map { "\($0); nothing was changed" })
             }
         }
-        // Not before now is it another command's turn.
-        _ = consume directory
         return "\(path)/\(name)"
+    }
+
+    /// Waits among this and other processes, at most a minute; the turn ends when the descriptor is closed.
+    private func waitForTurn(in directory: CInt) async throws(CommandError) {
+        for _ in 0..<1200 {
+            if flock(directory, LOCK_EX | LOCK_NB) == 0 { return }
+            guard errno == EWOULDBLOCK || errno == EINTR else { throw .system("cannot lock the directory \(path)") }
+            try? await Task.sleep(for: .milliseconds(50))
+        }
+        throw CommandError("\(path) has been in use by another admin command for a minute")
+    }
+
+    /// Writes a new file in one step: it is there whole or not at all.
+    private func write(_ text: String, as name: String, in directory: CInt) throws(CommandError) {
+        // Not a name that a migration has: what a crash leaves behind is no migration.
+        let draft = ".\(name).draft"
+        unlinkat(directory, draft, 0)
+        let file = openat(directory, draft, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
+        guard file >= 0 else { throw .system("cannot write \(path)/\(name)") }
+        defer {
+            close(file)
+            unlinkat(directory, draft, 0)
+        }
+        guard writeAll(Array(text.utf8), to: file), fsync(file) == 0,
+            linkat(directory, draft, directory, name, 0) == 0
+        else { throw .system("cannot write \(path)/\(name)") }
+        fsync(directory)
+    }
+
+    /// The system's name of who runs the program; letters, digits, dots, hyphens and underscores of it.
+    private static var userName: String {
+        let name = getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) } ?? ""
+        let allowed = name.filter { $0.isASCII && ($0.isLetter || $0.isNumber || ".-_".contains($0)) }
+        return allowed.isEmpty ? "unknown" : allowed
     }
 
     /// What is pending already is applied knowingly, or not at all; what the database has is here, too.

@@ -1,5 +1,3 @@
-// What the admin commands that report share.
-
 internal import ArgumentParser
 internal import Foundation
 internal import LinkSessionRepository
@@ -55,6 +53,9 @@ struct JSONMembers: Encodable, ExpressibleByDictionaryLiteral {
 
     func encode(to encoder: any Encoder) throws { try members.encode(to: encoder) }
 }
+
+/// RFC 3339 in UTC.
+func timestamp(unixSeconds: Int64) -> String { Date(timeIntervalSince1970: Double(unixSeconds)).ISO8601Format() }
 
 /// Columns two blanks apart, as wide as their widest entry.
 func table(_ rows: [[String]]) -> String {

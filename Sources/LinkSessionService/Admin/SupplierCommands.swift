@@ -1,5 +1,3 @@
-// Commands that add energy suppliers, take them offline and back.
-
 internal import ArgumentParser
 internal import LinkSessionRepository
 internal import LinkSessions

@@ -1,5 +1,3 @@
-// admin sessions and admin erase-user: what is known of a manufacturer's user.
-
 internal import ArgumentParser
 internal import Foundation
 internal import LinkSessionRepository
@@ -37,7 +35,9 @@ struct EraseUser: ReportCommand {
         let manufacturer = try DisplayText(manufacturer, for: "--manufacturer")
         if isatty(STDIN_FILENO) == 1 { printToStandardError("the user id, then Enter and Ctrl-D:") }
         // 256 scalars of at most 4 bytes, and a line's end.
-        guard let bytes = readStandardInput(atMost: 1026), var userID = String(validating: bytes, as: UTF8.self)
+        let most = 1026
+        guard let input = try? FileHandle.standardInput.read(upToCount: most + 1) ?? Data(), input.count <= most,
+            var userID = String(validating: input, as: UTF8.self)
         else { throw CommandError.argument("standard input", expects: "one user id as UTF-8 text") }
         if userID.unicodeScalars.last == "\n" { userID.unicodeScalars.removeLast() }
         if userID.unicodeScalars.last == "\r" { userID.unicodeScalars.removeLast() }

@@ -1,10 +1,9 @@
-// How a command fails: with lines on standard error and an exit code.
-
 internal import ArgumentParser
 internal import Foundation
 internal import LinkSessionRepository
 internal import PostgresClient
 
+/// A command fails with lines on standard error and an exit code.
 protocol Command: AsyncParsableCommand {
     func perform() async throws
 }
@@ -31,9 +30,12 @@ extension Command {
 /// Why a command could not do its work, as one line for the operator.
 struct CommandError: Error {
     let line: String
-    private(set) var exitCode: Int32 = 1
+    let exitCode: Int32
 
-    init(_ line: String) { self.line = line }
+    init(_ line: String, exitCode: Int32 = 1) {
+        self.line = line
+        self.exitCode = exitCode
+    }
 
     /// Never repeats the value: it may be a secret in the wrong place.
     static func setting(_ variable: String, expects expectation: String) -> CommandError {
@@ -41,9 +43,7 @@ struct CommandError: Error {
     }
 
     static func argument(_ argument: String, expects expectation: String) -> CommandError {
-        var error = CommandError("\(argument) expects \(expectation)")
-        error.exitCode = 64
-        return error
+        CommandError("\(argument) expects \(expectation)", exitCode: 64)
     }
 
     /// Adds what `errno` says.

@@ -1,7 +1,4 @@
-// link-session-service generate-signing-key: a private key for return links.
-
 internal import ArgumentParser
-internal import LinkSessions
 internal import TokenGenerator
 
 struct GenerateSigningKey: Command {
@@ -19,7 +16,6 @@ struct GenerateSigningKey: Command {
         guard let seed = try? TokenGenerator().makeSecret() else {
             throw CommandError("the system has no randomness for a key")
         }
-        ignoreBrokenPipes()
-        guard writeAll(Array((seed + "\n").utf8), to: 1) else { throw CommandError("cannot print the key") }
+        guard printSecret(seed) else { throw CommandError("cannot print the key") }
     }
 }

@@ -1,5 +1,3 @@
-// link-session-service healthcheck
-
 internal import ArgumentParser
 internal import AsyncHTTPClient
 internal import NIOCore
@@ -13,7 +11,7 @@ struct Healthcheck: Command {
     @OptionGroup var options: ServiceOptions
 
     func perform() async throws {
-        let settings = try await Settings(options.values)
+        let settings = try await Settings(options)
         let (port, listensOn) = (try settings.httpPort, try settings.httpHost)
         let host = ["0.0.0.0": "127.0.0.1", "::": "::1"][listensOn] ?? listensOn
         let request = HTTPClientRequest(

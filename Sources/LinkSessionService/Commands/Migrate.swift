@@ -1,5 +1,3 @@
-// link-session-service migrate, and the migrations directories as histories
-
 internal import ArgumentParser
 internal import LinkSessionRepository
 internal import LinkSessions
@@ -20,7 +18,7 @@ struct Migrate: Command {
     @OptionGroup var migrations: MigrationOptions
 
     func perform() async throws {
-        let settings = try await Settings(migrations.values)
+        let settings = try await Settings(migrations)
         let migrator = Migrator(
             address: try settings.database, histories: try MigrationHistory.all(try settings.migrationDirectories))
         guard status || check else {

@@ -1,5 +1,3 @@
-// link-session-service purge
-
 internal import ArgumentParser
 internal import LinkSessionRepository
 internal import Logging
@@ -17,14 +15,14 @@ struct Purge: Command {
     @OptionGroup var options: ServiceOptions
 
     func perform() async throws {
-        let settings = try await Settings(options.values)
+        let settings = try await Settings(options)
         let (days, address) = (try settings.retentionDays, try settings.database)
         // Says at once what is wrong with a database that cannot be reached, or lacks the function.
         let schema = try MigrationHistory.schema(of: try settings.migrationDirectories)
         try requireUpToDate(try await Migrator(address: address, histories: [schema]).status())
         let database = try DatabaseClient(
             address: address, applicationName: "link-session-service purge", connections: 1, waitingLimit: 1,
-            logger: Logger(label: "purge", factory: noLog))
+            logger: Logger(label: "purge", factory: SwiftLogNoOpLogHandler.init))
         let connection = Task { try await database.run() }
         defer { connection.cancel() }
         var pass = RetentionPass(days: days, repository: RetentionRepository(database: database))

@@ -1,5 +1,3 @@
-// link-session-service serve
-
 internal import ArgumentParser
 internal import Logging
 
@@ -18,7 +16,7 @@ struct Serve: Command {
     @OptionGroup var options: ServiceOptions
 
     func perform() async throws {
-        let settings = try await Settings(options.values)
+        let settings = try await Settings(options)
         let log = LogOutput(level: try settings.logLevel, format: try settings.logFormat)
         LoggingSystem.bootstrap { _ in LogLineHandler(output: log) }
         defer { log.flush() }

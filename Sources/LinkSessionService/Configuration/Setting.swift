@@ -1,5 +1,3 @@
-// One setting: its name, what it is for, what it expects, and how its value is made.
-
 internal import Configuration
 
 /// What help, refusals and documentation say of a setting.
@@ -24,6 +22,7 @@ protocol AnySetting: Sendable {
     var description: SettingDescription { get }
 }
 
+/// One setting: what is said of it, and how its value is made.
 struct Setting<Value: Sendable>: AnySetting {
     let description: SettingDescription
     let read: @Sendable (ConfigReader, Settings) throws(CommandError) -> Value
@@ -46,11 +45,13 @@ extension Setting {
     typealias Parser<Content> = @Sendable (FoundValue<Content>) throws(CommandError) -> Value?
 
     /// A text that is not empty.
+    ///
+    /// - Parameter fallback: the value where there is none; `nil` where the setting is required.
     static func text(
-        _ key: String, help: String, expects expectation: String, isSecret: Bool = false,
+        _ key: String, help: String, expects expectation: String, isSecret: Bool = false, orElse fallback: Value? = nil,
         parse: @escaping Parser<String>
     ) -> Setting {
-        required(key, help, expectation, isSecret, parse) { reader in
+        Setting(key, help, expectation, isSecret, fallback, parse) { reader in
             reader.string(forKey: ConfigKey(key), isSecret: isSecret).flatMap { $0.isEmpty ? nil : $0 }
         }
     }
@@ -60,34 +61,33 @@ extension Setting {
         _ key: String, help: String, expects expectation: String, isSecret: Bool = false,
         parse: @escaping Parser<[String]>
     ) -> Setting {
-        required(key, help, expectation, isSecret, parse) { reader in
+        Setting(key, help, expectation, isSecret, nil, parse) { reader in
             reader.stringArray(forKey: ConfigKey(key), isSecret: isSecret).flatMap { $0.isEmpty ? nil : $0 }
         }
     }
 
-    /// A text whose absence, or an empty one, means `nil`.
-    static func optionalText<Wrapped>(
-        _ key: String, help: String, expects expectation: String, isSecret: Bool = false,
-        parse: @escaping Setting<Wrapped>.Parser<String>
-    ) -> Setting where Value == Wrapped? {
-        let setting = Setting<Wrapped>.text(key, help: help, expects: expectation, isSecret: isSecret, parse: parse)
-        return Setting(description: setting.description) { reader, settings throws(CommandError) in
-            guard reader.string(forKey: ConfigKey(key), isSecret: isSecret)?.isEmpty == false else { return nil }
-            return try setting.read(reader, settings)
-        }
-    }
-
-    private static func required<Content>(
-        _ key: String, _ help: String, _ expectation: String, _ isSecret: Bool, _ parse: @escaping Parser<Content>,
-        find: @escaping @Sendable (ConfigReader) -> Content?
-    ) -> Setting {
+    private init<Content>(
+        _ key: String, _ help: String, _ expectation: String, _ isSecret: Bool, _ fallback: Value?,
+        _ parse: @escaping Parser<Content>, find: @escaping @Sendable (ConfigReader) -> Content?
+    ) {
         let description = SettingDescription(key: key, help: help, expectation: expectation, isSecret: isSecret)
-        return Setting(description: description) { reader, settings throws(CommandError) in
-            guard let content = find(reader),
+        self.description = description
+        read = { reader, settings throws(CommandError) in
+            let content = find(reader)
+            if content == nil, let fallback { return fallback }
+            guard let content,
                 let value = try parse(FoundValue(content: content, settings: settings, setting: description))
             else { throw CommandError.setting(description.variable, expects: expectation) }
             return value
         }
+    }
+}
+
+extension FoundValue<[String]> {
+    /// A value of each text; `nil` where one of them is none.
+    func each<Value>(_ parse: (String) -> Value?) -> [Value]? {
+        let values = content.compactMap(parse)
+        return values.count == content.count ? values : nil
     }
 }
 
@@ -97,7 +97,7 @@ extension Setting<Int> {
         parse: @escaping Parser<Int> = { $0.content }
     ) -> Setting {
         let expectation = "a whole number from \(range.lowerBound) to \(range.upperBound)"
-        return required(key, help, expectation, false, parse) { reader in
+        return Setting(key, help, expectation, false, nil, parse) { reader in
             // `int` would pass over a text that is no number.
             (try? reader.requiredInt(forKey: ConfigKey(key))).flatMap { range.contains($0) ? $0 : nil }
         }

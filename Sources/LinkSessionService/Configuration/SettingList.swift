@@ -1,12 +1,12 @@
-// Every setting, once: the help, the refusals and the options come from here, and a test compares the documentation.
-
 internal import LinkSessions
 internal import Logging
 internal import PostgresClient
 internal import TokenGenerator
 
+/// Every setting, once: the help, the refusals and the options come from here, and a test compares the documentation.
+///
 /// A new setting is a property here, a row in docs/configuration.md and, where it has a default, a line in
-/// config/base.json; one that is no secret also gets an option in SettingOptions.swift.
+/// config/base.json; one that is no secret also gets an option in Settings.swift.
 struct SettingList: Sendable {
     enum Environment: String { case local, production }
 
@@ -45,13 +45,9 @@ struct SettingList: Sendable {
         "authenticator.api.key.digests", help: "the Authenticator's keys (required by serve)",
         expects: "SHA-256 digests of 64 hexadecimal digits, comma-separated", isSecret: true
     ) { found throws(CommandError) in
-        var digests: [SHA256Digest] = []
-        for text in found.content {
-            guard let digest = SHA256Digest(hex: text) else { return nil }
-            guard digest != digestOfEmptyText else {
-                throw found.error(expects: "digests of keys, not the one of an empty text")
-            }
-            digests.append(digest)
+        guard let digests = found.each({ SHA256Digest(hex: $0) }) else { return nil }
+        guard !digests.contains(where: { $0 == digestOfEmptyText }) else {
+            throw found.error(expects: "digests of keys, not the one of an empty text")
         }
         return digests
     }
@@ -72,53 +68,45 @@ struct SettingList: Sendable {
         return found.content
     }
 
-    let returnSigningKeys = Setting<Rotated<SigningKey>>.list(
+    let returnSigningKeys = Setting<[SigningKey]>.list(
         "return.signing.keys",
         help: "the keys of return links: the first signs, all are published (required by serve)",
         expects: "private keys, comma-separated, each made by link-session-service generate-signing-key", isSecret: true
     ) { found throws(CommandError) in
-        var keys: [SigningKey] = []
-        for text in found.content {
-            guard let key = SigningKey(text) else { return nil }
-            guard !keys.contains(where: { $0.publicKey == key.publicKey }) else {
-                throw found.error(expects: "each key once")
-            }
-            keys.append(key)
-        }
-        return Rotated(keys)
+        guard let keys = found.each({ SigningKey($0) }) else { return nil }
+        guard Set(keys.map(\.publicKey)).count == keys.count else { throw found.error(expects: "each key once") }
+        return keys
     }
 
-    let returnCodeSecrets = Setting<Rotated<HMACSHA256>>.list(
+    let returnCodeSecrets = Setting<[HMACSHA256]>.list(
         "return.code.secrets",
         help:
             "the secrets of the one-time codes in return links: the first makes them, all are good (required by serve)",
         expects: "secrets of 32 bytes or more as base64url without padding, comma-separated", isSecret: true
-    ) { found in
-        let secrets = found.content.compactMap { Base64URL.decode($0).flatMap { HMACSHA256(secret: $0) } }
-        return secrets.count == found.content.count ? Rotated(secrets) : nil
-    }
+    ) { found in found.each { Base64URL.decode($0).flatMap { HMACSHA256(secret: $0) } } }
 
     /// `nil`: there is no sandbox supplier.
-    let sandboxSigningKey = Setting<SigningKey?>.optionalText(
+    let sandboxSigningKey = Setting<SigningKey?>.text(
         "sandbox.signing.key",
         help: "switches on the supplier Sandbox Energy, and signs its results; refused in production",
-        expects: "a private key made by link-session-service generate-signing-key", isSecret: true
+        expects: "a private key made by link-session-service generate-signing-key", isSecret: true, orElse: .some(nil)
     ) { found throws(CommandError) in
         guard !found.settings.isProduction else {
             throw found.error(expects: "to be unset in production: the sandbox supplier lets anybody in")
         }
         guard let key = SigningKey(found.content) else { return nil }
-        guard !(try found.settings.returnSigningKeys.all.contains { $0.publicKey == key.publicKey }) else {
+        guard !(try found.settings.returnSigningKeys.contains { $0.publicKey == key.publicKey }) else {
             throw found.error(expects: "a key that is not among RETURN_SIGNING_KEYS")
         }
         return key
     }
 
     /// Their names come from the suppliers' rows: `environmentVariable` reads them.
-    let supplierSecrets = SettingDescription(
-        key: "supplier.….secret",
+    let supplierSecrets = Setting<String>.text(
+        "supplier.….secret",
         help: "the client secret of a supplier that names it so; set in the environment alone",
-        expectation: "what the supplier gave", isSecret: true)
+        expects: "what the supplier gave", isSecret: true
+    ) { $0.content }
 
     let httpHost = Setting<String>.text(
         "http.host", help: "where to listen", expects: "an address to listen on, such as 127.0.0.1 or 0.0.0.0"
@@ -179,25 +167,6 @@ struct SettingList: Sendable {
             return lines.joined(separator: "\n")
         }.joined(separator: "\n")
     }
-}
-
-/// Secrets of which one is in use, and further ones are still or already known.
-struct Rotated<Secret: Sendable>: Sendable {
-    let first: Secret
-    let further: ArraySlice<Secret>
-
-    /// `nil` where there is none.
-    init?(_ secrets: [Secret]) {
-        guard let first = secrets.first else { return nil }
-        self.first = first
-        further = secrets.dropFirst()
-    }
-
-    var all: [Secret] { [first] + further }
-}
-
-extension SettingDescription: AnySetting {
-    var description: SettingDescription { self }
 }
 
 /// A key that is empty protects nothing.

@@ -1,10 +1,9 @@
-// Where settings come from: options, the environment and files.
-
+internal import ArgumentParser
 internal import Configuration
 internal import LinkSessions
 
-/// The sources, the first that has a setting decides; a wrong or missing setting stops the command with a line that
-/// names it.
+/// Where settings come from: options, the environment and files. The first that has a setting decides; a wrong or
+/// missing setting stops the command with a line that names it.
 @dynamicMemberLookup struct Settings: Sendable {
     static let list = SettingList()
 
@@ -21,7 +20,7 @@ internal import LinkSessions
 
 extension Settings {
     /// Reads the sources, not yet the values: each command asks for those that it needs.
-    init(_ options: [OptionValue] = []) async throws(CommandError) {
+    init(_ options: (any ParsableArguments)? = nil) async throws(CommandError) {
         let environment = EnvironmentVariablesProvider()
         let named = Settings(
             isProduction: false,
@@ -29,8 +28,9 @@ extension Settings {
                 environment, InMemoryProvider(values: ["link.session.env": "local"]),
             ]))
         let name = try named.environment
-        // Read as the environment would be.
-        let variables = Dictionary(options.map { ($0.variable, $0.text) }) { $1 }
+        let members = options.map { Array(Mirror(reflecting: $0).children) } ?? []
+        let given = members.compactMap { ($0.value as? Option<OptionValue?>)?.wrappedValue }
+        let variables = Dictionary(given.map { ($0.variable, $0.text) }) { $1 }
         self.init(
             isProduction: name == .production,
             reader: ConfigReader(providers: [
@@ -48,4 +48,42 @@ extension Settings {
             throw CommandError("\(path) cannot be read as JSON; config/ is expected in the working directory")
         }
     }
+}
+
+/// A setting's value on the command line, as the environment would give it, so that one parser reads both.
+struct OptionValue: Sendable {
+    let variable: String
+    let text: String
+}
+
+extension Option where Value == OptionValue? {
+    /// The option of a setting, with its name and its help.
+    init<Setting: AnySetting>(_ setting: KeyPath<SettingList, Setting>) {
+        let description = Settings.list[keyPath: setting].description
+        let variable = description.variable
+        self.init(
+            name: .customLong(description.option),
+            help: ArgumentHelp("\(variable): \(description.help)."),
+            transform: { (text: String) -> OptionValue in OptionValue(variable: variable, text: text) })
+    }
+}
+
+/// The one option of commands that neither serve nor ask who does.
+struct MigrationOptions: ParsableArguments {
+    @Option(\.migrationDirectories) var migrationDirectories: OptionValue?
+}
+
+/// Every setting that is no secret.
+struct ServiceOptions: ParsableArguments {
+    @Option(\.httpHost) var httpHost: OptionValue?
+    @Option(\.httpPort) var httpPort: OptionValue?
+    @Option(\.httpIdleSeconds) var httpIdleSeconds: OptionValue?
+    @Option(\.publicBaseURL) var publicBaseURL: OptionValue?
+    @Option(\.databaseConnections) var databaseConnections: OptionValue?
+    @Option(\.migrationDirectories) var migrationDirectories: OptionValue?
+    @Option(\.retentionDays) var retentionDays: OptionValue?
+    @Option(\.logLevel) var logLevel: OptionValue?
+    @Option(\.logFormat) var logFormat: OptionValue?
+    @Option(\.shutdownDelay) var shutdownDelay: OptionValue?
+    @Option(\.shutdownGrace) var shutdownGrace: OptionValue?
 }

@@ -1,14 +1,13 @@
-// Log lines: text for people, JSON for production.
-
+internal import Foundation
 internal import JSON
 internal import Logging
+internal import Synchronization
 
 enum LogFormat: String { case text, json }
 
 struct LogLineHandler: LogHandler {
     var logLevel: Logger.Level
     var metadata: Logger.Metadata = [:]
-    var metadataProvider: Logger.MetadataProvider?
     private let output: LogOutput
 
     init(output: LogOutput) {
@@ -22,54 +21,97 @@ struct LogLineHandler: LogHandler {
     }
 
     func log(event: LogEvent) {
-        var all = event.metadata ?? [:]
-        if let provided = metadataProvider?.get() { all.merge(provided) { own, _ in own } }
-        if !metadata.isEmpty { all.merge(metadata) { own, _ in own } }
-        let fields = all.sorted { $0.key < $1.key }
-        var line: [UInt8] = []
-        line.reserveCapacity(256)
-        switch output.format {
-        case .text:
-            line += "\(timestampNow()) \(event.level.rawValue) \(Self.oneLine(event.message.description))".utf8
-            for (key, value) in fields {
-                line.append(UInt8(ascii: " "))
-                line += key.utf8
-                line.append(UInt8(ascii: "="))
-                line += Self.oneLine(value.description).utf8
+        var line = LogLine(output.format, event.level, event.message.description)
+        let fields = metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
+        for (key, value) in fields {
+            if case .stringConvertible(let number) = value,
+                number is Int || number is Int64 || number is UInt || number is Double
+            {
+                line.add(key, number: number.description)
+            } else {
+                line.add(key, value.description)
             }
-        case .json:
-            line += #"{"time":"\#(timestampNow())","level":"\#(event.level.rawValue)","message":"#.utf8
-            JSONString.append(event.message.description, to: &line)
-            for (key, value) in fields {
-                line += ",".utf8
-                JSONString.append(key, to: &line)
-                line += ":".utf8
-                Self.appendJSON(value, to: &line)
-            }
-            line += "}".utf8
         }
-        line += "\n".utf8
-        output.write(line)
+        output.write(line.finished())
+    }
+}
+
+/// A line of the log while it is made: text for people, JSON for programs.
+///
+/// There is one for every request, so nothing here is generic. Names need no escape: they are the program's own.
+struct LogLine {
+    private let isJSON: Bool
+    private var bytes: [UInt8] = []
+
+    init(_ format: LogFormat, _ level: Logger.Level, _ message: String) {
+        isJSON = format == .json
+        bytes.reserveCapacity(320)
+        if isJSON { add("{\"time\":\"") }
+        addTime()
+        add(isJSON ? "\",\"level\":\"" : " ")
+        add(level.rawValue)
+        add(isJSON ? "\",\"message\":" : " ")
+        addText(message)
+    }
+
+    mutating func add(_ name: String, _ text: String) {
+        addName(name)
+        addText(text)
+    }
+
+    mutating func add(_ name: String, number: String) {
+        addName(name)
+        add(number)
+    }
+
+    mutating func add(_ name: String, thousandths: Int64) {
+        add(name, number: String(thousandths / 1000))
+        addFraction(thousandths % 1000)
+    }
+
+    /// The whole line, with its end.
+    consuming func finished() -> [UInt8] {
+        add(isJSON ? "}\n" : "\n")
+        return bytes
+    }
+
+    private mutating func add(_ text: String) { bytes += text.utf8 }
+
+    private mutating func addName(_ name: String) {
+        add(isJSON ? ",\"" : " ")
+        add(name)
+        add(isJSON ? "\":" : "=")
+    }
+
+    private mutating func addText(_ text: String) {
+        if isJSON { JSONString.append(text, to: &bytes) } else { add(Self.oneLine(text)) }
     }
 
     /// A line break in a value would forge a line of its own.
-    static func oneLine(_ text: String) -> String {
+    private static func oneLine(_ text: String) -> String {
         if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return text }
         return String(
             String.UnicodeScalarView(
                 text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
     }
 
-    private static func appendJSON(_ value: Logger.MetadataValue, to line: inout [UInt8]) {
-        if case .stringConvertible(let number) = value,
-            number is Int || number is Int64 || number is UInt || number is Double
-        {
-            line += number.description.utf8
-        } else {
-            JSONString.append(value.description, to: &line)
-        }
+    private mutating func addFraction(_ thousandths: Int64) {
+        bytes.append(UInt8(ascii: "."))
+        for unit in [100, 10, 1] as [Int64] { bytes.append(UInt8(ascii: "0") + UInt8(thousandths / unit % 10)) }
     }
-}
 
-/// For libraries whose lines nobody needs: the lifecycle library's own would name every service at debug level.
-@Sendable func noLog(_: String) -> any LogHandler { SwiftLogNoOpLogHandler() }
+    /// Now as RFC 3339 in UTC, with milliseconds.
+    private mutating func addTime() {
+        let (second, millisecond) = Int64(Date.now.timeIntervalSince1970 * 1000).quotientAndRemainder(dividingBy: 1000)
+        add(
+            Self.latestSecond.withLock { latest in
+                if latest.second != second { latest = (second, String(timestamp(unixSeconds: second).dropLast())) }
+                return latest.text
+            })
+        addFraction(millisecond)
+        add("Z")
+    }
+
+    /// Without the `Z`: most lines share their second with the one before.
+    private static let latestSecond = Mutex<(second: Int64, text: String)>((0, ""))
+}

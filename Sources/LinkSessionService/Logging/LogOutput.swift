@@ -1,18 +1,11 @@
-// Log lines to standard output. A slow reader of the log delays nobody.
-
 internal import Dispatch
+internal import Foundation
+internal import HTTPServer
 internal import Logging
 internal import Synchronization
-#if canImport(Glibc)
-    internal import Glibc
-#elseif canImport(Musl)
-    internal import Musl
-#else
-    internal import Darwin
-#endif
 
-/// Lines waiting to be written together, at most 10 ms, and the one queue that writes them, where blocking harms
-/// nothing.
+/// Lines waiting to be written to standard output together, at most 10 ms, and the one queue that writes them, where
+/// blocking harms nothing: a slow reader of the log delays nobody.
 final class LogOutput: Sendable {
     private struct Pending {
         var bytes: [UInt8] = []
@@ -61,10 +54,27 @@ final class LogOutput: Sendable {
             defer { pending = Pending() }
             return (pending.bytes, pending.dropped)
         }
-        _ = writeAll(bytes, to: STDOUT_FILENO)
+        writeAll(bytes, to: STDOUT_FILENO)
         if dropped > 0 {
-            let line = "\(dropped) log lines were dropped: their reader was too slow\n"
-            _ = writeAll(Array(line.utf8), to: STDOUT_FILENO)
+            writeLine("\(dropped) log lines were dropped: their reader was too slow", to: STDOUT_FILENO)
         }
+    }
+}
+
+extension LogOutput {
+    /// The line that a logger would make of the entry, for a fraction of the time.
+    func write(_ entry: AccessLogEntry) {
+        let entryLevel = entry.status == 500 ? Logger.Level.error : .info
+        guard entryLevel >= level else { return }
+        var line = LogLine(format, entryLevel, "request")
+        if let cause = entry.cause { line.add("cause", cause) }
+        if let manufacturer = entry.caller { line.add("manufacturer", number: String(manufacturer)) }
+        line.add("method", entry.method)
+        let (seconds, attoseconds) = entry.duration.components
+        line.add("ms", thousandths: seconds * 1_000_000 + attoseconds / 1_000_000_000_000)
+        line.add("request_id", entry.requestID)
+        line.add("route", entry.route)
+        line.add("status", number: String(entry.status))
+        write(line.finished())
     }
 }

@@ -1,0 +1,72 @@
+// The API's description has what the API serves.
+
+import APIKeyAuth
+import Foundation
+import HTTPFront
+@testable import HTTPServer
+import LinkSessionRepository
+import LinkSessions
+import Logging
+import PostgresClient
+import ReturnLinks
+import TestSupport
+import Testing
+import TokenGenerator
+
+@Suite struct APIRoutesTests {
+    @Test func `every endpoint of the API is in openapi.json, and none besides`() throws {
+        let file = TestEnvironment.projectDirectory.appending(path: "Sources/HTTPFront/openapi.json")
+        let document = try JSONDecoder().decode(JSONValue.self, from: Data(contentsOf: file))
+        guard case .object(let paths) = document["paths"] else {
+            Issue.record("no paths")
+            return
+        }
+        let described = paths.flatMap { path, item -> [String] in
+            guard case .object(let operations) = item else { return [] }
+            return operations.keys.map { "\($0.uppercased()) \(path)" }
+        }
+        let served = try routes().resources.flatMap { resource in
+            resource.allow.split(separator: ", ").filter { $0 != "HEAD" }.map { "\($0) \(resource.path)" }
+        }
+        #expect(described.sorted() == served.sorted())
+    }
+
+    /// On a database that nobody asks.
+    private func routes() throws -> Routes {
+        let logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
+        let client = try DatabaseClient(
+            address: try DatabaseAddress(connectionString: "postgres://nobody@localhost/nothing"),
+            applicationName: "tests", connections: 1, waitingLimit: 1, logger: logger)
+        var routes = Routes()
+        try routes.addAPI(on: client, apiKeys: .forTests(client, logger), tokenGenerator: TokenGenerator())
+        return routes
+    }
+}
+
+extension APIKeyCache {
+    /// The manufacturers' keys in the database, and none of the Authenticator's.
+    static func forTests(_ client: DatabaseClient, _ logger: Logger) -> APIKeyCache {
+        APIKeyCache(
+            repository: APIKeyRepository(database: client), environment: .test, authenticatorDigests: [],
+            uses: APIKeyUsageRecorder(repository: APIKeyRepository(database: client), logger: logger), logger: logger)
+    }
+}
+
+extension Routes {
+    /// The API with return links of its own, always ready.
+    mutating func addAPI(on client: DatabaseClient, apiKeys: APIKeyCache, tokenGenerator: TokenGenerator) throws {
+        addAPI(
+            publicBaseURL: "https://auth.example", apiKeys: apiKeys,
+            sessions: LinkSessionRepository(
+                database: client, suppliers: SupplierRepository(database: client, hasSandbox: false)),
+            returnLinks: try ReturnLinks(
+                issuer: "https://auth.example", signingKey: try #require(SigningKey(seed: Array(0..<32))),
+                sandboxKey: nil, codeSecret: try #require(HMACSHA256(secret: Array(0..<32)))),
+            tokenGenerator: tokenGenerator,
+            readiness: Readiness {
+                []
+            } ownChecks: {
+                []
+            })
+    }
+}
