@@ -37,6 +37,26 @@ struct OpenAPIDocument: Sendable {
 
     var paths: [String: JSONValue] { root["paths"]?.members ?? [:] }
 
+    /// An endpoint that the document has.
+    struct Endpoint {
+        let method: String
+        /// With a token where the template has a name in braces.
+        let path: String
+        let needsKey: Bool
+
+        var isManufacturers: Bool { path.hasPrefix(Service.sessions) }
+    }
+
+    func endpoints(token: String) -> [Endpoint] {
+        paths.flatMap { path, item in
+            (item.members ?? [:]).map { method, operation in
+                Endpoint(
+                    method: method.uppercased(), path: path.replacing("{link_token}", with: token),
+                    needsKey: (operation["security"] ?? root["security"])?.elements?.isEmpty == false)
+            }
+        }.sorted { ($0.path, $0.method) < ($1.path, $1.method) }
+    }
+
     /// The operation that a request means; `HEAD` is answered as `GET`.
     func operation(_ method: String, _ path: String) -> JSONValue? {
         let segments = path.prefix { $0 != "?" }.split(separator: "/", omittingEmptySubsequences: false)
