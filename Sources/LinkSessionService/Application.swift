@@ -72,9 +72,7 @@ struct Application {
         let host = try settings.httpHost
         let server = HTTPServer(
             .init(
-                host: host, port: try settings.httpPort,
-                // The other descriptors are for the database, the log and the suppliers.
-                maximumConnections: max(64, min(10_000, raiseDescriptorLimit() - 1024)),
+                host: host, port: try settings.httpPort, maximumConnections: try Self.maximumConnections(logger),
                 idleTimeout: .seconds(try settings.httpIdleSeconds)),
             routes: routes, isSecret: { APIKey.isMentioned(in: $0) || apiKeys.isUsable(key: $0) }, logger: logger,
             accessLog: { log.write($0) },
@@ -96,6 +94,24 @@ struct Application {
         self.log = log
         self.logger = logger
         self.schema = schema
+    }
+
+    /// How many connections the descriptors are enough for.
+    private static func maximumConnections(_ logger: Logger) throws(CommandError) -> Int {
+        let descriptors = raiseDescriptorLimit()
+        guard descriptors >= 256 else {
+            throw CommandError("the process may open \(descriptors) files, and needs 256 at least: raise ulimit -n")
+        }
+        // The other descriptors are for refused connections, the database, the log and the suppliers.
+        let connections = max(64, min(10_000, descriptors - 1024))
+        if connections < 10_000 {
+            logger.warning(
+                "fewer than 10000 connections: raise the limit of open files (ulimit -n)",
+                metadata: [
+                    "connections": .stringConvertible(connections), "descriptors": .stringConvertible(descriptors),
+                ])
+        }
+        return connections
     }
 
     /// Serves until SIGTERM or SIGINT. By then every setting was read, so that a wrong one stops the start.
