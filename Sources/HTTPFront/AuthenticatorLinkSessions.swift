@@ -22,7 +22,7 @@ struct AuthenticatorLinkSessions {
         let (_, digest) = try request.linkToken()
         let session = try await sessions.lookUp(tokenDigest: digest, requestID: request.id, until: request.deadline)
         guard let session else { throw ErrorAnswer.linkSessionNotFound }
-        return Response(json: session.authenticatorView())
+        return answer(session)
     }
 
     @Sendable private func complete(_ request: Request) async throws -> Response {
@@ -33,8 +33,7 @@ struct AuthenticatorLinkSessions {
             tokenDigest: digest, as: identity, requestID: request.id, until: request.deadline)
         switch outcome {
         case .completed(let session):
-            return Response(
-                json: session.authenticatorView(returnURL: try returnLinks.completed(session, tokenDigest: digest)))
+            return answer(session, returnURL: try returnLinks.completed(session, tokenDigest: digest))
         case .completedByAnother: throw ErrorAnswer.completedByAnother
         case .expired: throw ErrorAnswer.linkSessionExpired
         case .blocked: throw ErrorAnswer.linkSessionBlocked
@@ -58,20 +57,19 @@ struct AuthenticatorLinkSessions {
         }
         return identity
     }
-}
 
-extension LinkSession {
-    fileprivate func authenticatorView(returnURL: String? = nil) -> [UInt8] {
-        JSONWriter.object { object in
-            object.add("manufacturer", manufacturer.name)
-            if let brand = manufacturer.brand { object.add("brand", brand.titleCased) }
-            object.add("language", language.rawValue)
-            object.add("redirect_url", redirectURL.text)
-            object.add("status", status.rawValue)
-            object.add("created_at", createdAt)
-            object.add("expires_at", expiresAt)
-            object.add("completed_at", orNull: completedAt)
-            if let returnURL { object.add("return_url", returnURL) }
-        }
+    private func answer(_ session: LinkSession, returnURL: String? = nil) -> Response {
+        Response(
+            json: JSONWriter.object { object in
+                object.add("manufacturer", session.manufacturer.name)
+                if let brand = session.manufacturer.brand { object.add("brand", brand.titleCased) }
+                object.add("language", session.language.rawValue)
+                object.add("redirect_url", session.redirectURL.text)
+                object.add("status", session.status.rawValue)
+                object.add("created_at", session.createdAt)
+                object.add("expires_at", session.expiresAt)
+                object.add("completed_at", orNull: session.completedAt)
+                if let returnURL { object.add("return_url", returnURL) }
+            })
     }
 }

@@ -43,7 +43,7 @@ package actor Readiness {
         shuttingDown.store(true, ordering: .releasing)
     }
 
-    package func checks() async -> [HealthCheck] {
+    private func checks() async -> [HealthCheck] {
         let now = ContinuousClock.now
         let checks: Task<[HealthCheck], Never>
         if let latest, now - latest.started < Self.lifetime {

@@ -31,8 +31,8 @@ struct RetentionPass {
     }
 }
 
-/// A pass an hour beside serving, the first at the start. Of several replicas one does the work: one that meets another gives up
-/// until the next hour.
+/// A pass an hour beside serving, the first at the start. Of several replicas one does the work: one that meets another
+/// gives up until the next hour.
 struct Retention: Service {
     private static let interval = Duration.seconds(3600)
 

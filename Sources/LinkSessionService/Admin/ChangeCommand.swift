@@ -13,17 +13,17 @@ protocol ChangeCommand: Command {
 
 extension ChangeCommand {
     func perform() async throws {
-        print(try await migration.write(try change(), try await Settings(migration.migrations)))
+        print(try await migration.write(try change(), try await Settings(migration)))
     }
 }
 
 struct ChangeOptions: ParsableArguments {
     @Flag(help: "Apply the migration at once, and end when every replica knows of it.") var apply = false
-    @OptionGroup var migrations: MigrationOptions
+    @Option(\.migrationDirectories) var migrationDirectories: OptionValue?
 
     /// For a change that brings a new key: it is all that goes to standard output.
     func write(withNewKey change: (SHA256Digest) throws -> AdminChange) async throws {
-        let settings = try await Settings(migrations)
+        let settings = try await Settings(self)
         let environment = settings.keyEnvironment
         guard let key = try? TokenGenerator().makeAPIKey(for: environment),
             let digest = try? SHA256.digest(of: key.characters)
@@ -39,9 +39,15 @@ struct ChangeOptions: ParsableArguments {
     fileprivate func write(
         _ change: AdminChange, _ settings: Settings, beforeCommit: @escaping MigrationWriter.BeforeCommit = {}
     ) async throws -> String {
-        let writer = try MigrationWriter(
-            directories: try settings.migrationDirectories, appliesTo: apply ? try settings.database : nil)
-        let path = try await writer.write(change, beforeCommit: beforeCommit)
+        let (directories, database) = (try settings.migrationDirectories, apply ? try settings.database : nil)
+        guard directories.count >= 2, let last = directories.last else {
+            throw CommandError.setting(
+                "MIGRATIONS_DIRECTORIES",
+                expects:
+                    "the deployment's own directory after the product's, such as migrations,deployments/production")
+        }
+        let path = try await MigrationWriter(directories: directories, path: last, database: database)
+            .write(change, beforeCommit: beforeCommit)
         // A second after the commit every replica knows of it: what the command promised is so when it ends.
         if apply { try? await Task.sleep(for: .seconds(1)) }
         return path

@@ -100,3 +100,61 @@ struct SetRedirectPolicy: ChangeCommand {
         try .setRedirectPolicy(manufacturer: try manufacturer.name, unrestricted: policy == .unrestricted)
     }
 }
+
+struct ListManufacturers: ReportCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "list", abstract: "List all manufacturers with their redirect URLs and keys.")
+
+    @OptionGroup var options: ReportOptions
+
+    func report(from repository: AdminRepository) async throws -> Report {
+        Report("manufacturers", try await repository.manufacturers().map(\.report))
+    }
+}
+
+extension ManufacturerReport {
+    fileprivate var report: Report {
+        let redirects =
+            if isUnrestricted {
+                ["ANY URL: UNRESTRICTED"]
+            } else {
+                redirectURLs.isEmpty ? ["none: it can send its users nowhere"] : redirectURLs.map(DisplayText.escaped)
+            }
+        return Report(
+            text: """
+                \(DisplayText.escaped(name))\(isEnabled ? "" : " (DISABLED: none of its keys works)")
+                  brand      \(brand.map(DisplayText.escaped) ?? "none")
+                  audience   \(id.audience)
+                  created    \(timestamp(unixSeconds: createdAt))
+                  redirects  \(redirects.joined(separator: "\n             "))
+                \(keys.isEmpty ? "  no keys" : table([KeyReport.columns] + keys.map(\.row)))
+                """,
+            json: [
+                "name": name, "brand": brand, "audience": id.audience, "enabled": isEnabled,
+                "redirect_policy": isUnrestricted ? "unrestricted" : "registered", "redirect_urls": redirectURLs,
+                "created_at": createdAt, "keys": keys.map(\.json),
+            ])
+    }
+}
+
+extension KeyReport {
+    fileprivate static let columns = ["KEY", "LABEL", "STATE", "CREATED", "EXPIRES", "LAST USED"]
+
+    /// Enough to tell a manufacturer's keys apart, and of no use to anybody else.
+    private var digestPrefix: String { String(digest.hex.prefix(12)) }
+
+    fileprivate var row: [String] {
+        [
+            digestPrefix, DisplayText.escaped(label),
+            revokedAt.map { "revoked \(timestamp(unixSeconds: $0))" } ?? state, timestamp(unixSeconds: createdAt),
+            expiresAt.map(timestamp) ?? "never", lastUsedAt.map(timestamp) ?? "never",
+        ]
+    }
+
+    fileprivate var json: JSONMembers {
+        [
+            "digest_prefix": digestPrefix, "label": label, "state": state, "created_at": createdAt,
+            "expires_at": expiresAt, "revoked_at": revokedAt, "last_used_at": lastUsedAt,
+        ]
+    }
+}

@@ -11,23 +11,11 @@ struct MigrationWriter {
     /// takes everything back.
     typealias BeforeCommit = @Sendable () throws(MigrationError) -> Void
 
-    private let directories: [String]
-    /// The deployment's own.
-    private let path: String
+    let directories: [String]
+    /// The last of them, the deployment's own.
+    let path: String
     /// Where the change is applied; `nil`: it is only written.
-    private let database: DatabaseAddress?
-
-    init(directories: [String], appliesTo database: DatabaseAddress?) throws(CommandError) {
-        guard directories.count >= 2, let path = directories.last else {
-            throw .setting(
-                "MIGRATIONS_DIRECTORIES",
-                expects:
-                    "the deployment's own directory after the product's, such as migrations,deployments/production")
-        }
-        self.directories = directories
-        self.path = path
-        self.database = database
-    }
+    let database: DatabaseAddress?
 
     /// - Returns: the new file's path.
     func write(_ change: AdminChange, beforeCommit: @escaping BeforeCommit = {}) async throws -> String {

@@ -69,3 +69,33 @@ struct DisableSupplier: ChangeCommand {
 
     func change() throws -> AdminChange { try .setSupplierEnabled(try Supplier.Slug(argument: slug), false) }
 }
+
+struct ListSuppliers: ReportCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "List all energy suppliers with what we are at their providers.")
+
+    @OptionGroup var options: ReportOptions
+
+    func report(from repository: AdminRepository) async throws -> Report {
+        Report("suppliers", try await repository.suppliers().map(\.report))
+    }
+}
+
+extension SupplierReport {
+    fileprivate var report: Report {
+        Report(
+            text: """
+                \(slug)\(isEnabled ? "" : " (DISABLED: nobody can sign in)")
+                  name       \(DisplayText.escaped(name))
+                  issuer     \(DisplayText.escaped(issuer))
+                  client id  \(DisplayText.escaped(clientID))
+                  secret in  \(clientSecretName)
+                  scopes     \(DisplayText.escaped(scopes.joined(separator: " ")))
+                  created    \(timestamp(unixSeconds: createdAt))
+                """,
+            json: [
+                "slug": slug, "name": name, "enabled": isEnabled, "issuer": issuer, "client_id": clientID,
+                "client_secret_name": clientSecretName, "scopes": scopes, "created_at": createdAt,
+            ])
+    }
+}

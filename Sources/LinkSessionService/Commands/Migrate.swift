@@ -15,10 +15,10 @@ struct Migrate: Command {
 
     @Flag(help: "List applied, pending and ahead migrations; change nothing.") var status = false
     @Flag(help: "Exit 1 when anything is pending, edited, missing or out of order; change nothing.") var check = false
-    @OptionGroup var migrations: MigrationOptions
+    @Option(\.migrationDirectories) var migrationDirectories: OptionValue?
 
     func perform() async throws {
-        let settings = try await Settings(migrations)
+        let settings = try await Settings(self)
         let migrator = Migrator(
             address: try settings.database, histories: try MigrationHistory.all(try settings.migrationDirectories))
         guard status || check else {

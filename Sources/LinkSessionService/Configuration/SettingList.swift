@@ -73,7 +73,7 @@ struct SettingList: Sendable {
         help: "the keys of return links: the first signs, all are published (required by serve)",
         expects: "private keys, comma-separated, each made by link-session-service generate-signing-key", isSecret: true
     ) { found throws(CommandError) in
-        guard let keys = found.each({ SigningKey($0) }) else { return nil }
+        guard let keys = found.each({ Base64URL.decode($0).flatMap(SigningKey.init(seed:)) }) else { return nil }
         guard Set(keys.map(\.publicKey)).count == keys.count else { throw found.error(expects: "each key once") }
         return keys
     }
@@ -83,7 +83,7 @@ struct SettingList: Sendable {
         help:
             "the secrets of the one-time codes in return links: the first makes them, all are good (required by serve)",
         expects: "secrets of 32 bytes or more as base64url without padding, comma-separated", isSecret: true
-    ) { found in found.each { Base64URL.decode($0).flatMap { HMACSHA256(secret: $0) } } }
+    ) { found in found.each { Base64URL.decode($0).flatMap(HMACSHA256.init(secret:)) } }
 
     /// `nil`: there is no sandbox supplier.
     let sandboxSigningKey = Setting<SigningKey?>.text(
@@ -94,7 +94,7 @@ struct SettingList: Sendable {
         guard !found.settings.isProduction else {
             throw found.error(expects: "to be unset in production: the sandbox supplier lets anybody in")
         }
-        guard let key = SigningKey(found.content) else { return nil }
+        guard let key = Base64URL.decode(found.content).flatMap(SigningKey.init(seed:)) else { return nil }
         guard !(try found.settings.returnSigningKeys.contains { $0.publicKey == key.publicKey }) else {
             throw found.error(expects: "a key that is not among RETURN_SIGNING_KEYS")
         }
@@ -171,11 +171,3 @@ struct SettingList: Sendable {
 
 /// A key that is empty protects nothing.
 private let digestOfEmptyText = SHA256Digest(hex: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
-
-extension SigningKey {
-    /// A private key as `generate-signing-key` prints it.
-    fileprivate init?(_ text: String) {
-        guard let seed = Base64URL.decode(text) else { return nil }
-        self.init(seed: seed)
-    }
-}

@@ -43,7 +43,7 @@ extension Settings {
         do {
             return try await FileProvider<JSONSnapshot>(
                 config: ConfigReader(
-                    provider: InMemoryProvider(values: ["filePath": ConfigValue(.string(path), isSecret: false)])))
+                    provider: InMemoryProvider(values: ["filePath": ConfigValue(stringLiteral: path)])))
         } catch {
             throw CommandError("\(path) cannot be read as JSON; config/ is expected in the working directory")
         }
@@ -66,11 +66,6 @@ extension Option where Value == OptionValue? {
             help: ArgumentHelp("\(variable): \(description.help)."),
             transform: { (text: String) -> OptionValue in OptionValue(variable: variable, text: text) })
     }
-}
-
-/// The one option of commands that neither serve nor ask who does.
-struct MigrationOptions: ParsableArguments {
-    @Option(\.migrationDirectories) var migrationDirectories: OptionValue?
 }
 
 /// Every setting that is no secret.
