@@ -84,15 +84,14 @@ struct LogLine {
     }
 
     private mutating func addText(_ text: String) {
-        if isJSON { JSONString.append(text, to: &bytes) } else { add(Self.oneLine(text)) }
-    }
-
-    /// A line break in a value would forge a line of its own.
-    private static func oneLine(_ text: String) -> String {
-        if text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) }) { return text }
-        return String(
-            String.UnicodeScalarView(
-                text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }))
+        if isJSON { return JSONString.append(text, to: &bytes) }
+        let start = bytes.count
+        add(text)
+        // A line break in a value would forge a line of its own.
+        if bytes[start...].contains(where: { $0 < 0x20 || $0 >= 0x7F }) {
+            let scalars = text.unicodeScalars.map { $0.properties.generalCategory == .control ? " " : $0 }
+            bytes.replaceSubrange(start..., with: String(String.UnicodeScalarView(scalars)).utf8)
+        }
     }
 
     private mutating func addFraction(_ thousandths: Int64) {
