@@ -54,7 +54,7 @@ let package = Package(
             name: "TokenGenerator", dependencies: ["COpenSSL", "LinkSessions"],
             swiftSettings: settingsAtTheCBoundary),
         .target(
-            name: "LinkSessionRepository", dependencies: ["LinkSessions", "PostgresClient"],
+            name: "LinkSessionRepository", dependencies: ["LinkSessions", "PostgresClient", logging, lifecycle],
             swiftSettings: settings),
         .target(
             name: "APIKeyAuth",

@@ -1,26 +1,116 @@
--- Link sessions. The link token itself is never stored, only the SHA-256 of its characters.
+-- Link sessions, and what happened to each of them. A session, its events and its sign-ins carry its id and its shard,
+-- and lie together: in the partition of the session's day, and on one node where the tables are distributed by shard.
+-- Nothing here refers to the tables of the control plane: whoever writes has checked them in its copy.
 
 CREATE TABLE link_sessions (
-    token_hash      bytea NOT NULL,
-    manufacturer_id bigint NOT NULL,
-    user_id         text NOT NULL,
-    redirect_url    text NOT NULL,
-    language        text NOT NULL,
-    created_at      timestamptz NOT NULL,
-    expires_at      timestamptz NOT NULL,
-    completed_at    timestamptz,
-    CONSTRAINT link_sessions_pkey PRIMARY KEY (token_hash),
-    CONSTRAINT link_sessions_manufacturer_fkey FOREIGN KEY (manufacturer_id) REFERENCES manufacturers (id),
+    id               uuid NOT NULL,
+    shard            smallint NOT NULL,
+    token_hash       bytea NOT NULL,
+    manufacturer_id  bigint NOT NULL,
+    user_id          text NOT NULL,
+    redirect_url     text NOT NULL,
+    language         text NOT NULL,
+    created_at       timestamptz NOT NULL,
+    expires_at       timestamptz NOT NULL,
+    completed_at     timestamptz,
+    sign_ins         smallint NOT NULL DEFAULT 0,
+    supplier         text,
+    supplier_user_id text,
+    nox_user_id      uuid,
+    completed_by     bytea,
+    confirmed_at     timestamptz,
+    CONSTRAINT link_sessions_pkey PRIMARY KEY (id, shard),
     CONSTRAINT link_sessions_token_hash_is_sha256 CHECK (octet_length(token_hash) = 32),
     CONSTRAINT link_sessions_user_id_length CHECK (char_length(user_id) BETWEEN 1 AND 256),
     CONSTRAINT link_sessions_redirect_url_length CHECK (octet_length(redirect_url) BETWEEN 1 AND 2048),
     CONSTRAINT link_sessions_language_known CHECK (language IN ('nl', 'en', 'fr', 'es')),
     -- Equal where a session was expired in the second in which it was made.
     CONSTRAINT link_sessions_expires_after_creation CHECK (expires_at >= created_at),
-    CONSTRAINT link_sessions_completed_while_open CHECK (completed_at BETWEEN created_at AND expires_at)
+    CONSTRAINT link_sessions_completed_while_open CHECK (completed_at BETWEEN created_at AND expires_at),
+    -- One constraint for all of them: each is paid for by every create.
+    CONSTRAINT link_sessions_link_of_completed CHECK (
+        num_nonnulls(supplier, supplier_user_id, nox_user_id, completed_by, confirmed_at) = 0
+        OR completed_at IS NOT NULL AND nox_user_id IS NOT NULL AND (supplier IS NULL) = (supplier_user_id IS NULL)
+        AND (char_length(supplier_user_id) BETWEEN 1 AND 255) IS NOT FALSE
+        AND (octet_length(completed_by) = 32) IS NOT FALSE AND (confirmed_at >= completed_at) IS NOT FALSE)
+) PARTITION BY RANGE (id);
+
+COMMENT ON COLUMN link_sessions.id IS 'A UUIDv7 (RFC 9562, section 5.7): public, and no secret.';
+COMMENT ON COLUMN link_sessions.shard IS 'The tenth byte of the id: the same for all rows of one INSERT.';
+COMMENT ON COLUMN link_sessions.token_hash IS 'SHA-256 of the link token''s characters; the token itself is stored nowhere.';
+COMMENT ON COLUMN link_sessions.user_id IS 'The manufacturer''s own id of its user, byte for byte as it was sent.';
+COMMENT ON COLUMN link_sessions.sign_ins IS 'How many sign-ins were started.';
+COMMENT ON COLUMN link_sessions.completed_by IS 'The sign-in that completed the session; NULL where the Authenticator API did.';
+COMMENT ON COLUMN link_sessions.confirmed_at IS 'When the manufacturer''s backend said whose session it was.';
+
+-- For support, lists and erasures.
+CREATE INDEX link_sessions_user ON link_sessions (manufacturer_id, user_id, id);
+CREATE INDEX link_sessions_supplier_user ON link_sessions (supplier_user_id, supplier) WHERE supplier_user_id IS NOT NULL;
+
+-- What support asks about a session and its own row does not tell. Append-only, without personal data. No foreign key:
+-- its trigger would run a query for every event and every session that is deleted.
+CREATE TABLE link_session_events (
+    session_id  uuid NOT NULL,
+    shard       smallint NOT NULL,
+    event       text NOT NULL,
+    reason      text,
+    request_id  text NOT NULL,
+    occurred_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    -- A statement that is sent again after a broken connection records nothing twice.
+    CONSTRAINT link_session_events_pkey PRIMARY KEY (session_id, shard, event, request_id),
+    CONSTRAINT link_session_events_event_valid CHECK (event IN (
+        'looked_up', 'expired_early', 'sign_in_started', 'sign_in_refused', 'signed_in', 'completed', 'completion_refused',
+        'confirmed', 'confirmation_refused')),
+    CONSTRAINT link_session_events_refusal_has_reason CHECK ((event LIKE '%refused') = (reason IS NOT NULL)),
+    -- Reasons are the service's to name: docs/administer.md.
+    CONSTRAINT link_session_events_reason_valid CHECK (reason ~ '^[a-z_]{1,40}$'),
+    CONSTRAINT link_session_events_request_id_valid CHECK (request_id ~ '^[A-Za-z0-9._:=/+-]{1,128}$')
+) PARTITION BY RANGE (session_id);
+
+COMMENT ON COLUMN link_session_events.event IS
+    'looked_up: the Authenticator''s first look. expired_early: by the manufacturer. …_refused: see reason.';
+
+-- Of racing first looks one is the first.
+CREATE UNIQUE INDEX link_session_events_first_look ON link_session_events (session_id, shard) WHERE event = 'looked_up';
+
+-- A browser's attempt to sign in at a supplier.
+CREATE TABLE sign_ins (
+    session_id       uuid NOT NULL,
+    shard            smallint NOT NULL,
+    state_hash       bytea NOT NULL,
+    supplier         text NOT NULL,
+    language         text NOT NULL,
+    started_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    answered_at      timestamptz,
+    answered_by      text,
+    outcome          text,
+    supplier_user_id text,
+    account          text,
+    CONSTRAINT sign_ins_pkey PRIMARY KEY (session_id, shard, state_hash),
+    CONSTRAINT sign_ins_state_hash_is_sha256 CHECK (octet_length(state_hash) = 32),
+    CONSTRAINT sign_ins_language_known CHECK (language IN ('nl', 'en', 'fr', 'es')),
+    CONSTRAINT sign_ins_outcome_known CHECK (outcome IN ('signed_in', 'declined', 'failed')),
+    CONSTRAINT sign_ins_outcome_after_answer CHECK (outcome IS NULL OR answered_at IS NOT NULL),
+    CONSTRAINT sign_ins_user_of_success CHECK ((outcome = 'signed_in') IS TRUE = (supplier_user_id IS NOT NULL) AND (outcome = 'signed_in') IS TRUE = (account IS NOT NULL)),
+    CONSTRAINT sign_ins_user_id_length CHECK (char_length(supplier_user_id) BETWEEN 1 AND 255),
+    CONSTRAINT sign_ins_account_length CHECK (char_length(account) BETWEEN 1 AND 255)
+) PARTITION BY RANGE (session_id);
+
+COMMENT ON COLUMN sign_ins.state_hash IS
+    'SHA-256 of the state (RFC 6749, section 4.1.1), which is made from the secret in the browser''s cookie. Public: it names the sign-in.';
+COMMENT ON COLUMN sign_ins.answered_at IS 'When the supplier''s answer came; it counts once.';
+COMMENT ON COLUMN sign_ins.answered_by IS 'Which request took the answer, so that it may take it again after a lost reply.';
+COMMENT ON COLUMN sign_ins.account IS 'The account as the user is shown it, masked.';
+
+-- The user of a manufacturer as NOX knows it: one id for all of the user's sessions.
+CREATE TABLE nox_users (
+    manufacturer_id bigint NOT NULL,
+    user_id         text NOT NULL,
+    id              uuid NOT NULL DEFAULT gen_random_uuid(),
+    created_at      timestamptz NOT NULL DEFAULT date_trunc('second', clock_timestamp()),
+    last_linked_on  date NOT NULL DEFAULT current_date,
+    CONSTRAINT nox_users_pkey PRIMARY KEY (manufacturer_id, user_id),
+    CONSTRAINT nox_users_user_id_length CHECK (char_length(user_id) BETWEEN 1 AND 256)
 );
 
-COMMENT ON COLUMN link_sessions.user_id IS 'The manufacturer''s own id of its user, byte for byte as it was sent.';
-
--- For the deletion of old rows. A block range index costs an insert next to nothing.
-CREATE INDEX link_sessions_created_at ON link_sessions USING brin (created_at);
+COMMENT ON COLUMN nox_users.last_linked_on IS 'The day of the user''s latest completion: the row ends 400 days later.';

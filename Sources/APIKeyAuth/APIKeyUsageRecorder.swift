@@ -16,11 +16,11 @@ package final class APIKeyUsageRecorder: Service {
     /// A key is handed on once in so long; the repository records it at most once in five minutes over all replicas.
     private static let interval = Duration.seconds(60)
 
-    private let repository: APIKeyRepository
+    private let repository: ControlPlaneRepository
     private let logger: Logger
     private let state = Mutex(State())
 
-    package init(repository: APIKeyRepository, logger: Logger) {
+    package init(repository: ControlPlaneRepository, logger: Logger) {
         self.repository = repository
         self.logger = logger
     }

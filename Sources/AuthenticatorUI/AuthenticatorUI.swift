@@ -14,7 +14,7 @@ package struct AuthenticatorUI: Sendable {
     let publicBaseURL: String
     let sessions: LinkSessionRepository
     let signIns: SignInRepository
-    let suppliers: SupplierRepository
+    let controlPlane: ControlPlaneCache
     let returnLinks: ReturnLinks
     let tokenGenerator: TokenGenerator
     /// The client secret that has this name in the configuration.
@@ -26,13 +26,13 @@ package struct AuthenticatorUI: Sendable {
 
     package init(
         publicBaseURL: String, sessions: LinkSessionRepository, signIns: SignInRepository,
-        suppliers: SupplierRepository, returnLinks: ReturnLinks, tokenGenerator: TokenGenerator,
+        controlPlane: ControlPlaneCache, returnLinks: ReturnLinks, tokenGenerator: TokenGenerator,
         clientSecret: @escaping @Sendable (String) -> String?
     ) throws {
         self.publicBaseURL = publicBaseURL
         self.sessions = sessions
         self.signIns = signIns
-        self.suppliers = suppliers
+        self.controlPlane = controlPlane
         self.returnLinks = returnLinks
         self.tokenGenerator = tokenGenerator
         self.clientSecret = clientSecret
@@ -60,7 +60,7 @@ extension AuthenticatorUI {
     /// The session of a token, where it has pages.
     func snapshot(of token: LinkToken, _ request: PageRequest) async throws -> LinkSessionSnapshot {
         let digest = try SHA256.digest(of: token.characters)
-        guard let snapshot = try await signIns.snapshot(tokenDigest: digest, until: request.http.deadline),
+        guard let snapshot = try await sessions.find(token.id, tokenDigest: digest, until: request.http.deadline),
             snapshot.isServed
         else { throw UnknownPageError() }
         return snapshot
@@ -68,15 +68,15 @@ extension AuthenticatorUI {
 
     /// A sign-in and its session; `nil` where there is none, or the session has no pages (any more).
     func find(
-        _ id: SHA256Digest?, _ request: PageRequest
+        _ id: SignIn.ID?, _ request: PageRequest
     ) async throws -> (signIn: SignIn, snapshot: LinkSessionSnapshot)? {
         guard let id, let found = try await signIns.find(id, until: request.http.deadline), found.snapshot.isServed
         else { return nil }
         return found
     }
 
-    func usableSuppliers(_ request: PageRequest) async throws -> [Supplier] {
-        try await suppliers.enabled(until: request.http.deadline).filter { supplier in
+    func usableSuppliers() throws -> [Supplier] {
+        try controlPlane.suppliers().filter { supplier in
             // A supplier whose client secret is not configured cannot sign anybody in.
             switch supplier.signIn {
             case .sandbox: true
@@ -85,16 +85,16 @@ extension AuthenticatorUI {
         }
     }
 
-    func usableSupplier(_ slug: Supplier.Slug?, _ request: PageRequest) async throws -> Supplier? {
+    func usableSupplier(_ slug: Supplier.Slug?) throws -> Supplier? {
         guard let slug else { return nil }
-        return try await usableSuppliers(request).first { $0.slug == slug }
+        return try usableSuppliers().first { $0.slug == slug }
     }
 
     /// Records what was refused; a database that does not answer keeps nobody from the page that says so.
     func record(_ event: LinkSessionEvent, _ snapshot: LinkSessionSnapshot, _ request: PageRequest) async {
         do throws(RepositoryError) {
             try await sessions.record(
-                event, tokenDigest: snapshot.tokenDigest, requestID: request.http.id, until: request.http.deadline)
+                event, of: snapshot.session.id, requestID: request.http.id, until: request.http.deadline)
         } catch {
             request.http.record.cause = "an event could not be recorded: \(error)"
         }

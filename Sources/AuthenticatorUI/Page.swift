@@ -55,8 +55,8 @@ enum PageURL {
         "/ui?\(token.map { "token=\($0.characters)&" } ?? "")language=\(language.rawValue)"
     }
 
-    static func signIn(_ id: SHA256Digest, _ language: Language) -> String {
-        "/ui/sign-ins/\(id.hex)?language=\(language.rawValue)"
+    static func signIn(_ id: SignIn.ID, _ language: Language) -> String {
+        "/ui/sign-ins/\(id.text)?language=\(language.rawValue)"
     }
 
     static func sandbox(state: String, _ language: Language) -> String {

@@ -50,10 +50,10 @@ struct Pages: Sendable {
         try JSONDecoder().decode([String: String].self, from: Data(Resource.catalogue(language)))
     }
 
-    /// - Parameter session: whose manufacturer the page names, as its user knows it.
-    func response(_ page: Page, of session: LinkSession? = nil, in language: Language) -> Response {
+    /// - Parameter manufacturer: whom the page names, as its user knows it.
+    func response(_ page: Page, of manufacturer: Manufacturer? = nil, in language: Language) -> Response {
         var values = page.values
-        if let manufacturer = session?.manufacturer {
+        if let manufacturer {
             values["brand"] = manufacturer.brand?.titleCased ?? manufacturer.name
         }
         values["page"] = page.name

@@ -7,7 +7,7 @@ internal import ReturnLinks
 
 /// What the Authenticator, the UI that signs the user in, does with any session.
 struct AuthenticatorLinkSessions {
-    let apiKeys: APIKeyCache
+    let apiKeys: APIKeyAuthenticator
     let sessions: LinkSessionRepository
     let returnLinks: ReturnLinks
 
@@ -19,21 +19,22 @@ struct AuthenticatorLinkSessions {
 
     @Sendable private func find(_ request: Request) async throws -> Response {
         try apiKeys.checkAuthenticator(request)
-        let (_, digest) = try request.linkToken()
-        let session = try await sessions.lookUp(tokenDigest: digest, requestID: request.id, until: request.deadline)
-        guard let session else { throw ErrorAnswer.linkSessionNotFound }
-        return answer(session)
+        let found = try await sessions.find(try request.linkToken(), for: request)
+        try await sessions.record(.lookedUp, of: found.session.id, requestID: request.id, until: request.deadline)
+        return answer(found.session, of: found.manufacturer)
     }
 
     @Sendable private func complete(_ request: Request) async throws -> Response {
         try apiKeys.checkAuthenticator(request)
-        let (_, digest) = try request.linkToken()
+        let token = try request.linkToken()
         let identity = request.hasBody ? try Self.identity(in: try await request.jsonBody()) : nil
+        let found = try await sessions.find(token, for: request)
         let outcome = try await sessions.complete(
-            tokenDigest: digest, as: identity, requestID: request.id, until: request.deadline)
+            found, as: identity, requestID: request.id, until: request.deadline)
         switch outcome {
         case .completed(let session):
-            return answer(session, returnURL: try returnLinks.completed(session, tokenDigest: digest))
+            return answer(
+                session, of: found.manufacturer, returnURL: try returnLinks.completed(session, of: found.manufacturer))
         case .completedByAnother: throw ErrorAnswer.completedByAnother
         case .expired: throw ErrorAnswer.linkSessionExpired
         case .blocked: throw ErrorAnswer.linkSessionBlocked
@@ -58,11 +59,13 @@ struct AuthenticatorLinkSessions {
         return identity
     }
 
-    private func answer(_ session: LinkSession, returnURL: String? = nil) -> Response {
+    private func answer(
+        _ session: LinkSession, of manufacturer: Manufacturer, returnURL: String? = nil
+    ) -> Response {
         Response(
             json: JSONWriter.object { object in
-                object.add("manufacturer", session.manufacturer.name)
-                if let brand = session.manufacturer.brand { object.add("brand", brand.titleCased) }
+                object.add("manufacturer", manufacturer.name)
+                if let brand = manufacturer.brand { object.add("brand", brand.titleCased) }
                 object.add("language", session.language.rawValue)
                 object.add("redirect_url", session.redirectURL.text)
                 object.add("status", session.status.rawValue)

@@ -12,7 +12,7 @@ extension Routes {
     ///
     /// - Parameter publicBaseURL: what every `link_url` starts with, without a slash at the end.
     package mutating func addAPI(
-        publicBaseURL: String, apiKeys: APIKeyCache, sessions: LinkSessionRepository, returnLinks: ReturnLinks,
+        publicBaseURL: String, apiKeys: APIKeyAuthenticator, sessions: LinkSessionRepository, returnLinks: ReturnLinks,
         tokenGenerator: TokenGenerator, readiness: Readiness
     ) {
         ManufacturerLinkSessions(
@@ -51,7 +51,7 @@ func answeringErrors(_ handler: @escaping @Sendable (Request) async throws -> Re
 }
 
 /// Who is calling: decided from the head of a request, before its body is read.
-extension APIKeyCache {
+extension APIKeyAuthenticator {
     /// The manufacturer whose key the request carries, which is noted for the log.
     func manufacturer(of request: Request) throws(AuthenticationError) -> ManufacturerCaller {
         let caller = try manufacturer(forKey: try Self.key(in: request))
@@ -76,10 +76,20 @@ extension Request {
         try JSONObject(try await body(ofType: "application/json"))
     }
 
-    /// The token in the path and its digest; a malformed one is as unknown as any other.
-    func linkToken() throws -> (LinkToken, SHA256Digest) {
-        guard let token = LinkToken(parameter) else { throw ErrorAnswer.linkSessionNotFound }
-        return (token, try SHA256.digest(of: token.characters))
+    /// The token in the path; a malformed one is as unknown as any other.
+    func linkToken() throws(ErrorAnswer) -> LinkToken {
+        guard let token = LinkToken(parameter) else { throw .linkSessionNotFound }
+        return token
+    }
+}
+
+extension LinkSessionRepository {
+    /// The session of a token.
+    func find(_ token: LinkToken, for request: Request) async throws -> LinkSessionSnapshot {
+        let found = try await find(
+            token.id, tokenDigest: try SHA256.digest(of: token.characters), until: request.deadline)
+        guard let found else { throw ErrorAnswer.linkSessionNotFound }
+        return found
     }
 }
 

@@ -9,7 +9,7 @@ internal import TokenGenerator
 
 /// What a manufacturer's backend does with its own sessions.
 struct ManufacturerLinkSessions {
-    let apiKeys: APIKeyCache
+    let apiKeys: APIKeyAuthenticator
     let sessions: LinkSessionRepository
     let tokenGenerator: TokenGenerator
     /// Without a slash at the end, such as `https://auth.nox.energy`.
@@ -29,27 +29,24 @@ struct ManufacturerLinkSessions {
         let new = try NewLinkSession(try await request.jsonBody(), for: caller)
         let token = try tokenGenerator.makeToken()
         let session = try await sessions.create(
-            new, tokenDigest: try SHA256.digest(of: token.characters), until: request.deadline)
-        return answer(session, token, isNew: true)
+            new, id: token.id, tokenDigest: try SHA256.digest(of: token.characters), until: request.deadline)
+        return answer(session, of: caller.manufacturer, token, isNew: true)
     }
 
     @Sendable private func find(_ request: Request) async throws -> Response {
         let caller = try apiKeys.manufacturer(of: request)
-        let (token, digest) = try request.linkToken()
-        let session = try await sessions.find(tokenDigest: digest, of: caller.manufacturer, until: request.deadline)
-        guard let session else { throw ErrorAnswer.linkSessionNotFound }
-        return answer(session, token)
+        let (session, token) = try await session(of: caller, request)
+        return answer(session, of: caller.manufacturer, token)
     }
 
     @Sendable private func expire(_ request: Request) async throws -> Response {
         let caller = try apiKeys.manufacturer(of: request)
-        let (token, digest) = try request.linkToken()
-        let session = try await sessions.expire(
-            tokenDigest: digest, of: caller.manufacturer.id, requestID: request.id, until: request.deadline)
+        let (found, token) = try await session(of: caller, request)
+        let session = try await sessions.expire(found.id, requestID: request.id, until: request.deadline)
         guard let session else { throw ErrorAnswer.linkSessionNotFound }
         switch session.status {
         case .completed: throw ErrorAnswer.linkSessionCompleted
-        case .expired: return answer(session, token)
+        case .expired: return answer(session, of: caller.manufacturer, token)
         case .open:
             throw RepositoryError.unavailable(
                 cause: "the session is still open after it was expired: a clock stepped back")
@@ -60,13 +57,13 @@ struct ManufacturerLinkSessions {
     /// browser finished, not whose it was.
     @Sendable private func confirm(_ request: Request) async throws -> Response {
         let caller = try apiKeys.manufacturer(of: request)
-        let (_, digest) = try request.linkToken()
         let body = try await request.jsonBody()
         let userID = try ManufacturerUserID(try body.string("user_id", .userID))
-        let codeIsRight = try returnLinks.isCode(try body.string("code", .code), for: digest)
+        let code = try body.string("code", .code)
+        let (found, _) = try await session(of: caller, request)
+        let codeIsRight = try returnLinks.isCode(code, for: found.id)
         let session = try await sessions.confirm(
-            tokenDigest: digest, of: caller.manufacturer.id, userID: codeIsRight ? userID : nil,
-            requestID: request.id, until: request.deadline)
+            found.id, userID: codeIsRight ? userID : nil, requestID: request.id, until: request.deadline)
         guard let session else { throw ErrorAnswer.linkSessionNotFound }
         guard let completedAt = session.completedAt else { throw ErrorAnswer.linkSessionNotCompleted }
         guard codeIsRight, session.userID == userID, let link = session.link else {
@@ -82,26 +79,52 @@ struct ManufacturerLinkSessions {
             })
     }
 
-    /// The answer to a create has the published fields and no others.
-    private func answer(_ session: LinkSession, _ token: LinkToken, isNew: Bool = false) -> Response {
+    /// One of the caller's own sessions, which the path names by its token or by its id.
+    private func session(
+        of caller: ManufacturerCaller, _ request: Request
+    ) async throws -> (session: LinkSession, token: LinkToken?) {
+        var found: LinkSessionSnapshot?
+        var token: LinkToken?
+        if let id = LinkSessionID(request.parameter) {
+            found = try await sessions.find(id, until: request.deadline)
+        } else {
+            let given = try request.linkToken()
+            (found, token) = (try await sessions.find(given, for: request), given)
+        }
+        guard let session = found?.session, session.manufacturer == caller.manufacturer.id else {
+            throw ErrorAnswer.linkSessionNotFound
+        }
+        return (session, token)
+    }
+
+    /// The answer to a create has the published fields and no others. Without a token, which nobody has any more where
+    /// the session was found by its id, there is no link.
+    private func answer(
+        _ session: LinkSession, of manufacturer: Manufacturer, _ token: LinkToken?, isNew: Bool = false
+    ) -> Response {
         let body = JSONWriter.object { object in
             let language = session.language.rawValue
-            object.add("link_url", "\(publicBaseURL)/ui?token=\(token.characters)&language=\(language)")
-            object.add("link_token", token.characters)
+            if let token {
+                object.add("link_url", "\(publicBaseURL)/ui?token=\(token.characters)&language=\(language)")
+                object.add("link_token", token.characters)
+            }
             object.add("language", language)
             object.add("redirect_url", session.redirectURL.text)
-            object.add("manufacturer", session.manufacturer.name)
+            object.add("manufacturer", manufacturer.name)
             object.add("manufacturer_user_id", session.userID.text)
             object.add("created_at", session.createdAt)
             object.add("expires_at", session.expiresAt)
-            if let brand = session.manufacturer.brand { object.add("brand", brand.titleCased) }
+            if let brand = manufacturer.brand { object.add("brand", brand.titleCased) }
             object.add("completed_at", orNull: session.completedAt)
             if !isNew {
+                object.add("id", session.id.text)
                 object.add("status", session.status.rawValue)
                 object.add("confirmed_at", orNull: session.confirmedAt)
             }
         }
-        return Response(json: body, status: isNew ? .created : .ok)
+        var response = Response(json: body, status: isNew ? .created : .ok)
+        if isNew { response.headers.add(name: "link-session-id", value: session.id.text) }
+        return response
     }
 }
 
@@ -116,6 +139,6 @@ extension NewLinkSession {
         case .null, .other: throw Language.validationError
         }
         try caller.redirectPolicy.check(redirectURL)
-        self.init(manufacturer: caller.manufacturer, userID: userID, redirectURL: redirectURL, language: language)
+        self.init(manufacturer: caller.manufacturer.id, userID: userID, redirectURL: redirectURL, language: language)
     }
 }

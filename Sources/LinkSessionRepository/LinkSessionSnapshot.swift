@@ -1,47 +1,41 @@
 package import LinkSessions
-internal import PostgresClient
 
-/// A link session as the browser's pages see it, together with what they have to know.
+/// A row of the table link_sessions.
+struct StoredLinkSession: Sendable {
+    let session: LinkSession
+    let tokenDigest: SHA256Digest
+    /// When the row was read, by the database's clock.
+    let now: UnixSeconds
+    let completedBy: SHA256Digest?
+}
+
+/// A link session as it was at one moment, with what its pages have to know.
 package struct LinkSessionSnapshot: Sendable {
-    package let session: LinkSession
-    package let tokenDigest: SHA256Digest
+    private let stored: StoredLinkSession
+    private let owner: ControlPlane.ManufacturerEntry
+
+    init(_ stored: StoredLinkSession, of owner: ControlPlane.ManufacturerEntry) {
+        self.stored = stored
+        self.owner = owner
+    }
+
+    package var session: LinkSession { stored.session }
+    package var manufacturer: Manufacturer { owner.manufacturer }
+    var tokenDigest: SHA256Digest { stored.tokenDigest }
     /// By the database's clock.
-    package let now: UnixSeconds
-    /// Whether the session has pages at all: not where it ended more than an hour ago, its manufacturer is disabled,
-    /// or its redirect URL is allowed no more.
-    package let isServed: Bool
-    /// Whether the result of a completion may still be fetched.
-    package let resultIsFresh: Bool
+    package var now: UnixSeconds { stored.now }
     /// The sign-in that completed the session.
-    package let completedBy: SHA256Digest?
-}
+    package var completedBy: SHA256Digest? { stored.completedBy }
 
-extension LinkSessionSnapshot {
-    static let query = Query<LinkSessionSnapshot?>(
-        "snapshot_link_session", "SELECT \(columns) FROM \(tables) WHERE s.token_hash = $1::bytea",
-        readOptional: { (row) throws(DatabaseError) in try row.snapshot() })
+    /// Whether the session has pages, and may be completed: not where it ended more than an hour ago, its manufacturer
+    /// is disabled, or its redirect URL is allowed no more.
+    package var isServed: Bool {
+        owner.isEnabled && (session.completedAt ?? session.expiresAt) + 3600 > now
+            && (try? owner.redirectPolicy.check(session.redirectURL)) != nil
+    }
 
-    /// What ``PostgresClient/Row/snapshot()`` reads of ``tables``.
-    static let columns = """
-        \(LinkSession.columnsWithManufacturer()), s.token_hash, clock_timestamp(), \
-        m.enabled AND coalesce(s.completed_at, s.expires_at) + interval '1 hour' > clock_timestamp(), \
-        \(RedirectPolicy.columns), \
-        coalesce(s.completed_at + interval '\(LinkSession.resultLifetimeInSeconds) seconds' > clock_timestamp(), false), \
-        s.completed_by
-        """
-
-    static let tables = "link_sessions s JOIN manufacturers m ON m.id = s.manufacturer_id"
-}
-
-extension Row {
-    mutating func snapshot() throws(DatabaseError) -> LinkSessionSnapshot {
-        let session = try linkSession()
-        let (tokenDigest, now) = (try digest(), try unixSeconds())
-        let hasPages = try bool()
-        let (policy, _) = try redirectPolicy()
-        let isRedirectAllowed = (try? policy.check(session.redirectURL)) != nil
-        return LinkSessionSnapshot(
-            session: session, tokenDigest: tokenDigest, now: now, isServed: hasPages && isRedirectAllowed,
-            resultIsFresh: try bool(), completedBy: try optionalDigest())
+    /// Whether the result of a completion may still be fetched.
+    package var resultIsFresh: Bool {
+        session.completedAt.map { $0 + LinkSession.resultLifetimeInSeconds > now } ?? false
     }
 }

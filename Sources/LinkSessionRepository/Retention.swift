@@ -1,12 +1,16 @@
 package import PostgresClient
 
-/// Deletes link sessions that are older than the retention time.
+/// Keeps the days' partitions of link sessions: makes those to come, and drops those that are older than the retention
+/// time.
 package struct RetentionRepository: Sendable {
-    /// What became of one piece of the table.
-    package struct Purged: Sendable, Equatable {
+    /// What one step did.
+    package struct Step: Sendable, Equatable {
+        /// Partitions.
+        package let added: Int64
+        /// Sessions.
         package let deleted: Int64
-        /// Where the next piece begins; `nil` at the end of the table.
-        package let nextBlock: Int64?
+        /// There was nothing more to make or to drop.
+        package let isLast: Bool
     }
 
     private let database: DatabaseClient
@@ -15,20 +19,17 @@ package struct RetentionRepository: Sendable {
         self.database = database
     }
 
-    /// Deletes what is too old in the piece of the table that begins at a block, some 3,000 rows.
+    /// Makes or drops the partitions of one day.
     ///
-    /// - Parameter days: at least 1.
-    /// - Returns: `nil` where somebody else is deleting at this moment.
-    package func purge(
-        olderThan days: Int, from block: Int64, until deadline: Deadline
-    ) async throws(RepositoryError) -> Purged? {
-        try await database.answer(Self.purge, [.number(Int64(days)), .number(block)], until: deadline)
+    /// - Parameter days: at least 1: so long sessions are kept, and the rest of their day.
+    /// - Returns: `nil` where somebody else is at work at this moment.
+    package func step(keeping days: Int, until deadline: Deadline) async throws(RepositoryError) -> Step? {
+        try await database.answer(Self.step, [.number(Int64(days))], until: deadline)
     }
 
-    private static let purge = Query<Purged?>(
-        "purge_link_sessions",
-        "SELECT deleted, next_block FROM purge_link_sessions($1::bigint::integer, $2::bigint)",
+    private static let step = Query<Step?>(
+        "maintain_partitions", "SELECT added, deleted, is_done FROM maintain_partitions($1::bigint::integer)",
         readOptional: { (row) throws(DatabaseError) in
-            Purged(deleted: try row.int64(), nextBlock: try row.optionalInt64())
+            Step(added: try row.int64(), deleted: try row.int64(), isLast: try row.bool())
         })
 }

@@ -3,6 +3,17 @@ package import PostgresClient
 
 /// A browser's attempt to sign in at a supplier.
 package struct SignIn: Sendable {
+    /// Which session's, and the digest of its `state`: public.
+    package struct ID: Sendable, Hashable {
+        package let session: LinkSessionID
+        package let stateDigest: SHA256Digest
+
+        package init(session: LinkSessionID, stateDigest: SHA256Digest) {
+            self.session = session
+            self.stateDigest = stateDigest
+        }
+    }
+
     package enum Outcome: Sendable {
         /// - Parameter account: as the user is shown it, masked.
         case signedIn(SupplierIdentity, account: String)
@@ -10,8 +21,7 @@ package struct SignIn: Sendable {
         case failed
     }
 
-    /// The digest of its `state`: public.
-    package let id: SHA256Digest
+    package let id: ID
     package let supplier: Supplier.Slug
     package let language: Language
     /// Whether the supplier's callback has come.
@@ -21,44 +31,39 @@ package struct SignIn: Sendable {
     package let outcome: Outcome?
 }
 
-/// Every statement of the service on the table sign_ins.
+/// Every statement of the service on the table sign_ins. Each names one session.
 package struct SignInRepository: Sendable {
     /// How often a session's user may begin.
     package static let limit = 10
 
     private let database: DatabaseClient
+    private let controlPlane: ControlPlaneCache
 
-    package init(database: DatabaseClient) {
+    package init(database: DatabaseClient, controlPlane: ControlPlaneCache) {
         self.database = database
-    }
-
-    /// A session for its pages. Changes nothing, and records nothing: scanners open links too.
-    package func snapshot(
-        tokenDigest: SHA256Digest, until deadline: Deadline
-    ) async throws(RepositoryError) -> LinkSessionSnapshot? {
-        try await database.answer(LinkSessionSnapshot.query, [.blob(tokenDigest.bytes)], until: deadline)
+        self.controlPlane = controlPlane
     }
 
     /// A sign-in and its session.
     package func find(
-        _ id: SHA256Digest, until deadline: Deadline
+        _ id: SignIn.ID, until deadline: Deadline
     ) async throws(RepositoryError) -> (signIn: SignIn, snapshot: LinkSessionSnapshot)? {
-        try await database.answer(Self.find, [.blob(id.bytes)], until: deadline)
+        let found = try await database.answer(
+            Self.find, [.blob(id.session.bytes), .shard(of: id.session), .blob(id.stateDigest.bytes)], until: deadline)
+        guard let (signIn, session) = found else { return nil }
+        let owner = try controlPlane.manufacturer(session.session.manufacturer)
+        return (signIn, LinkSessionSnapshot(session, of: owner))
     }
 
     /// Begins a sign-in of an open session.
     ///
     /// - Returns: whether it was begun: not where the session is open no more, or has had ``limit`` of them.
     package func start(
-        _ id: SHA256Digest, of tokenDigest: SHA256Digest, at supplier: Supplier.Slug, in language: Language,
-        requestID: String, until deadline: Deadline
+        _ id: SignIn.ID, at supplier: Supplier.Slug, in language: Language, requestID: String, until deadline: Deadline
     ) async throws(RepositoryError) -> Bool {
         try await database.answer(
-            Self.start,
-            [
-                .blob(id.bytes), .blob(tokenDigest.bytes), .text(supplier.text), .text(language.rawValue),
-                .text(requestID),
-            ], until: deadline)
+            Self.start, Self.parameters(id, requestID) + [.text(supplier.text), .text(language.rawValue)],
+            until: deadline)
     }
 
     /// Records that the supplier's callback has come.
@@ -67,16 +72,16 @@ package struct SignInRepository: Sendable {
     ///   reply.
     /// - Returns: whether this is the first one: it counts, and no other ever does.
     package func recordCallback(
-        _ id: SHA256Digest, callbackID: String, until deadline: Deadline
+        _ id: SignIn.ID, callbackID: String, until deadline: Deadline
     ) async throws(RepositoryError) -> Bool {
-        try await database.answer(Self.recordCallback, [.blob(id.bytes), .text(callbackID)], until: deadline)
+        try await database.answer(Self.recordCallback, Self.parameters(id, callbackID), until: deadline)
     }
 
     /// Records what came of a sign-in whose callback was recorded.
     ///
     /// - Parameter refusal: the reason, where nobody signed in.
     package func conclude(
-        _ id: SHA256Digest, _ outcome: SignIn.Outcome, because refusal: SignInRefusal? = nil, requestID: String,
+        _ id: SignIn.ID, _ outcome: SignIn.Outcome, because refusal: SignInRefusal? = nil, requestID: String,
         until deadline: Deadline
     ) async throws(RepositoryError) {
         let (name, identity, account): (String, SupplierIdentity?, String?) =
@@ -87,79 +92,82 @@ package struct SignInRepository: Sendable {
             }
         try await database.answer(
             Self.conclude,
-            [
-                .blob(id.bytes), .text(name), .text(identity?.userID), .text(account), .text(refusal?.rawValue),
-                .text(requestID),
+            Self.parameters(id, requestID) + [
+                .text(name), .text(identity?.userID), .text(account), .text(refusal?.rawValue),
             ], until: deadline)
     }
 
-    private static let find = Query<(signIn: SignIn, snapshot: LinkSessionSnapshot)?>(
+    /// `$1` to `$4` of the statements that change a sign-in.
+    private static func parameters(_ id: SignIn.ID, _ requestID: String) -> [Parameter] {
+        LinkSessionRepository.parameters(id.session, requestID) + [.blob(id.stateDigest.bytes)]
+    }
+
+    private static let find = Query<(signIn: SignIn, session: StoredLinkSession)?>(
         "find_sign_in",
         """
-        SELECT \(SignIn.columns), \(LinkSessionSnapshot.columns)
-        FROM \(LinkSessionSnapshot.tables) JOIN sign_ins a ON a.token_hash = s.token_hash
-        WHERE a.state_hash = $1::bytea
+        SELECT \(SignIn.columns), \(StoredLinkSession.columns())
+        FROM link_sessions s JOIN sign_ins a ON a.session_id = s.id AND a.shard = s.shard
+        WHERE s.id = $1::uuid AND s.shard = $2::smallint
+          AND a.session_id = $1::uuid AND a.shard = $2::smallint AND a.state_hash = $3::bytea
         """,
-        readOptional: { (row) throws(DatabaseError) in (signIn: try row.signIn(), snapshot: try row.snapshot()) })
+        readOptional: { (row) throws(DatabaseError) in (signIn: try row.signIn(), session: try row.storedLinkSession()) })
 
+    /// The row of the session decides how many there are: whoever waits for it judges the number anew. Sent again after
+    /// a lost reply, the sign-in is begun already.
     private static let start = Query<Bool>(
         "start_sign_in",
         """
-        WITH s AS (
-            -- The row decides how many there are: whoever waits for it judges the number anew.
-            UPDATE link_sessions SET sign_ins = sign_ins + 1
-            WHERE token_hash = $2::bytea AND completed_at IS NULL AND expires_at > clock_timestamp()
-              AND sign_ins < \(limit)
-              -- Sent again after a lost reply, it is begun already.
-              AND NOT EXISTS (SELECT FROM sign_ins WHERE state_hash = $1::bytea)
-            RETURNING token_hash
+        \(LinkSessionRepository.locked), known AS MATERIALIZED (
+            SELECT count(*) AS count FROM sign_ins
+            WHERE session_id = $1::uuid AND shard = $2::smallint AND state_hash = $4::bytea
+        ), changed AS (
+            UPDATE link_sessions t SET sign_ins = j.sign_ins + 1 FROM j, known
+            WHERE t.id = $1::uuid AND t.shard = $2::smallint AND j.is_open AND j.sign_ins < \(limit) AND known.count = 0
+            RETURNING t.id
         ), sign_in AS (
-            INSERT INTO sign_ins (state_hash, token_hash, supplier, language)
-            SELECT $1::bytea, s.token_hash, $3::text, $4::text FROM s
-            ON CONFLICT (state_hash) DO NOTHING
-        ), event AS (
-            INSERT INTO link_session_events (token_hash, event, request_id)
-            SELECT s.token_hash, 'sign_in_started', $5::text FROM s
+            INSERT INTO sign_ins (session_id, shard, state_hash, supplier, language)
+            SELECT j.id, j.shard, $4::bytea, $5::text, $6::text FROM j WHERE EXISTS (SELECT 1 FROM changed)
             ON CONFLICT DO NOTHING
-        )
-        SELECT EXISTS (SELECT FROM s) OR EXISTS (SELECT FROM sign_ins WHERE state_hash = $1::bytea)
+        )\(LinkSessionRepository.recording(
+            "SELECT 'sign_in_started', NULL::text WHERE EXISTS (SELECT 1 FROM changed)"))
+        SELECT EXISTS (SELECT 1 FROM changed) OR known.count > 0 FROM known
         """,
         readOne: { (row) throws(DatabaseError) in try row.bool() })
 
     private static let recordCallback = Query<Bool>(
         "record_sign_in_callback",
         """
-        WITH answered AS (
-            UPDATE sign_ins SET answered_at = coalesce(answered_at, clock_timestamp()), answered_by = $2::text
-            WHERE state_hash = $1::bytea AND (answered_at IS NULL OR answered_by = $2::text) AND outcome IS NULL
+        WITH timed AS MATERIALIZED (
+            SELECT clock_timestamp() AS now
+        ), answered AS (
+            UPDATE sign_ins SET answered_at = coalesce(answered_at, timed.now), answered_by = $3::text FROM timed
+            WHERE session_id = $1::uuid AND shard = $2::smallint AND state_hash = $4::bytea
+              AND (answered_at IS NULL OR answered_by = $3::text) AND outcome IS NULL
             RETURNING state_hash
         )
-        SELECT EXISTS (SELECT FROM answered)
+        SELECT count(*) > 0 FROM answered
         """,
         readOne: { (row) throws(DatabaseError) in try row.bool() })
 
     private static let conclude = Query<Void>(
         "conclude_sign_in",
         """
-        WITH s AS MATERIALIZED (
-            SELECT s.token_hash FROM link_sessions s JOIN sign_ins a ON a.token_hash = s.token_hash
-            WHERE a.state_hash = $1::bytea FOR KEY SHARE OF s
+        WITH j AS MATERIALIZED (
+            SELECT id, shard FROM link_sessions WHERE id = $1::uuid AND shard = $2::smallint FOR KEY SHARE
         ), concluded AS (
-            UPDATE sign_ins SET outcome = $2::text, supplier_user_id = $3::text, account = $4::text
-            FROM s WHERE state_hash = $1::bytea AND answered_at IS NOT NULL AND outcome IS NULL
-        )
-        INSERT INTO link_session_events (token_hash, event, reason, request_id)
-        SELECT s.token_hash, CASE WHEN $5::text IS NULL THEN 'signed_in' ELSE 'sign_in_refused' END, $5::text,
-               $6::text
-        FROM s
-        ON CONFLICT DO NOTHING
+            UPDATE sign_ins SET outcome = $5::text, supplier_user_id = $6::text, account = $7::text FROM j
+            WHERE session_id = $1::uuid AND sign_ins.shard = $2::smallint AND state_hash = $4::bytea
+              AND answered_at IS NOT NULL AND outcome IS NULL
+        )\(LinkSessionRepository.recording(
+            "SELECT CASE WHEN $8::text IS NULL THEN 'signed_in' ELSE 'sign_in_refused' END, $8::text"))
+        SELECT 1
         """)
 }
 
 extension SignIn {
     /// What ``PostgresClient/Row/signIn()`` reads of a sign-in `a`.
     fileprivate static let columns = """
-        a.state_hash, a.supplier, a.language, a.answered_at IS NOT NULL, \
+        a.session_id, a.state_hash, a.supplier, a.language, a.answered_at IS NOT NULL, \
         coalesce(a.answered_at > clock_timestamp() - interval '20 seconds', false), \
         a.outcome, a.supplier_user_id, a.account
         """
@@ -167,7 +175,7 @@ extension SignIn {
 
 extension Row {
     fileprivate mutating func signIn() throws(DatabaseError) -> SignIn {
-        let id = try digest()
+        let id = SignIn.ID(session: try linkSessionID(), stateDigest: try digest())
         guard let supplier = Supplier.Slug(try text()) else { throw mismatch() }
         return SignIn(
             id: id, supplier: supplier, language: try parse(Language.init), hasCallback: try bool(),

@@ -37,37 +37,39 @@ struct Application {
         // Deleting old rows and recording the use of keys may wait for locks: keys and health must not.
         let maintenance = try database("link-session-service maintenance", connections: 1, waitingLimit: 64)
 
-        let apiKeyUsage = APIKeyUsageRecorder(repository: APIKeyRepository(database: maintenance), logger: logger)
-        let apiKeys = APIKeyCache(
-            repository: APIKeyRepository(database: background), environment: settings.keyEnvironment,
-            authenticatorDigests: try settings.authenticatorDigests, uses: apiKeyUsage, logger: logger)
+        let (signingKeys, sandboxKey) = (try settings.returnSigningKeys, try settings.sandboxSigningKey)
+        let controlPlane = ControlPlaneCache(
+            repository: ControlPlaneRepository(database: background), hasSandbox: sandboxKey != nil, logger: logger)
+        let apiKeyUsage = APIKeyUsageRecorder(
+            repository: ControlPlaneRepository(database: maintenance), logger: logger)
+        let apiKeys = APIKeyAuthenticator(
+            controlPlane: controlPlane, environment: settings.keyEnvironment,
+            authenticatorDigests: try settings.authenticatorDigests, uses: apiKeyUsage)
         let readiness = Readiness {
             await HealthCheck.ofDatabase(background, schema: schema)
         } ownChecks: {
             [
-                apiKeys.isFresh
-                    ? HealthCheck(name: "api_keys", state: "ok")
-                    : HealthCheck(name: "api_keys", state: "unavailable", cause: "not confirmed within a second")
+                controlPlane.isFresh
+                    ? HealthCheck(name: "control_plane", state: "ok")
+                    : HealthCheck(name: "control_plane", state: "unavailable", cause: "not confirmed within a second")
             ]
         }
 
         let publicBaseURL = try settings.publicBaseURL
-        let (signingKeys, sandboxKey) = (try settings.returnSigningKeys, try settings.sandboxSigningKey)
         let codeSecrets = try settings.returnCodeSecrets
         let returnLinks = try ReturnLinks(
             issuer: publicBaseURL, signingKey: signingKeys[0], furtherKeys: signingKeys.dropFirst(),
             sandboxKey: sandboxKey, codeSecret: codeSecrets[0], furtherCodeSecrets: codeSecrets.dropFirst())
-        let suppliers = SupplierRepository(database: requests, hasSandbox: sandboxKey != nil)
-        let sessions = LinkSessionRepository(database: requests, suppliers: suppliers)
+        let sessions = LinkSessionRepository(database: requests, controlPlane: controlPlane)
 
         var routes = Routes()
         routes.addAPI(
             publicBaseURL: publicBaseURL, apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks,
             tokenGenerator: TokenGenerator(), readiness: readiness)
         try AuthenticatorUI(
-            publicBaseURL: publicBaseURL, sessions: sessions, signIns: SignInRepository(database: requests),
-            suppliers: suppliers, returnLinks: returnLinks, tokenGenerator: TokenGenerator(),
-            clientSecret: environmentVariable
+            publicBaseURL: publicBaseURL, sessions: sessions,
+            signIns: SignInRepository(database: requests, controlPlane: controlPlane), controlPlane: controlPlane,
+            returnLinks: returnLinks, tokenGenerator: TokenGenerator(), clientSecret: environmentVariable
         ).add(to: &routes)
         let host = try settings.httpHost
         let server = HTTPServer(
@@ -77,14 +79,14 @@ struct Application {
             routes: routes, isSecret: { APIKey.isMentioned(in: $0) || apiKeys.isUsable(key: $0) }, logger: logger,
             accessLog: { log.write($0) },
             // Without the keys the first requests would get a 503; a database that is down delays nothing for long.
-            beforeListening: { await apiKeys.waitUntilFresh(for: .milliseconds(500)) },
+            beforeListening: { await controlPlane.waitUntilFresh(for: .milliseconds(500)) },
             onListening: { port in
                 logger.notice("listening", metadata: ["host": "\(host)", "port": .stringConvertible(port)])
             })
 
         // Stopped from the last to the first, each before the next.
         services = [
-            maintenance, background, requests, apiKeyUsage, apiKeys,
+            maintenance, background, requests, apiKeyUsage, controlPlane,
             Retention(
                 days: try settings.retentionDays, repository: RetentionRepository(database: maintenance),
                 logger: logger),

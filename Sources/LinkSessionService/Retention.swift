@@ -2,39 +2,36 @@ internal import LinkSessionRepository
 internal import Logging
 internal import ServiceLifecycle
 
-/// Walks the table of link sessions from its first page to its last, a piece at a time.
-///
-/// After each piece it rests for 31 times as long as the piece took, so that it takes a thirty-second of one database
-/// process's time, whatever the machine is.
+/// Makes the partitions of the days to come, and drops those that are older than RETENTION_DAYS, a day at a time.
 struct RetentionPass {
-    private static let restFactor = 31
-    private static let shortestRest = Duration.milliseconds(5)
-    private static let pieceTime = Duration.seconds(2)
+    private static let stepTime = Duration.seconds(10)
+    /// Between two steps, for those who waited for the first one's locks.
+    private static let rest = Duration.milliseconds(50)
 
     let days: Int
     let repository: RetentionRepository
     private(set) var deleted: Int64 = 0
 
-    /// - Returns: false where it gave up because somebody else is deleting.
+    init(days: Int, repository: RetentionRepository) {
+        self.days = days
+        self.repository = repository
+    }
+
+    /// - Returns: false where it gave up because somebody else is at work.
     mutating func run() async throws -> Bool {
-        var next: Int64? = 0
-        while let block = next {
-            let start = ContinuousClock.now
-            let purged = try await repository.purge(olderThan: days, from: block, until: start + Self.pieceTime)
-            guard let purged else { return false }
-            deleted += purged.deleted
-            next = purged.nextBlock
-            guard next != nil else { break }
-            try await Task.sleep(for: max((ContinuousClock.now - start) * Self.restFactor, Self.shortestRest))
+        while let step = try await repository.step(keeping: days, until: .now + Self.stepTime) {
+            deleted += step.deleted
+            if step.isLast { return true }
+            try await Task.sleep(for: Self.rest)
         }
-        return true
+        return false
     }
 }
 
-/// A pass an hour beside serving, the first at the start. Of several replicas one does the work: one that meets another
-/// gives up until the next hour.
+/// A pass every five minutes, the first at the start. Of several replicas one does the work: one that meets another
+/// gives up until the next pass.
 struct Retention: Service {
-    private static let interval = Duration.seconds(3600)
+    private static let interval = Duration.seconds(300)
 
     let days: Int
     let repository: RetentionRepository
@@ -55,7 +52,7 @@ struct Retention: Service {
             _ = try await pass.run()
         } catch {
             // The type and the cause alone hold no values; the next pass begins anew.
-            if !Task.isCancelled { logger.warning("old link sessions not deleted", metadata: ["cause": "\(error)"]) }
+            if !Task.isCancelled { logger.warning("partitions not maintained", metadata: ["cause": "\(error)"]) }
         }
         if pass.deleted > 0 {
             logger.notice("old link sessions deleted", metadata: ["sessions": .stringConvertible(pass.deleted)])

@@ -15,7 +15,7 @@ package struct APIKey: Sendable, Redacted {
     package let characters: String
 
     package init(for environment: Environment, words: (UInt64, UInt64, UInt64, UInt64)) {
-        let body = environment.rawValue + LinkToken(words: words).characters
+        let body = environment.rawValue + Base64URL.encode(words: words)
         characters = body + Self.checksum(of: body.utf8)
     }
 
@@ -30,7 +30,7 @@ package struct APIKey: Sendable, Redacted {
         }
         let body = bytes.dropLast(6)
         return kind == environment && bytes.count == kind.rawValue.utf8.count + 43 + 6
-            && LinkToken(Substring(body.dropFirst(kind.rawValue.utf8.count))) != nil
+            && Base64URL.decode(Substring(body.dropFirst(kind.rawValue.utf8.count))) != nil
             && checksum(of: body).utf8.elementsEqual(bytes.suffix(6))
     }
 

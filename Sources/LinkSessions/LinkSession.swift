@@ -13,7 +13,8 @@ package struct LinkSession: Sendable {
     /// How long the result of a completion may be fetched, and its code be used.
     package static let resultLifetimeInSeconds: Int64 = 600
 
-    package let manufacturer: Manufacturer
+    package let id: LinkSessionID
+    package let manufacturer: Manufacturer.ID
     package let userID: ManufacturerUserID
     package let redirectURL: RedirectURL
     package let language: Language
@@ -26,12 +27,13 @@ package struct LinkSession: Sendable {
     package let link: Link?
     package let status: Status
 
-    /// - Parameter isPastExpiry: `expires_at` compared with the database's clock at the moment of the question.
+    /// - Parameter now: by the database's clock, at the moment of the question.
     package init(
-        manufacturer: Manufacturer, userID: ManufacturerUserID, redirectURL: RedirectURL, language: Language,
-        createdAt: UnixSeconds, expiresAt: UnixSeconds, completedAt: UnixSeconds? = nil,
-        confirmedAt: UnixSeconds? = nil, link: Link? = nil, isPastExpiry: Bool
+        id: LinkSessionID, manufacturer: Manufacturer.ID, userID: ManufacturerUserID, redirectURL: RedirectURL,
+        language: Language, createdAt: UnixSeconds, expiresAt: UnixSeconds, completedAt: UnixSeconds? = nil,
+        confirmedAt: UnixSeconds? = nil, link: Link? = nil, now: UnixSeconds
     ) {
+        self.id = id
         self.manufacturer = manufacturer
         self.userID = userID
         self.redirectURL = redirectURL
@@ -41,7 +43,7 @@ package struct LinkSession: Sendable {
         self.completedAt = completedAt
         self.confirmedAt = confirmedAt
         self.link = link
-        status = completedAt != nil ? .completed : isPastExpiry ? .expired : .open
+        status = completedAt != nil ? .completed : expiresAt <= now ? .expired : .open
     }
 }
 
@@ -60,13 +62,13 @@ package struct Link: Sendable {
 
 /// What a manufacturer asks for, checked against every rule, before it is stored.
 package struct NewLinkSession: Sendable {
-    package let manufacturer: Manufacturer
+    package let manufacturer: Manufacturer.ID
     package let userID: ManufacturerUserID
     package let redirectURL: RedirectURL
     package let language: Language
 
     package init(
-        manufacturer: Manufacturer, userID: ManufacturerUserID, redirectURL: RedirectURL, language: Language
+        manufacturer: Manufacturer.ID, userID: ManufacturerUserID, redirectURL: RedirectURL, language: Language
     ) {
         self.manufacturer = manufacturer
         self.userID = userID

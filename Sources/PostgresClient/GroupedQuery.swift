@@ -6,6 +6,7 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
     let statement: Statement
     fileprivate let statementForResend: Statement
     package let subqueue: SubqueueKey
+    private let key: @Sendable (Input) -> UInt8
     fileprivate let encode: @Sendable ([Input]) -> [Parameter]
     fileprivate let decode: @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
 
@@ -15,19 +16,23 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
     ///   - sqlForResend: sent in place of `sql` where that may have been carried out before for any of the callers.
     ///   - maxBatchSize: at most so many callers in one execution.
     ///   - maxConcurrentBatches: at most so many executions under way at once; fewer make larger batches.
+    ///   - key: only inputs with the same one go together.
     ///   - encode: the parameters for all inputs.
     ///   - decode: one output per input, in the order of the inputs.
     package init(
         _ name: String, _ sql: String, sqlForResend: String? = nil, maxBatchSize: Int, maxConcurrentBatches: Int,
-        encode: @escaping @Sendable ([Input]) -> [Parameter],
+        key: @escaping @Sendable (Input) -> UInt8 = { _ in 0 }, encode: @escaping @Sendable ([Input]) -> [Parameter],
         decode: @escaping @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
     ) {
         statement = Statement(name: name, sql: sql)
         statementForResend = sqlForResend.map { Statement(name: "\(name)_again", sql: $0) } ?? statement
         subqueue = SubqueueKey(name: name, maxBatchSize: maxBatchSize, maxConcurrentBatches: maxConcurrentBatches)
+        self.key = key
         self.encode = encode
         self.decode = decode
     }
+
+    package func batchKey(of input: Input) -> UInt8 { key(input) }
 
     package func execute(
         _ first: PendingCall<Input, Output>, of batch: [any PendingQuery], on connection: inout Connection

@@ -1,15 +1,18 @@
 /// A value for `$1`, `$2`, …
 ///
-/// The statement's own casts decide the types: write `$1::bytea`, `$2::bigint`, `$3::text[]`.
+/// The statement's own casts decide the types: write `$1::bytea`, `$2::bigint`, `$3::text[]`. A UUID is a blob of 16 bytes.
 package enum Parameter: Sendable {
     /// `nil`: NULL.
     case text(String?)
     /// `nil`: NULL.
     case blob([UInt8]?)
     case number(Int64)
+    case smallNumber(Int16)
     case texts([String])
     case blobs([[UInt8]])
     case numbers([Int64])
+    case smallNumbers([Int16])
+    case uuids([[UInt8]])
 }
 
 /// The values of one execution in PostgreSQL's binary format, packed into one buffer.
@@ -29,13 +32,12 @@ struct PackedParameters {
             case .text(let text?): bytes.append(contentsOf: text.utf8)
             case .blob(let blob?): bytes.append(contentsOf: blob)
             case .number(let number): append(number)
+            case .smallNumber(let number): append(number)
             case .texts(let texts): append(texts, ofType: 25) { $0.append(element: $1.utf8) }
             case .blobs(let blobs): append(blobs, ofType: 17) { $0.append(element: $1) }
-            case .numbers(let numbers):
-                append(numbers, ofType: 20) { packed, number in
-                    packed.append(Int32(8))
-                    packed.append(number)
-                }
+            case .uuids(let uuids): append(uuids, ofType: 2950) { $0.append(element: $1) }
+            case .numbers(let numbers): append(numbers, ofType: 20) { $0.append(element: $1) }
+            case .smallNumbers(let numbers): append(numbers, ofType: 21) { $0.append(element: $1) }
             }
             values.append((start, bytes.count - start))
         }
@@ -55,6 +57,11 @@ struct PackedParameters {
     private mutating func append(element: some Collection<UInt8>) {
         append(Int32(element.count))
         bytes.append(contentsOf: element)
+    }
+
+    private mutating func append(element: some FixedWidthInteger) {
+        append(Int32(element.bitWidth / 8))
+        append(element)
     }
 
     private mutating func append(_ number: some FixedWidthInteger) {

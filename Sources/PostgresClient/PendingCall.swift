@@ -7,6 +7,9 @@ package protocol DatabaseQuery<Input, Output>: AnyObject, Sendable {
 
     var subqueue: SubqueueKey { get }
 
+    /// Only inputs with the same one go together in one execution.
+    func batchKey(of input: Input) -> UInt8
+
     /// Answers a whole batch from this query's subqueue.
     func execute(
         _ first: PendingCall<Input, Output>, of batch: [any PendingQuery], on connection: inout Connection
@@ -17,6 +20,7 @@ package protocol DatabaseQuery<Input, Output>: AnyObject, Sendable {
 package protocol PendingQuery: AnyObject, Sendable {
     var id: UInt64 { get }
     var deadline: Deadline { get }
+    var batchKey: UInt8 { get }
 
     func fail(_ error: DatabaseError)
 
@@ -34,6 +38,7 @@ package enum BatchOutcome {
 package final class PendingCall<Input: Sendable, Output: Sendable>: PendingQuery {
     package let id: UInt64
     package let deadline: Deadline
+    package let batchKey: UInt8
     private let query: any DatabaseQuery<Input, Output>
     let mayHaveBeenSent = Atomic<Bool>(false)
     let input: Input
@@ -47,6 +52,7 @@ package final class PendingCall<Input: Sendable, Output: Sendable>: PendingQuery
         self.id = id
         self.deadline = deadline
         self.query = query
+        batchKey = query.batchKey(of: input)
         self.input = input
         self.continuation = continuation
     }

@@ -55,6 +55,8 @@ package final class Query<Output: Sendable>: DatabaseQuery {
 
     package var subqueue: SubqueueKey { .single }
 
+    package func batchKey(of _: [Parameter]) -> UInt8 { 0 }
+
     /// Alone: batches of queries that are not grouped have one member.
     package func execute(
         _ call: PendingCall<[Parameter], Output>, of _: [any PendingQuery], on connection: inout Connection

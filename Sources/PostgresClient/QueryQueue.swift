@@ -92,8 +92,10 @@ final class QueryQueue: Sendable {
                 state.idleWorkers.append(worker)
                 return (.idle, nil)
             }
-            let count = min(state.subqueues[subqueue].key.maxBatchSize, state.subqueues[subqueue].queries.count)
-            let queries = state.subqueues[subqueue].queries.prefix(count).map(\.query)
+            let waiting = state.subqueues[subqueue].queries.prefix(state.subqueues[subqueue].key.maxBatchSize)
+            let key = waiting.first?.query.batchKey
+            let queries = waiting.prefix { $0.query.batchKey == key }.map(\.query)
+            let count = queries.count
             state.subqueues[subqueue].queries.removeFirst(count)
             state.subqueues[subqueue].batchesUnderWay += 1
             state.count -= count

@@ -75,6 +75,14 @@ internal import CLibpq
         return unsafe [UInt8](bytes)
     }
 
+    /// The 16 bytes of a `uuid` as two big-endian words.
+    package mutating func uuid() throws(DatabaseError) -> (UInt64, UInt64) {
+        guard let bytes = unsafe try value(ofType: 2950), bytes.count == 16 else { throw mismatch() }
+        return unsafe (
+            bytes.loadUnaligned(as: UInt64.self).bigEndian, bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self).bigEndian
+        )
+    }
+
     package mutating func int64() throws(DatabaseError) -> Int64 {
         try require(try integer(ofType: 20, Int64.self))
     }

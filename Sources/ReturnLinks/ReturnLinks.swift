@@ -63,13 +63,15 @@ package struct ReturnLinks: Sendable {
     /// For the browser that completed the session: the same, byte for byte, however often it is made.
     ///
     /// The plain redirect URL where the session has no link, or came of a sandbox supplier that is there no more.
-    package func completed(_ session: LinkSession, tokenDigest: SHA256Digest) throws(OpenSSLError) -> String {
+    package func completed(
+        _ session: LinkSession, of manufacturer: Manufacturer
+    ) throws(OpenSSLError) -> String {
         guard let link = session.link, let completedAt = session.completedAt else { return session.redirectURL.text }
-        let code = try mac(codeSecret, "code", tokenDigest)
-        let data = try data("completed", session, tokenDigest, issuedAt: completedAt) { object in
+        let code = try mac(codeSecret, "code", session.id)
+        let data = try data("completed", session, issuedAt: completedAt) { object in
             object.add("nox_user_id", link.noxUserID)
             object.add("manufacturer_user_id", session.userID.text)
-            if let brand = session.manufacturer.brand { object.add("brand", brand.titleCased.lowercased()) }
+            if let brand = manufacturer.brand { object.add("brand", brand.titleCased.lowercased()) }
             if let identity = link.identity { object.add("supplier", identity.supplier.text) }
             object.add("connected_at", completedAt)
             object.add("code", Base64URL.encode(code.bytes))
@@ -81,23 +83,23 @@ package struct ReturnLinks: Sendable {
     ///
     /// - Parameter supplier: at which the end came, if at any.
     package func ended(
-        _ end: End, _ session: LinkSession, tokenDigest: SHA256Digest, at supplier: Supplier.Slug? = nil,
+        _ end: End, _ session: LinkSession, at supplier: Supplier.Slug? = nil,
         now: UnixSeconds
     ) throws(OpenSSLError) -> String {
-        let data = try data(end.rawValue, session, tokenDigest, issuedAt: now) { _ in }
+        let data = try data(end.rawValue, session, issuedAt: now) { _ in }
         return try signed(data, session, isSandbox: supplier == .sandbox)
     }
 
     private func data(
-        _ status: String, _ session: LinkSession, _ tokenDigest: SHA256Digest, issuedAt: UnixSeconds,
+        _ status: String, _ session: LinkSession, issuedAt: UnixSeconds,
         members: (inout JSONWriter) -> Void
     ) throws(OpenSSLError) -> String {
-        let id = try mac(codeSecret, "jti \(status)", tokenDigest)
+        let id = try mac(codeSecret, "jti \(status)", session.id)
         let json = JSONWriter.object { object in
             object.add("status", status)
             members(&object)
             object.add("iss", issuer)
-            object.add("aud", session.manufacturer.id.audience)
+            object.add("aud", session.manufacturer.audience)
             object.add("iat", issuedAt)
             object.add("exp", issuedAt + LinkSession.resultLifetimeInSeconds)
             object.add("jti", Base64URL.encode(id.bytes))
@@ -125,18 +127,18 @@ package struct ReturnLinks: Sendable {
     }
 
     /// Whether the text is the one-time code of the session's result; compared in constant time.
-    package func isCode(_ text: String, for tokenDigest: SHA256Digest) throws(OpenSSLError) -> Bool {
+    package func isCode(_ text: String, for session: LinkSessionID) throws(OpenSSLError) -> Bool {
         guard let given = Base64URL.decode(text).flatMap(SHA256Digest.init(bytes:)) else { return false }
         var isOne = false
-        for secret in [codeSecret] + furtherCodeSecrets where try mac(secret, "code", tokenDigest) == given {
+        for secret in [codeSecret] + furtherCodeSecrets where try mac(secret, "code", session) == given {
             isOne = true
         }
         return isOne
     }
 
-    private func mac(_ secret: HMACSHA256, _ purpose: String, _ tokenDigest: SHA256Digest) throws(OpenSSLError)
-        -> SHA256Digest
-    {
-        try secret.code(of: Array("\(purpose) ".utf8) + tokenDigest.bytes)
+    private func mac(
+        _ secret: HMACSHA256, _ purpose: String, _ session: LinkSessionID
+    ) throws(OpenSSLError) -> SHA256Digest {
+        try secret.code(of: Array("\(purpose) ".utf8) + session.bytes)
     }
 }

@@ -1,4 +1,5 @@
 internal import COpenSSL
+internal import Foundation
 package import LinkSessions
 
 /// The operating system or OpenSSL had no randomness to give: nothing may be made from less.
@@ -11,10 +12,11 @@ package struct RandomnessError: Error {
 /// A value, so that a test can pass a generator that fails.
 package struct TokenGenerator: Sendable {
     private let randomWords: @Sendable () throws(RandomnessError) -> (UInt64, UInt64, UInt64, UInt64)
+    private let ids: LinkSessionIDSequence
 
     /// `RAND_bytes`, checked.
     package init() {
-        randomWords = { () throws(RandomnessError) in
+        self.init { () throws(RandomnessError) in
             var words: (UInt64, UInt64, UInt64, UInt64) = (0, 0, 0, 0)
             let made = unsafe withUnsafeMutableBytes(of: &words) { buffer in
                 unsafe RAND_bytes(buffer.baseAddress?.assumingMemoryBound(to: UInt8.self), Int32(buffer.count))
@@ -24,20 +26,28 @@ package struct TokenGenerator: Sendable {
         }
     }
 
+    /// - Parameter now: nanoseconds since 1970, for ids: a wrong clock makes ids of another time, and nothing else.
     package init(
+        now: @escaping @Sendable () -> UInt64 = {
+            var time = timespec()
+            unsafe clock_gettime(CLOCK_REALTIME, &time)
+            return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+        },
         randomWords: @escaping @Sendable () throws(RandomnessError) -> (UInt64, UInt64, UInt64, UInt64)
     ) {
+        ids = LinkSessionIDSequence(now: now)
         self.randomWords = randomWords
     }
 
-    /// A new token of 256 random bits.
+    /// A new session's token: its id, which is greater than those before, and 192 random bits.
     package func makeToken() throws(RandomnessError) -> LinkToken {
-        LinkToken(words: try randomWords())
+        let words = try randomWords()
+        return LinkToken(id: ids.next(random: words.0), secret: (words.1, words.2, words.3))
     }
 
     /// 256 random bits as 43 characters of base64url, for secrets of a browser's sign-in.
     package func makeSecret() throws(RandomnessError) -> String {
-        LinkToken(words: try randomWords()).characters
+        Base64URL.encode(words: try randomWords())
     }
 
     /// A new key of 256 random bits.

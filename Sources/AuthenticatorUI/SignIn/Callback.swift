@@ -36,10 +36,10 @@ extension AuthenticatorUI {
     ///
     /// It leads on to the sign-in's page: what is in the callback's URL is used up, and that page may be loaded again.
     @Sendable func takeCallback(_ request: PageRequest) async throws -> Response {
-        guard let id = try request.query["state"].map({ try SHA256.digest(of: $0) }),
+        guard let id = request.query["state"].flatMap(SignIn.ID.init(state:)),
             let (signIn, snapshot) = try await find(id, request)
         else { return try await unknownState(request) }
-        guard let secret = cookies.secret(of: id, in: request.http) else {
+        guard let secret = cookies.secret(of: id.stateDigest, in: request.http) else {
             await record(.signInRefused(.otherBrowser), snapshot, request)
             return refusedPage(.otherBrowser, .badRequest, snapshot, in: signIn.language)
         }
@@ -53,8 +53,7 @@ extension AuthenticatorUI {
         let result = try await evaluate(request, of: signIn, secret)
         if result.isLate {
             _ = try await sessions.expire(
-                tokenDigest: snapshot.tokenDigest, of: snapshot.session.manufacturer.id, requestID: request.http.id,
-                until: request.http.deadline)
+                snapshot.session.id, requestID: request.http.id, until: request.http.deadline)
         }
         try await signIns.conclude(
             id, result.outcome, because: result.refusal, requestID: request.http.id, until: request.http.deadline)
@@ -77,7 +76,7 @@ extension AuthenticatorUI {
         guard Supplier.Slug(request.http.parameter) == signIn.supplier,
             request.query.unusable.isDisjoint(with: ["code", "error", "iss"])
         else { return .failed(.mixUp) }
-        guard let supplier = try await usableSupplier(signIn.supplier, request) else {
+        guard let supplier = try usableSupplier(signIn.supplier) else {
             return .failed(.supplierUnknown)
         }
         switch supplier.signIn {
@@ -125,13 +124,13 @@ extension AuthenticatorUI {
     /// The sandbox supplier's page, with a button for every outcome.
     @Sendable func showSandbox(_ request: PageRequest) async throws -> Response {
         guard let state = request.query["state"],
-            let (signIn, snapshot) = try await find(SHA256.digest(of: state), request),
-            signIn.supplier == .sandbox, try await usableSupplier(.sandbox, request) != nil
+            let (signIn, snapshot) = try await find(SignIn.ID(state: state), request),
+            signIn.supplier == .sandbox, try usableSupplier(.sandbox) != nil
         else { throw UnknownPageError() }
         var page = Page("sandbox", ["state": state])
         page.back = snapshot.session.redirectURL.text
         page.url = { PageURL.sandbox(state: state, $0) }
-        return pages.response(page, of: snapshot.session, in: request.chosenLanguage ?? signIn.language)
+        return pages.response(page, of: snapshot.manufacturer, in: request.chosenLanguage ?? signIn.language)
     }
 
     /// What the chosen button's callback comes to.

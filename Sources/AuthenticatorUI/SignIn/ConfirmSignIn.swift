@@ -8,11 +8,11 @@ internal import ReturnLinks
 extension AuthenticatorUI {
     /// What came of a sign-in, for the browser that began it.
     @Sendable func showSignIn(_ request: PageRequest) async throws -> Response {
-        guard let (signIn, snapshot) = try await find(SHA256Digest(hex: request.http.parameter), request) else {
+        guard let (signIn, snapshot) = try await find(SignIn.ID(request.http.parameter), request) else {
             throw UnknownPageError()
         }
         let language = request.chosenLanguage ?? signIn.language
-        guard let secret = cookies.secret(of: signIn.id, in: request.http) else {
+        guard let secret = cookies.secret(of: signIn.id.stateDigest, in: request.http) else {
             return refusedPage(.otherBrowser, .forbidden, snapshot, in: language)
         }
         return try await signInPage(
@@ -24,7 +24,7 @@ extension AuthenticatorUI {
 
     private func signInPage(_ signIn: SignIn, _ context: PageContext) async throws -> Response {
         guard context.session.status == .open else { return try endedPage(context) }
-        guard let supplier = try await usableSupplier(signIn.supplier, context.request) else {
+        guard let supplier = try usableSupplier(signIn.supplier) else {
             return try await linkPage(context, status: .conflict)
         }
         let url = PageURL.signIn(signIn.id, context.language)
@@ -52,11 +52,11 @@ extension AuthenticatorUI {
 
     /// The user confirmed on our page.
     @Sendable func confirm(_ request: PageRequest) async throws -> Response {
-        guard let (signIn, snapshot) = try await find(SHA256Digest(hex: request.http.parameter), request) else {
+        guard let (signIn, snapshot) = try await find(SignIn.ID(request.http.parameter), request) else {
             throw UnknownPageError()
         }
         let language = request.chosenLanguage ?? signIn.language
-        let secret = cookies.secret(of: signIn.id, in: request.http)
+        let secret = cookies.secret(of: signIn.id.stateDigest, in: request.http)
         guard originCheck.isOwn(request.http) else {
             await record(.completionRefused(.crossOrigin), snapshot, request)
             return refusedPage(.crossOrigin, .forbidden, snapshot, in: language, beginAgainWith: secret?.token)
@@ -73,26 +73,26 @@ extension AuthenticatorUI {
     }
 
     private func complete(
-        _ context: PageContext, as identity: SupplierIdentity, _ id: SHA256Digest
+        _ context: PageContext, as identity: SupplierIdentity, _ id: SignIn.ID
     ) async throws -> Response {
         let request = context.request
-        let supplier = try await usableSupplier(identity.supplier, request)
+        let supplier = try usableSupplier(identity.supplier)
         // Enabled, but without its client secret here: nobody signs in there, nor confirms.
         if supplier == nil, context.session.status == .open { return try await supplierDisabledPage(context) }
         let outcome = try await sessions.complete(
-            tokenDigest: context.snapshot.tokenDigest, as: identity, signIn: id, requestID: request.http.id,
+            context.snapshot, as: identity, signIn: id.stateDigest, requestID: request.http.id,
             until: request.http.deadline)
         switch outcome {
-        case .completed(let session):
+        case .completed:
             let context = try await afterwards(context, id)
             guard let result = try resultLink(context) else { return try endedPage(context) }
             var page = Page("returning", ["supplier": supplier?.name ?? identity.supplier.text])
             page.goTo = result
-            return pages.response(page, of: session, in: context.language)
+            return pages.response(page, of: context.snapshot.manufacturer, in: context.language)
         case .completedByAnother(let session):
             var page = Page(notice: .taken, name: "completed", status: .conflict)
             page.back = session.redirectURL.text
-            return pages.response(page, of: session, in: context.language)
+            return pages.response(page, of: context.snapshot.manufacturer, in: context.language)
         case .expired:
             return try endedPage(try await afterwards(context, id))
         case .supplierDisabled:
@@ -108,7 +108,7 @@ extension AuthenticatorUI {
     }
 
     /// The context with the session as it is after the completion, unless it was deleted meanwhile.
-    private func afterwards(_ context: PageContext, _ id: SHA256Digest) async throws -> PageContext {
+    private func afterwards(_ context: PageContext, _ id: SignIn.ID) async throws -> PageContext {
         guard let found = try await signIns.find(id, until: context.request.http.deadline) else {
             throw UnknownPageError()
         }

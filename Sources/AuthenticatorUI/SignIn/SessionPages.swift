@@ -20,7 +20,7 @@ extension AuthenticatorUI {
     func response(_ page: Page, _ context: PageContext) -> Response {
         var page = page
         page.url = context.url
-        return pages.response(page, of: context.session, in: context.language)
+        return pages.response(page, of: context.snapshot.manufacturer, in: context.language)
     }
 
     /// The page that the session's state asks for.
@@ -31,7 +31,7 @@ extension AuthenticatorUI {
         var context = context
         context.url = { PageURL.link(token, $0) }
         guard session.status == .open else { return try endedPage(context) }
-        let suppliers = try await usableSuppliers(context.request)
+        let suppliers = try usableSuppliers()
         var page = Page(
             "link", status: status,
             [
@@ -63,7 +63,7 @@ extension AuthenticatorUI {
         guard context.snapshot.resultIsFresh, let completer = context.snapshot.completedBy,
             cookies.secret(of: completer, in: context.request.http) != nil
         else { return nil }
-        return try returnLinks.completed(context.session, tokenDigest: context.snapshot.tokenDigest)
+        return try returnLinks.completed(context.session, of: context.snapshot.manufacturer)
     }
 
     /// The way back from a session that this browser did not complete.
@@ -72,8 +72,7 @@ extension AuthenticatorUI {
     func returnLink(
         _ end: ReturnLinks.End, _ snapshot: LinkSessionSnapshot, at supplier: Supplier.Slug? = nil
     ) throws -> String {
-        try returnLinks.ended(
-            end, snapshot.session, tokenDigest: snapshot.tokenDigest, at: supplier, now: snapshot.now)
+        try returnLinks.ended(end, snapshot.session, at: supplier, now: snapshot.now)
     }
 }
 
@@ -119,6 +118,6 @@ extension AuthenticatorUI {
         var page = Page(notice: notice, name: "refused", status: status)
         page.again = token.map { PageURL.link($0, language) }
         page.back = snapshot.session.redirectURL.text
-        return pages.response(page, of: snapshot.session, in: language)
+        return pages.response(page, of: snapshot.manufacturer, in: language)
     }
 }

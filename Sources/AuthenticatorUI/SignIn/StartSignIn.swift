@@ -18,7 +18,7 @@ extension AuthenticatorUI {
         }
         let context = PageContext(request: request, snapshot: snapshot, token: token, language: language)
         guard context.session.status == .open else { return try await linkPage(context) }
-        guard let supplier = try await usableSupplier(form.supplier, request) else {
+        guard let supplier = try usableSupplier(form.supplier) else {
             await record(.signInRefused(.supplierUnknown), snapshot, request)
             return try await linkPage(context, status: .conflict)
         }
@@ -36,8 +36,7 @@ extension AuthenticatorUI {
             return try failedPage(.failed, supplier, context, status: .badGateway)
         }
         let isStarted = try await signIns.start(
-            secret.id, of: snapshot.tokenDigest, at: supplier.slug, in: language, requestID: request.http.id,
-            until: request.http.deadline)
+            secret.id, at: supplier.slug, in: language, requestID: request.http.id, until: request.http.deadline)
         guard isStarted else { return try await notStartedPage(context) }
         // A page that goes on, and no redirect: browsers hold `form-action` against every redirect that follows a form.
         var page = Page("continue", ["supplier": supplier.name])

@@ -1,4 +1,5 @@
 internal import HTTPServer
+internal import LinkSessionRepository
 internal import LinkSessions
 internal import NIOHTTP1
 internal import TokenGenerator
@@ -21,7 +22,7 @@ struct SignInCookies: Sendable {
     /// cookie: the secret must derive the sign-in's id.
     func secret(of id: SHA256Digest, in request: Request) -> SignInSecret? {
         let name = prefix + id.hex
-        return cookies(in: request).lazy.filter { $0.name == name }.compactMap { parse($0.value) }.first { $0.id == id }
+        return cookies(in: request).lazy.filter { $0.name == name }.compactMap { parse($0.value) }.first { $0.id.stateDigest == id }
     }
 
     /// The session of the sign-in that the browser began last.
@@ -35,7 +36,7 @@ struct SignInCookies: Sendable {
         let old = cookies(in: request).filter { $0.name.hasPrefix(prefix) }
         let attributes = "Path=/; HttpOnly; SameSite=Lax" + (isSecure ? "; Secure" : "")
         let removed = old.dropLast(Self.limit - 1).map { "\($0.name)=; Max-Age=0; \(attributes)" }
-        return removed + ["\(prefix)\(secret.id.hex)=\(secret.cookieValue); Max-Age=\(Self.maximumAge); \(attributes)"]
+        return removed + ["\(prefix)\(secret.id.stateDigest.hex)=\(secret.cookieValue); Max-Age=\(Self.maximumAge); \(attributes)"]
     }
 
     private func parse(_ value: Substring) -> SignInSecret? {
@@ -71,8 +72,8 @@ struct SignInSecret {
     let codeVerifier: String
     /// `S256` of RFC 7636, section 4.2.
     let codeChallenge: String
-    /// The digest of the state: names the sign-in.
-    let id: SHA256Digest
+    /// The session and the digest of the state: names the sign-in.
+    let id: SignIn.ID
 
     /// `nil` where the secret is none of 256 bits, or OpenSSL refuses.
     init?(_ secret: some StringProtocol, token: LinkToken) {
@@ -80,8 +81,9 @@ struct SignInSecret {
             return nil
         }
         do throws(OpenSSLError) {
-            state = Base64URL.encode(try hmac.code(of: Array("state".utf8)).bytes)
-            id = try SHA256.digest(of: state)
+            // The session's id stands in it too, so that what comes back with it is found where the session lies.
+            state = Base64URL.encode(token.id.bytes + (try hmac.code(of: Array("state".utf8)).bytes))
+            id = SignIn.ID(session: token.id, stateDigest: try SHA256.digest(of: state))
             nonce = Base64URL.encode(try hmac.code(of: Array("nonce".utf8)).bytes)
             codeVerifier = Base64URL.encode(try hmac.code(of: Array("code_verifier".utf8)).bytes)
             codeChallenge = Base64URL.encode(try SHA256.digest(of: codeVerifier).bytes)
@@ -94,4 +96,26 @@ struct SignInSecret {
 
     /// For the browser's cookie alone.
     var cookieValue: String { "\(secret).\(token.characters)" }
+}
+
+extension SignIn.ID {
+    /// For the `state` of a callback.
+    init?(state: String) {
+        guard let bytes = Base64URL.decode(state), bytes.count == 48,
+            let session = LinkSessionID(bytes: bytes.prefix(16)), let digest = try? SHA256.digest(of: state)
+        else { return nil }
+        self.init(session: session, stateDigest: digest)
+    }
+
+    /// For the path of a sign-in's page: ``text``.
+    init?(_ text: String) {
+        guard let bytes = Hexadecimal.decode(text), bytes.count == 48,
+            let session = LinkSessionID(bytes: bytes.prefix(16)),
+            let digest = SHA256Digest(bytes: Array(bytes.suffix(32)))
+        else { return nil }
+        self.init(session: session, stateDigest: digest)
+    }
+
+    /// 96 hexadecimal digits.
+    var text: String { Hexadecimal.encode(session.bytes + stateDigest.bytes) }
 }

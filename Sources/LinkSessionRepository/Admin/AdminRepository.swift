@@ -24,9 +24,22 @@ package struct AdminRepository: Sendable {
     package func sessions(of user: ManufacturerUserID, at manufacturer: DisplayText) async throws(AdminError)
         -> [SessionReport]
     {
-        guard let sessions = try await run(SessionReport.ofUser, [.text(manufacturer.text), .text(user.text)]) else {
-            throw AdminError(line: "there is no manufacturer of this name")
+        let sessions: [SessionReport]? = try await onThread { connection throws(ConnectionError) in
+            func ask<Output>(_ query: Query<Output>, _ parameters: [Parameter]) throws(ConnectionError) -> Output {
+                try connection.run(query, parameters, until: .now + Self.longest)
+            }
+            guard let number = try ask(SessionReport.manufacturer, [.text(manufacturer.text)]) else { return nil }
+            var sessions = try ask(SessionReport.ofUser, [.number(number), .text(user.text)])
+            let ids = sessions.map(\.session.id)
+            let events = try ask(
+                SessionReport.events, [.uuids(ids.map(\.bytes)), .blob(ids.first?.bytes), .blob(ids.last?.bytes)])
+            let eventsOfSession = Dictionary(grouping: events, by: \.0)
+            for index in sessions.indices {
+                sessions[index].events = eventsOfSession[sessions[index].session.id, default: []].map(\.1)
+            }
+            return sessions
         }
+        guard let sessions else { throw AdminError(line: "there is no manufacturer of this name") }
         return sessions
     }
 

@@ -36,9 +36,8 @@ package struct SupplierReport: Sendable {
 }
 
 package struct SessionReport: Sendable {
-    package let tokenDigest: SHA256Digest
     package let session: LinkSession
-    package fileprivate(set) var events: [SessionEvent] = []
+    package internal(set) var events: [SessionEvent] = []
 }
 
 package struct SessionEvent: Sendable {
@@ -97,33 +96,32 @@ extension SupplierReport {
 }
 
 extension SessionReport {
-    /// The oldest first; `nil` where there is no such manufacturer.
-    static let ofUser = Query<[SessionReport]?>(
+    static let manufacturer = Query<Int64?>(
+        "manufacturer_by_name", "SELECT id FROM manufacturers WHERE name = $1::text",
+        readOptional: { (row) throws(DatabaseError) in try row.int64() })
+
+    /// The oldest first, without their events.
+    static let ofUser = Query<[SessionReport]>(
         "report_sessions",
         """
-        SELECT s.token_hash, \(LinkSession.columnsWithManufacturer()),
-               e.event, e.reason, e.request_id, e.occurred_at
-        FROM manufacturers m
-        LEFT JOIN link_sessions s ON s.manufacturer_id = m.id AND s.user_id = $2::text
-        LEFT JOIN link_session_events e ON e.token_hash = s.token_hash
-        WHERE m.name = $1::text
-        ORDER BY s.created_at, s.token_hash, e.occurred_at, e.event
+        SELECT \(StoredLinkSession.columns()) FROM link_sessions s
+        WHERE s.manufacturer_id = $1::bigint AND s.user_id = $2::text ORDER BY s.id
         """,
-        decode: { result throws(DatabaseError) in
-            guard result.rowCount > 0 else { return nil }
-            var sessions: [SessionReport] = []
-            try result.forEachRow { (row) throws(DatabaseError) in
-                guard let digest = try row.optionalDigest() else { return row.skipRest() }
-                let session = try row.linkSession()
-                if sessions.last?.tokenDigest != digest {
-                    sessions.append(SessionReport(tokenDigest: digest, session: session))
-                }
-                guard let event = try row.optionalText() else { return row.skipRest() }
-                sessions[sessions.count - 1].events.append(
-                    SessionEvent(
-                        event: event, reason: try row.optionalText(), requestID: try row.text(),
-                        occurredAt: try row.unixSeconds()))
-            }
-            return sessions
+        readEach: { (row) throws(DatabaseError) in SessionReport(session: try row.storedLinkSession().session) })
+
+    static let events = Query<[(LinkSessionID, SessionEvent)]>(
+        "report_events",
+        """
+        SELECT e.session_id, e.event, e.reason, e.request_id, e.occurred_at FROM link_session_events e
+        WHERE e.session_id = ANY ($1::uuid[]) AND e.session_id BETWEEN $2::uuid AND $3::uuid
+        ORDER BY e.session_id, e.occurred_at, e.event
+        """,
+        readEach: { (row) throws(DatabaseError) in
+            (
+                try row.linkSessionID(),
+                SessionEvent(
+                    event: try row.text(), reason: try row.optionalText(), requestID: try row.text(),
+                    occurredAt: try row.unixSeconds())
+            )
         })
 }

@@ -63,14 +63,14 @@ extension SessionReport {
         return Report(
             text: """
                 \(timestamp(unixSeconds: session.createdAt))  \(session.status.rawValue)
-                  token digest  \(tokenDigest.hex.prefix(12))
+                  id            \(session.id.text)
                   redirect URL  \(session.redirectURL.text)
                   language      \(session.language.rawValue)
                   supplier      \(supplier ?? "none")
                 \(table(history))
                 """,
             json: [
-                "token_digest_prefix": String(tokenDigest.hex.prefix(12)), "status": session.status.rawValue,
+                "id": session.id.text, "status": session.status.rawValue,
                 "redirect_url": session.redirectURL.text, "language": session.language.rawValue,
                 "created_at": session.createdAt, "expires_at": session.expiresAt, "completed_at": session.completedAt,
                 "confirmed_at": session.confirmedAt, "supplier": supplier, "events": events.map(\.json),

@@ -5,11 +5,11 @@ internal import PostgresClient
 
 struct Purge: Command {
     static let configuration = CommandConfiguration(
-        abstract: "Delete the link sessions that are older than RETENTION_DAYS, once.",
+        abstract: "Delete the days of link sessions that are older than RETENTION_DAYS, once.",
         discussion: """
-            What serve does once an hour, for cron: small pieces with rests between them, so that creates hardly \
-            notice. Prints how many were deleted. Leaves the work to another one that it meets. Ends with 1 where the \
-            database went out of reach; what was deleted until then stays deleted.
+            What serve does all the time: drops the partitions of days that are over for so long, and makes those of \
+            the days to come. Prints how many sessions were deleted. Leaves the work to another one that it meets. \
+            Ends with 1 where the database went out of reach; what was deleted until then stays deleted.
             """)
 
     @OptionGroup var options: ServiceOptions

@@ -6,6 +6,12 @@ package enum Base64URL {
         bytes.withUnsafeBytes { unsafe encode($0) }
     }
 
+    /// 256 bits, the first word's first byte first: 43 characters.
+    package static func encode(words: (UInt64, UInt64, UInt64, UInt64)) -> String {
+        let bytes = (words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian)
+        return unsafe withUnsafeBytes(of: bytes) { unsafe encode($0) }
+    }
+
     static func encode(_ bytes: UnsafeRawBufferPointer) -> String {
         // A global is looked up whenever it is named.
         let alphabet = alphabet
@@ -40,7 +46,7 @@ package enum Base64URL {
         return count < 6 && bits == 0 ? bytes : nil
     }
 
-    static func value(of character: UInt8) -> UInt8? {
+    private static func value(of character: UInt8) -> UInt8? {
         switch character {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): character - UInt8(ascii: "A")
         case UInt8(ascii: "a")...UInt8(ascii: "z"): character - UInt8(ascii: "a") + 26

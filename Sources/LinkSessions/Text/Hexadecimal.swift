@@ -1,6 +1,6 @@
 /// Hexadecimal digits (RFC 4648, section 8), written in lower case, read in either case.
 package enum Hexadecimal {
-    private static let digits = Array("0123456789abcdef".utf8)
+    static let digits = Array("0123456789abcdef".utf8)
 
     /// Two digits a byte.
     package static func encode(_ bytes: [UInt8]) -> String {

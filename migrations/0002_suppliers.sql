@@ -27,5 +27,6 @@ COMMENT ON COLUMN suppliers.issuer IS 'OpenID Connect Discovery 1.0, section 4: 
 COMMENT ON COLUMN suppliers.client_secret_name IS
     'The setting (environment variable) that holds the client secret; the secret itself is in no database.';
 
-GRANT SELECT ON suppliers TO link_session_service;
-GRANT SELECT, INSERT, UPDATE ON suppliers TO link_session_operator;
+CREATE TRIGGER suppliers_raise_version
+    AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON suppliers
+    FOR EACH STATEMENT EXECUTE FUNCTION raise_control_plane_version();

@@ -1,0 +1,72 @@
+package import LinkSessionRepository
+package import LinkSessions
+internal import TokenGenerator
+
+/// A manufacturer's backend, known by its key.
+package struct ManufacturerCaller: Sendable {
+    package let manufacturer: Manufacturer
+    package let redirectPolicy: RedirectPolicy
+}
+
+package enum AuthenticationError: Error, Sendable, Equatable {
+    /// Missing, malformed, unknown, expired or revoked, or of a disabled manufacturer: nobody is told which.
+    case unauthorized
+    /// The keys could not be confirmed with the database for too long to be trusted.
+    case unavailable
+}
+
+/// From an API key to who is calling. A key costs no query, known or not.
+package struct APIKeyAuthenticator: Sendable {
+    private let controlPlane: ControlPlaneCache
+    private let environment: APIKey.Environment
+    private let authenticatorDigests: [SHA256Digest]
+    private let uses: APIKeyUsageRecorder
+
+    /// - Parameters:
+    ///   - environment: keys of another one are unknown.
+    ///   - authenticatorDigests: of the Authenticator's keys; several, so that they can be rotated.
+    ///   - uses: told of every key that is used.
+    package init(
+        controlPlane: ControlPlaneCache, environment: APIKey.Environment, authenticatorDigests: [SHA256Digest],
+        uses: APIKeyUsageRecorder
+    ) {
+        self.controlPlane = controlPlane
+        self.environment = environment
+        self.authenticatorDigests = authenticatorDigests
+        self.uses = uses
+    }
+
+    /// Whose key it is.
+    package func manufacturer(forKey key: String) throws(AuthenticationError) -> ManufacturerCaller {
+        guard let digest = try digest(ofKey: key) else { throw .unauthorized }
+        guard let (plane, databaseTime) = try? controlPlane.current() else { throw .unavailable }
+        guard let key = plane.keys[digest], key.expiresAt.map({ $0 > databaseTime }) ?? true,
+            let entry = plane.manufacturers[key.manufacturer], entry.isEnabled
+        else { throw .unauthorized }
+        uses.note(digest)
+        return ManufacturerCaller(manufacturer: entry.manufacturer, redirectPolicy: entry.redirectPolicy)
+    }
+
+    /// Throws unless it is one of the Authenticator's keys.
+    package func checkAuthenticator(key: String) throws(AuthenticationError) {
+        guard let digest = try digest(ofKey: key) else { throw .unauthorized }
+        // All are compared, each in constant time: the time taken tells nothing about which was near.
+        let matches = authenticatorDigests.count { $0 == digest }
+        guard matches > 0 else { throw .unauthorized }
+    }
+
+    /// Whether the text is a key that somebody could use now: such text must not be repeated anywhere.
+    package func isUsable(key: String) -> Bool {
+        guard let digest = try? digest(ofKey: key) else { return false }
+        if authenticatorDigests.contains(digest) { return true }
+        guard let plane = controlPlane.latest, let key = plane.keys[digest] else { return false }
+        return plane.manufacturers[key.manufacturer]?.isEnabled ?? false
+    }
+
+    /// `nil` for what cannot be a key.
+    private func digest(ofKey key: String) throws(AuthenticationError) -> SHA256Digest? {
+        guard APIKey.isWellFormed(key, in: environment) else { return nil }
+        guard let digest = try? SHA256.digest(of: key) else { throw .unavailable }
+        return digest
+    }
+}

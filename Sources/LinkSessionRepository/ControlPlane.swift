@@ -1,0 +1,156 @@
+package import LinkSessions
+package import PostgresClient
+
+/// What operators decide: manufacturers, their keys, and suppliers, as they were at one moment.
+package struct ControlPlane: Sendable {
+    package struct ManufacturerEntry: Sendable {
+        package let manufacturer: Manufacturer
+        package let isEnabled: Bool
+        package let redirectPolicy: RedirectPolicy
+        /// How many of its registered redirect URLs are no valid redirect URLs, and so allow nothing.
+        let invalidRedirectURLs: Int
+    }
+
+    /// A key that was neither revoked nor expired.
+    package struct KeyEntry: Sendable {
+        package let manufacturer: Manufacturer.ID
+        /// Unix microseconds by the database's clock; `nil` where the key has no end.
+        package let expiresAt: Int64?
+    }
+
+    package let manufacturers: [Manufacturer.ID: ManufacturerEntry]
+    package let keys: [SHA256Digest: KeyEntry]
+    /// Those that are enabled, by name; one that was written by hand and breaks a rule is left out.
+    package let suppliers: [Supplier]
+}
+
+/// What changes whenever anything of the control plane does.
+struct ControlPlaneVersion: Sendable {
+    let number: Int64
+    /// The database's clock, in Unix microseconds.
+    let databaseTime: Int64
+}
+
+/// Every statement of the service on the tables of the control plane.
+package struct ControlPlaneRepository: Sendable {
+    private let database: DatabaseClient
+
+    package init(database: DatabaseClient) {
+        self.database = database
+    }
+
+    /// Reads one row of one column.
+    func version(until deadline: Deadline) async throws(RepositoryError) -> ControlPlaneVersion {
+        try await database.answer(Self.version, [], until: deadline)
+    }
+
+    /// All of it, at least as new as a version that was read before. Manufacturers come after the keys, so that no key
+    /// lacks its manufacturer.
+    func load(until deadline: Deadline) async throws(RepositoryError) -> ControlPlane {
+        let keys = try await database.answer(Self.keys, [], until: deadline)
+        let manufacturers = try await database.answer(Self.manufacturers, [], until: deadline)
+        let suppliers = try await database.answer(Self.suppliers, [], until: deadline)
+        return ControlPlane(
+            manufacturers: Dictionary(manufacturers.map { ($0.manufacturer.id, $0) }) { $1 },
+            keys: Dictionary(keys) { $1 }, suppliers: suppliers.compactMap(\.self))
+    }
+
+    /// Records that the keys were used now, except where that was recorded in the last five minutes, or the row is
+    /// locked: nobody waits for this.
+    package func recordUse(of digests: [SHA256Digest], until deadline: Deadline) async throws(RepositoryError) {
+        try await database.answer(Self.recordUse, [.blobs(digests.map(\.bytes))], until: deadline)
+    }
+
+    private static let version = Query<ControlPlaneVersion>(
+        "control_plane_version", "SELECT version, clock_timestamp() FROM control_plane_version",
+        readOne: { (row) throws(DatabaseError) in
+            ControlPlaneVersion(number: try row.int64(), databaseTime: try row.unixMicroseconds())
+        })
+
+    private static let keys = Query<[(SHA256Digest, ControlPlane.KeyEntry)]>(
+        "usable_api_keys",
+        """
+        SELECT key_hash, manufacturer_id, expires_at FROM api_keys
+        WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > now())
+        """,
+        readEach: { (row) throws(DatabaseError) in
+            (
+                try row.digest(),
+                ControlPlane.KeyEntry(
+                    manufacturer: Manufacturer.ID(try row.int64()), expiresAt: try row.optionalUnixMicroseconds())
+            )
+        })
+
+    private static let manufacturers = Query<[ControlPlane.ManufacturerEntry]>(
+        "manufacturers", "SELECT \(Manufacturer.columns), m.enabled, \(RedirectPolicy.columns) FROM manufacturers m",
+        readEach: { (row) throws(DatabaseError) in
+            let (manufacturer, isEnabled) = (try row.manufacturer(), try row.bool())
+            let (policy, invalid) = try row.redirectPolicy()
+            return ControlPlane.ManufacturerEntry(
+                manufacturer: manufacturer, isEnabled: isEnabled, redirectPolicy: policy, invalidRedirectURLs: invalid)
+        })
+
+    private static let suppliers = Query<[Supplier?]>(
+        "enabled_suppliers",
+        """
+        SELECT slug, name, issuer, client_id, client_secret_name, scopes FROM suppliers
+        WHERE enabled ORDER BY name, slug
+        """,
+        readEach: { (row) throws(DatabaseError) in try row.supplier() })
+
+    private static let recordUse = Query<Void>(
+        "record_use_of_api_keys",
+        """
+        UPDATE api_keys SET last_used_at = date_trunc('second', clock_timestamp())
+        WHERE id IN (
+            SELECT id FROM api_keys
+            WHERE key_hash = ANY ($1::bytea[])
+              AND (last_used_at IS NULL OR last_used_at <= clock_timestamp() - interval '5 minutes')
+            FOR NO KEY UPDATE SKIP LOCKED)
+        """)
+}
+
+extension Manufacturer {
+    /// What ``PostgresClient/Row/manufacturer()`` reads of a manufacturer `m`.
+    static let columns = "m.id, m.name, m.brand"
+}
+
+extension RedirectPolicy {
+    /// What ``PostgresClient/Row/redirectPolicy()`` reads of a manufacturer `m`.
+    static let columns = "m.redirect_policy, m.redirect_urls"
+}
+
+extension Row {
+    mutating func manufacturer() throws(DatabaseError) -> Manufacturer {
+        Manufacturer(
+            id: Manufacturer.ID(try int64()), name: try text(), brand: try optionalText().map(Brand.init(stored:)))
+    }
+
+    /// - Returns: with the number of registered URLs that are no valid redirect URLs, and so allow nothing.
+    fileprivate mutating func redirectPolicy() throws(DatabaseError) -> (RedirectPolicy, invalid: Int) {
+        switch try text() {
+        case "unrestricted":
+            _ = try texts()
+            return (.unrestricted, 0)
+        case "registered":
+            let texts = try texts()
+            let urls = texts.compactMap { try? RedirectURL($0) }
+            return (.registered(Set(urls.map(\.registrationKey))), texts.count - urls.count)
+        default:
+            throw mismatch()
+        }
+    }
+
+    /// - Returns: `nil` for one that breaks a rule.
+    fileprivate mutating func supplier() throws(DatabaseError) -> Supplier? {
+        let (slug, name, issuer) = (Supplier.Slug(try text()), try text(), ProviderURL(try text()))
+        let (clientID, secretName, scopes) = (try text(), try text(), try texts())
+        guard let slug, let issuer, !issuer.hasQuery, OpenIDClient.isClientID(clientID),
+            OpenIDClient.isSecretName(secretName), scopes.allSatisfy(OpenIDClient.isScope)
+        else { return nil }
+        return Supplier(
+            slug: slug, name: name,
+            signIn: .openIDConnect(
+                OpenIDClient(issuer: issuer, clientID: clientID, clientSecretName: secretName, scopes: scopes)))
+    }
+}

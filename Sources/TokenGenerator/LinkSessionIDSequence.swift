@@ -1,0 +1,37 @@
+internal import LinkSessions
+internal import Synchronization
+
+/// This replica's ids of link sessions: each greater than the one before, whatever the machine's clock does.
+///
+/// Their shard changes every 100 ms: sessions that are made at the same time can go into one INSERT that touches one
+/// shard, and over a day all shards get their part.
+final class LinkSessionIDSequence: Sendable {
+    private struct State {
+        var ticks: UInt64 = 0
+        var shard: UInt8 = 0
+        var shardEnds: UInt64 = 0
+    }
+
+    private static let ticksOfAShard: UInt64 = 100 * 4096
+
+    private let now: @Sendable () -> UInt64
+    private let state = Mutex(State())
+
+    /// - Parameter now: nanoseconds since 1970.
+    init(now: @escaping @Sendable () -> UInt64) { self.now = now }
+
+    /// - Parameter random: 62 bits of it are used: 54 for the id and, where a shard ends, 8 for the next one.
+    func next(random: UInt64) -> LinkSessionID {
+        let (milliseconds, rest) = now().quotientAndRemainder(dividingBy: 1_000_000)
+        // 4096ths of a millisecond.
+        let ticks = milliseconds << 12 | (rest << 12) / 1_000_000
+        return state.withLock { state in
+            state.ticks = max(state.ticks + 1, ticks)
+            if state.ticks >= state.shardEnds {
+                state.shard = UInt8(truncatingIfNeeded: random >> 54)
+                state.shardEnds = state.ticks + Self.ticksOfAShard
+            }
+            return LinkSessionID(ticks: state.ticks, shard: state.shard, random: random)
+        }
+    }
+}
