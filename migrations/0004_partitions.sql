@@ -34,6 +34,12 @@ BEGIN
     END IF;
     -- Attached when it is whole: `CREATE TABLE … PARTITION OF` would hold up everybody meanwhile.
     EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)', name, parent);
+    -- What `admin distribute` did to its parent. Once attached it would be distributed as well, under the lock, and what
+    -- was moved into it would stay behind as a copy.
+    IF to_regclass('pg_dist_partition') IS NOT NULL THEN
+        EXECUTE 'SELECT create_distributed_table($1::regclass, ''shard'', colocate_with => $2) '
+            'FROM pg_dist_partition WHERE logicalrelid = $2::regclass' USING name, parent;
+    END IF;
     IF is_late THEN
         EXECUTE format('LOCK TABLE %I IN SHARE ROW EXCLUSIVE MODE', parent || '_default');
         EXECUTE format('INSERT INTO %I SELECT * FROM %I WHERE %I >= $1 AND %3$I < $2', name, parent || '_default', key)
@@ -45,15 +51,16 @@ BEGIN
 END
 $$;
 
--- One step of what the service does all the time, and `purge` by hand: makes the partitions of one of the days to come,
--- or drops those of a day that ended more than so many days ago, with all that is in them. Each step is a transaction,
--- so that its locks are held for milliseconds. Returns no row where another caller is at work.
+-- One step of what the service does all the time, and `purge` by hand: makes a table's partition of one of the days to
+-- come, or drops those of a day that ended more than so many days ago, with all that is in them. Each step is a
+-- transaction, so that its locks are held for milliseconds. Returns no row where another caller is at work.
 CREATE FUNCTION maintain_partitions(
     retention_days integer, OUT added bigint, OUT deleted bigint, OUT is_done boolean)
     RETURNS SETOF record
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '500ms' AS $$
 DECLARE
-    parents CONSTANT text[] := ARRAY['link_sessions', 'link_session_events', 'sign_ins'];
+    -- Sessions last: where they lie in the default partition, their day is found until it is done.
+    parents CONSTANT text[] := ARRAY['link_session_events', 'sign_ins', 'link_sessions'];
     today date := (statement_timestamp() AT TIME ZONE 'UTC')::date;
     first_kept date := today - retention_days;
     late date;
@@ -77,12 +84,12 @@ BEGIN
           WHERE id >= first_id_at(first_kept::timestamp AT TIME ZONE 'UTC') ORDER BY id LIMIT 1) AS oldest;
     FOR day IN SELECT today + n FROM generate_series(0, 7) AS n UNION ALL SELECT late WHERE late < today LOOP
         FOREACH parent IN ARRAY parents LOOP
-            added := added + add_partition(parent, day)::integer;
+            IF add_partition(parent, day) THEN
+                added := 1;
+                RETURN NEXT;
+                RETURN;
+            END IF;
         END LOOP;
-        IF added > 0 THEN
-            RETURN NEXT;
-            RETURN;
-        END IF;
     END LOOP;
 
     -- The name says the day; a session's events and sign-ins are in the partitions of its own day.
@@ -112,4 +119,4 @@ END
 $$;
 
 COMMENT ON FUNCTION maintain_partitions IS
-    'Makes or drops the partitions of one day. is_done: there was nothing more to make or to drop.';
+    'Makes one partition, or drops those of one day. is_done: there was nothing more to make or to drop.';

@@ -19,7 +19,7 @@ package struct RetentionRepository: Sendable {
         self.database = database
     }
 
-    /// Makes or drops the partitions of one day.
+    /// Makes one partition, or drops those of one day.
     ///
     /// - Parameter days: at least 1: so long sessions are kept, and the rest of their day.
     /// - Returns: `nil` where somebody else is at work at this moment.

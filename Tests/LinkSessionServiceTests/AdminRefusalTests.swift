@@ -87,6 +87,19 @@ extension ProgramTests {
             }
         }
 
+        @Test func `distribute says what a database without Citus lacks, and which numbers of shards there are`()
+            async throws
+        {
+            try await Deployment.with { deployment in
+                try await deployment.expectRefusal(["distribute"], "the database lacks the extension citus")
+                for shards in ["0", "257"] {
+                    let run = try await deployment.admin("distribute", "--shards", shards)
+                    #expect(run.status == 64 && run.errorLines.count == 1, "\(run.summary)")
+                    #expect(run.errors.contains("--shards expects 1 to 256"), "\(run.summary)")
+                }
+            }
+        }
+
         @Test func `a database that is down gets one line, exit code 1, and no file`() async throws {
             try await Deployment.with { deployment in
                 let dead = ["DATABASE_URL": "postgres://zq7:zq7password@127.0.0.1:1/none"]
@@ -94,7 +107,7 @@ extension ProgramTests {
                     ["add-manufacturer", "--name", "a", "--unrestricted", "--apply"],
                     ["add-key", "a", "--label", "x", "--apply"], ["list"],
                     ["sessions", "--manufacturer", "a", "--user-id", "u"], ["erase-user", "--manufacturer", "a"],
-                    ["create-roles"],
+                    ["create-roles"], ["distribute"],
                 ] {
                     let run = try await deployment.admin(arguments, environment: dead, input: "u")
                     #expect(

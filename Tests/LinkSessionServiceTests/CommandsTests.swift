@@ -32,9 +32,10 @@ extension ProgramTests {
                         "add-manufacturer", "add-key", "rotate-key", "revoke-key", "enable", "disable",
                         "allow-redirect",
                         "remove-redirect", "redirect-policy", "list", "sessions", "erase-user", "create-roles",
-                        "--apply",
+                        "distribute", "--apply",
                     ]
                 ),
+                (["admin", "distribute", "--help"], ["--shards", "coordinator", "workers"]),
                 (["admin", "erase-user", "--help"], ["standard input", "Backups"]),
             ] {
                 // Help needs neither configuration nor a working directory with one.

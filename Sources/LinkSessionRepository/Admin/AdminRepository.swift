@@ -74,7 +74,7 @@ package struct AdminRepository: Sendable {
         }
     }
 
-    private func onThread<Value: Sendable>(
+    func onThread<Value: Sendable>(
         _ body: @escaping @Sendable (inout Connection) throws(ConnectionError) -> Value
     ) async throws(AdminError) -> Value {
         do throws(ConnectionError) {
@@ -85,7 +85,7 @@ package struct AdminRepository: Sendable {
     }
 
     /// Reading a large table to its end takes its time.
-    private static let longest = Duration.seconds(600)
+    static let longest = Duration.seconds(600)
 
     private static let erasing = Query<ErasureReceipt>(
         "erase_user", "SELECT sessions, events, erased_at FROM erase_user($1::text, $2::text)",

@@ -15,7 +15,7 @@ struct Admin: AsyncParsableCommand {
             AddManufacturer.self, AddKey.self, RotateKey.self, RevokeKey.self, Enable.self, Disable.self,
             AllowRedirect.self, RemoveRedirect.self, SetRedirectPolicy.self, AddSupplier.self, EnableSupplier.self,
             DisableSupplier.self, ListManufacturers.self, ListSuppliers.self, Sessions.self, EraseUser.self,
-            CreateRoles.self,
+            CreateRoles.self, Distribute.self,
         ])
 }
 

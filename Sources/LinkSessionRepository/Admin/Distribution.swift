@@ -1,0 +1,92 @@
+internal import PostgresClient
+
+/// What is distributed over the workers of a Citus cluster. Everything else stays on the coordinator.
+package enum DistributedTable: String, CaseIterable, Sendable {
+    case linkSessions = "link_sessions"
+    case linkSessionEvents = "link_session_events"
+    case signIns = "sign_ins"
+    case noxUsers = "nox_users"
+
+    package var column: String { self == .noxUsers ? "user_id" : "shard" }
+
+    /// A session lies on one node with its events and sign-ins.
+    fileprivate var distribution: Query<Void> {
+        let placement =
+            switch self {
+            case .linkSessions, .noxUsers: "shard_count => $1::bigint::integer, colocate_with => 'none'"
+            // They have as many shards as the sessions; the parameter has to be used.
+            case .linkSessionEvents, .signIns: "colocate_with => 'link_sessions'"
+            }
+        return Query(
+            "distribute_\(rawValue)",
+            "SELECT create_distributed_table('\(rawValue)', '\(column)', \(placement)) WHERE $1::bigint IS NOT NULL")
+    }
+
+    /// The rows that were there are on the workers now. Their copies would stay, out of reach of erasures.
+    fileprivate var removalOfCopies: Query<Void> {
+        Query("remove_copies_\(rawValue)", "SELECT truncate_local_data_after_distributing_table('\(rawValue)')")
+    }
+
+    fileprivate static let isDistributed = Query<Bool>(
+        "is_distributed", "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = $1::text::regclass)",
+        readOne: { (row) throws(DatabaseError) in try row.bool() })
+
+    /// Fails with a sentence where nothing can be distributed.
+    fileprivate static var check: String {
+        let tables = allCases.map { "('\($0.rawValue)')" }.joined(separator: ", ")
+        return """
+            DO $$
+            BEGIN
+                IF NOT EXISTS (SELECT FROM pg_extension WHERE extname = 'citus') THEN
+                    RAISE EXCEPTION 'the database lacks the extension citus: CREATE EXTENSION citus, at every node';
+                END IF;
+                IF EXISTS (SELECT FROM pg_dist_local_group WHERE groupid <> 0) THEN
+                    RAISE EXCEPTION 'this node is a worker: DATABASE_URL has to name the coordinator';
+                END IF;
+                IF NOT EXISTS (
+                    SELECT FROM pg_dist_node
+                    WHERE groupid <> 0 AND noderole = 'primary' AND isactive AND shouldhaveshards)
+                THEN
+                    RAISE EXCEPTION 'the coordinator has no workers: SELECT citus_add_node(host, port) for each of them';
+                END IF;
+                IF EXISTS (SELECT FROM (VALUES \(tables)) AS t (name) WHERE to_regclass(name) IS NULL) THEN
+                    RAISE EXCEPTION 'the database lacks tables: run link-session-service migrate';
+                END IF;
+                IF EXISTS (
+                    SELECT FROM (VALUES \(tables)) AS t (name) JOIN pg_class c ON c.oid = to_regclass(name)
+                    WHERE NOT pg_has_role(c.relowner, 'USAGE'))
+                THEN
+                    RAISE EXCEPTION 'only the owner of the tables, who migrated, can distribute them';
+                END IF;
+            END
+            $$
+            """
+    }
+}
+
+extension AdminRepository {
+    /// Distributes what is not distributed yet, all or nothing.
+    ///
+    /// - Parameter shards: of each table.
+    /// - Returns: the tables that were distributed now.
+    package func distribute(shards: Int) async throws(AdminError) -> [DistributedTable] {
+        try await onThread { connection throws(ConnectionError) in
+            func run<Output>(_ query: Query<Output>, _ parameters: [Parameter] = []) throws(ConnectionError) -> Output {
+                try connection.run(query, parameters, until: .now + Self.longest)
+            }
+            // An arbitrary number that means this and nothing else in this database: two at once take turns.
+            try connection.execute(
+                script: "\(DistributedTable.check); BEGIN; SELECT pg_advisory_xact_lock(6617340281950274)",
+                until: .now + Self.longest)
+            var distributed: [DistributedTable] = []
+            for table in DistributedTable.allCases
+            where try !run(DistributedTable.isDistributed, [.text(table.rawValue)]) {
+                try run(table.distribution, [.number(Int64(shards))])
+                try run(table.removalOfCopies)
+                distributed.append(table)
+            }
+            try connection.execute(script: "COMMIT", until: .now + Self.longest)
+            return distributed
+        }
+    }
+}
