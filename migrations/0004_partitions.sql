@@ -120,3 +120,8 @@ $$;
 
 COMMENT ON FUNCTION maintain_partitions IS
     'Makes one partition, or drops those of one day. is_done: there was nothing more to make or to drop.';
+
+-- Those of the first week, so that the first session finds its day's: a row that lies in the default partition keeps its
+-- day's from being made before the day is over.
+SELECT count(add_partition(parent, (statement_timestamp() AT TIME ZONE 'UTC')::date + day))
+FROM unnest(ARRAY['link_sessions', 'link_session_events', 'sign_ins']) AS parent, generate_series(0, 7) AS day;
