@@ -1,11 +1,12 @@
 // API keys in PostgreSQL: which are usable, and the version that tells of a change.
 
-import LinkSessionRepository
 import LinkSessions
 import PostgresClient
 import TestSupport
 import Testing
 import TokenGenerator
+
+@testable import LinkSessionRepository
 
 @Suite(.timeLimit(.minutes(1))) struct APIKeyTests {
     @Test func `usable are the keys of enabled manufacturers that are neither revoked nor expired`() async throws {
@@ -18,16 +19,19 @@ import TokenGenerator
                 columns: ["created_at": "now() - interval '1 day'", "expires_at": "now() - interval '1 second'"])
             try await database.addKey(
                 "ending", manufacturer: "Beta Devices", columns: ["expires_at": "'2100-01-01T00:00:00.25Z'"])
-            let (version, keys) = try await storage.keys.usableKeys(until: soon)
-            let byDigest = Dictionary(uniqueKeysWithValues: keys.map { ($0.digest, $0) })
+            try await database.addKey("of-disabled", manufacturer: "Gamma Retired")
+            let version = try await storage.controlPlaneRepository.version(until: soon)
+            let plane = try await storage.controlPlaneRepository.load(until: soon)
+            let usable = plane.keys.filter { plane.manufacturers[$0.value.manufacturer]?.isEnabled == true }
             let expected = [TestKeys.acme, TestKeys.beta, "second", "ending"]
-            #expect(Set(byDigest.keys) == Set(try expected.map { try SHA256.digest(of: $0) }))
+            #expect(Set(usable.keys) == Set(try expected.map { try SHA256.digest(of: $0) }))
 
-            let acme = try #require(byDigest[try SHA256.digest(of: TestKeys.acme)])
-            #expect(acme.manufacturer.id == storage.acme.id)
+            let acmeKey = try #require(usable[try SHA256.digest(of: TestKeys.acme)])
+            #expect(acmeKey.manufacturer == storage.acme.id)
+            #expect(acmeKey.expiresAt == nil)
+            let acme = try #require(plane.manufacturers[acmeKey.manufacturer])
             #expect(acme.manufacturer.name == "Acme Manufacturing")
             #expect(acme.manufacturer.brand?.titleCased == "Acme Manufacturing")
-            #expect(acme.expiresAt == nil)
             #expect(acme.invalidRedirectURLs == 0)
             #expect(throws: Never.self) {
                 try acme.redirectPolicy.check(RedirectURL("https://your-app.com/callback?a=b"))
@@ -36,21 +40,23 @@ import TokenGenerator
                 try acme.redirectPolicy.check(RedirectURL("https://your-app.com/other"))
             }
 
-            let beta = try #require(byDigest[try SHA256.digest(of: "ending")])
+            let ending = try #require(usable[try SHA256.digest(of: "ending")])
+            #expect(ending.expiresAt == 4_102_444_800_250_000)
+            let beta = try #require(plane.manufacturers[ending.manufacturer])
             #expect(beta.manufacturer.name == "Beta Devices")
             #expect(beta.manufacturer.brand == nil)
-            #expect(beta.expiresAt == 4_102_444_800_250_000)
             #expect(throws: Never.self) { try beta.redirectPolicy.check(RedirectURL("https://anywhere.example/")) }
-            #expect(try await storage.keys.version(until: soon).number == version.number)
+            #expect(try await storage.controlPlaneRepository.version(until: soon).number == version.number)
         }
     }
 
     @Test func `without any key there is still a version`() async throws {
         try await TestDatabase.with { database in
             try await DatabaseClient.running(on: database.address, connections: 1) { client in
-                let (version, keys) = try await APIKeyRepository(database: client).usableKeys(until: soon)
-                #expect(keys.isEmpty)
-                #expect(version.number == 1)
+                let repository = ControlPlaneRepository(database: client)
+                #expect(try await repository.version(until: soon).number == 1)
+                let plane = try await repository.load(until: soon)
+                #expect(plane.keys.isEmpty && plane.manufacturers.isEmpty && plane.suppliers.isEmpty)
             }
         }
     }
@@ -58,8 +64,8 @@ import TokenGenerator
     @Test func `the version comes with the database's time`() async throws {
         try await Storage.with { storage in
             let before = try await storage.now() * 1_000_000
-            let first = try await storage.keys.version(until: soon).databaseTime
-            let second = try await storage.keys.usableKeys(until: soon).version.databaseTime
+            let first = try await storage.controlPlaneRepository.version(until: soon).databaseTime
+            let second = try await storage.controlPlaneRepository.version(until: soon).databaseTime
             let after = try await storage.now() * 1_000_000
             #expect(Double(first) >= before.rounded(.down))
             #expect(second > first)
@@ -74,8 +80,8 @@ import TokenGenerator
                 UPDATE manufacturers SET redirect_urls = '{https://your-app.com/callback,http://plain.example/,nonsense}'
                 WHERE name = 'Acme Manufacturing'
                 """)
-            let keys = try await storage.keys.usableKeys(until: soon).keys
-            let acme = try #require(keys.first { $0.manufacturer.id == storage.acme.id })
+            let plane = try await storage.controlPlaneRepository.load(until: soon)
+            let acme = try #require(plane.manufacturers[storage.acme.id])
             #expect(acme.invalidRedirectURLs == 2)
             #expect(throws: Never.self) { try acme.redirectPolicy.check(RedirectURL("https://your-app.com/callback")) }
         }
@@ -97,13 +103,19 @@ import TokenGenerator
         "DELETE FROM api_keys",
         "TRUNCATE api_keys",
         "BEGIN; UPDATE api_keys SET revoked_at = now(); COMMIT",
+        """
+        INSERT INTO suppliers (slug, name, issuer, client_id, client_secret_name)
+        VALUES ('new', 'New', 'https://new.example', 'c', 'SUPPLIER_NEW_SECRET')
+        """,
+        "UPDATE suppliers SET enabled = false", "UPDATE suppliers SET issuer = 'https://other.example'",
+        "DELETE FROM suppliers", "TRUNCATE suppliers",
     ])
     func `the version rises with every change`(sql: String) async throws {
         try await Storage.with { storage in
             try await storage.database.execute("INSERT INTO manufacturers (name) VALUES ('Unused')")
-            let before = try await storage.keys.version(until: soon).number
+            let before = try await storage.controlPlaneRepository.version(until: soon).number
             try await storage.database.execute(sql)
-            #expect(try await storage.keys.version(until: soon).number > before)
+            #expect(try await storage.controlPlaneRepository.version(until: soon).number > before)
         }
     }
 
@@ -113,50 +125,63 @@ import TokenGenerator
         "BEGIN; TRUNCATE api_keys; ROLLBACK",
         "BEGIN; INSERT INTO manufacturers (name) VALUES ('New'); ROLLBACK",
         "SELECT FROM api_keys FOR UPDATE",
-        "INSERT INTO link_sessions SELECT sha256('x'), min(id), 'u', 'https://a.example/', 'nl', now(), now() FROM manufacturers",
+        """
+        INSERT INTO link_sessions (
+            id, shard, token_hash, manufacturer_id, user_id, redirect_url, language, created_at, expires_at)
+        SELECT first_id_at(now()), 0, sha256('x'), min(id), 'u', 'https://a.example/', 'nl', now(), now()
+        FROM manufacturers
+        """,
     ])
     func `the version does not rise without a change`(sql: String) async throws {
         try await Storage.with { storage in
-            let before = try await storage.keys.version(until: soon).number
+            let before = try await storage.controlPlaneRepository.version(until: soon).number
             try await storage.database.execute(sql)
-            #expect(try await storage.keys.version(until: soon).number == before)
+            #expect(try await storage.controlPlaneRepository.version(until: soon).number == before)
         }
     }
 
     @Test func `the version rises with the commit and not before`() async throws {
         try await Storage.with { storage in
-            let before = try await storage.keys.version(until: soon).number
+            let before = try await storage.controlPlaneRepository.version(until: soon).number
             let change = try OpenTransaction(in: storage.database, "UPDATE api_keys SET revoked_at = now()")
-            #expect(try await storage.keys.version(until: soon).number == before)
-            #expect(try await storage.keys.usableKeys(until: soon).keys.count == 2)
+            #expect(try await storage.controlPlaneRepository.version(until: soon).number == before)
+            #expect(try await storage.controlPlaneRepository.load(until: soon).keys.count == 3)
             try change.end("COMMIT")
-            #expect(try await storage.keys.version(until: soon).number > before)
-            #expect(try await storage.keys.usableKeys(until: soon).keys.count == 0)
+            #expect(try await storage.controlPlaneRepository.version(until: soon).number > before)
+            #expect(try await storage.controlPlaneRepository.load(until: soon).keys.count == 0)
         }
     }
 
     @Test func `two changes at once both raise the version`() async throws {
         try await Storage.with { storage in
-            let before = try await storage.keys.version(until: soon).number
+            let before = try await storage.controlPlaneRepository.version(until: soon).number
             let first = try OpenTransaction(
                 in: storage.database, "UPDATE manufacturers SET brand = 'a' WHERE name = 'Beta Devices'")
             async let second: Void = storage.database.execute("UPDATE api_keys SET label = 'b'")
             try await storage.database.waitForBlocked()
             try first.end("COMMIT")
             try await second
-            #expect(try await storage.keys.version(until: soon).number == before + 2)
+            #expect(try await storage.controlPlaneRepository.version(until: soon).number == before + 2)
         }
     }
 
     @Test(arguments: [
         "ALTER TABLE manufacturers DROP COLUMN enabled", "ALTER TABLE api_keys DROP COLUMN expires_at CASCADE",
-        "ALTER TABLE manufacturers DROP COLUMN redirect_urls", "DROP TABLE authentication_version CASCADE",
+        "ALTER TABLE manufacturers DROP COLUMN redirect_urls", "ALTER TABLE suppliers DROP COLUMN scopes CASCADE",
+        "DROP TABLE control_plane_version CASCADE",
     ])
     func `a schema without what is needed is a bug`(sql: String) async throws {
         try await Storage.with { storage in
-            _ = try await storage.keys.usableKeys(until: soon)
+            let repository = storage.controlPlaneRepository
+            func read() async throws {
+                _ = try await repository.version(until: soon)
+                _ = try await repository.load(until: soon)
+            }
+            try await read()
             try await storage.database.execute(sql)
-            await #expect { try await storage.keys.usableKeys(until: soon) } throws: { error in
+            await #expect {
+                try await read()
+            } throws: { error in
                 guard case .bug(let cause)? = error as? RepositoryError else { return false }
                 return cause.contains("SQLSTATE 42")
             }
@@ -168,7 +193,7 @@ import TokenGenerator
     {
         try await Storage.with { storage in
             let acme = try SHA256.digest(of: TestKeys.acme)
-            let before = try await storage.keys.version(until: soon).number
+            let before = try await storage.controlPlaneRepository.version(until: soon).number
             func lastUsed() async throws -> [[String?]] {
                 try await storage.database.rows(
                     """
@@ -182,13 +207,13 @@ import TokenGenerator
                         "UPDATE api_keys SET last_used_at = date_trunc('second', now()) - interval '\(age)' WHERE key_hash = \(acme.sql)"
                     )
                 }
-                try await storage.keys.recordUse(of: [acme, makeDigest()], until: soon)
+                try await storage.controlPlaneRepository.recordUse(of: [acme, TestToken().digest], until: soon)
                 let ages = try await lastUsed()
                 #expect(ages.dropFirst().allSatisfy { $0 == [nil] })
                 let recorded = try #require(ages[0][0].flatMap { Int($0) })
                 #expect((0...2).contains(recorded - (Int(expected) ?? -1)), "\(age ?? "never"): \(recorded)")
             }
-            #expect(try await storage.keys.version(until: soon).number == before)
+            #expect(try await storage.controlPlaneRepository.version(until: soon).number == before)
         }
     }
 
@@ -196,7 +221,7 @@ import TokenGenerator
         try await Storage.with { storage in
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM api_keys FOR UPDATE")
             let start = ContinuousClock.now
-            try await storage.keys.recordUse(of: [try SHA256.digest(of: TestKeys.acme)], until: soon)
+            try await storage.controlPlaneRepository.recordUse(of: [try SHA256.digest(of: TestKeys.acme)], until: soon)
             #expect(ContinuousClock.now - start < .milliseconds(500))
             try lock.end("ROLLBACK")
             #expect(try await storage.database.count("SELECT count(last_used_at) FROM api_keys") == 0)
@@ -205,14 +230,11 @@ import TokenGenerator
 
     @Test func `an empty version table is a bug`() async throws {
         try await Storage.with { storage in
-            try await storage.database.execute("DELETE FROM authentication_version")
-            await #expect(throws: RepositoryError.bug(cause: "unexpected result of usable_api_keys, column version")) {
-                try await storage.keys.usableKeys(until: soon)
-            }
+            try await storage.database.execute("DELETE FROM control_plane_version")
             await #expect(
-                throws: RepositoryError.bug(cause: "unexpected result of authentication_version, column row count")
+                throws: RepositoryError.bug(cause: "unexpected result of control_plane_version, column row count")
             ) {
-                try await storage.keys.version(until: soon)
+                try await storage.controlPlaneRepository.version(until: soon)
             }
         }
     }

@@ -8,17 +8,17 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct CompletionTests {
     @Test func `a session is completed once, at the database's time`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
+            let id = try await storage.created()
             let before = try await storage.now()
             let completed = try #require(
-                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
+                try await storage.complete(id)
                     .session)
             let after = try await storage.now()
             #expect(completed.status == .completed)
             let time = try #require(completed.completedAt)
             #expect(time >= Int64(before.rounded(.down)) && time <= Int64(after))
             #expect(completed.expiresAt == completed.createdAt + 600)
-            #expect(try await storage.stored(digest).completed == Int(time))
+            #expect(try await storage.stored(id).completed == Int(time))
 
             // As if it had been long ago: again is not now.
             try await storage.database.execute(
@@ -26,12 +26,12 @@ import Testing
                 UPDATE link_sessions SET created_at = created_at - interval '100 s', completed_at = completed_at - interval '90 s'
                 """)
             let again = try #require(
-                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
+                try await storage.complete(id)
                     .session)
             #expect(again.status == .completed)
             #expect(again.completedAt == time - 90)
             let found = try #require(
-                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon))
+                try await storage.find(id))
             #expect(found.status == .completed)
             #expect(found.completedAt == time - 90)
         }
@@ -39,13 +39,13 @@ import Testing
 
     @Test func `a completed session stays completed past its expiry`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
-            _ = try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
-            try await storage.move(digest, by: "600 seconds")
+            let id = try await storage.created()
+            _ = try await storage.complete(id)
+            try await storage.move(id, by: "600 seconds")
             for session in [
-                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
+                try await storage.complete(id)
                     .session,
-                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon),
+                try await storage.find(id),
             ] {
                 #expect(session?.status == .completed)
             }
@@ -61,14 +61,13 @@ import Testing
                 BEGIN INSERT INTO changes VALUES (NEW.completed_at); RETURN NULL; END $$;
                 CREATE TRIGGER note_change AFTER UPDATE ON link_sessions FOR EACH ROW EXECUTE FUNCTION note_change()
                 """)
-            let digest = try await storage.created()
+            let id = try await storage.created()
             // All wait for the row together.
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
             async let answers = withThrowingTaskGroup(of: LinkSession?.self) { group in
-                let sessions = storage.sessions
                 for _ in 0..<32 {
                     group.addTask {
-                        try await sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
+                        try await storage.complete(id)
                             .session
                     }
                 }
@@ -77,7 +76,7 @@ import Testing
             try await storage.database.waitForBlocked(8)
             try lock.end("ROLLBACK")
             let sessions = try await answers
-            let time = try #require(try await storage.stored(digest).completed)
+            let time = try #require(try await storage.stored(id).completed)
             #expect(sessions.count == 32)
             #expect(sessions.allSatisfy { $0?.status == .completed && $0?.completedAt == Int64(time) })
             #expect(try await storage.database.count("SELECT count(*) FROM changes") == 1)
@@ -87,33 +86,33 @@ import Testing
     @Test(arguments: ["600 seconds", "601 seconds", "1 year"])
     func `a session at its expiry and after it is expired, and is not completed`(by interval: String) async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
-            try await storage.move(digest, by: interval)
-            let expiry = try await storage.stored(digest).expires
+            let id = try await storage.created()
+            try await storage.move(id, by: interval)
+            let expiry = try await storage.stored(id).expires
             for session in [
-                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon),
-                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
+                try await storage.find(id),
+                try await storage.complete(id)
                     .session,
-                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
+                try await storage.complete(id)
                     .session,
             ] {
                 #expect(session?.status == .expired)
                 #expect(session?.completedAt == nil)
                 #expect(session?.expiresAt == Int64(expiry))
             }
-            #expect(try await storage.stored(digest).completed == nil)
+            #expect(try await storage.stored(id).completed == nil)
         }
     }
 
     @Test func `a session is open until the last moment`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
+            let id = try await storage.created()
             // Up to two of the 600 seconds are left, and at least one.
-            try await storage.move(digest, by: "598 seconds")
+            try await storage.move(id, by: "598 seconds")
             #expect(
-                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
+                try await storage.find(id)?.status == .open)
             #expect(
-                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
+                try await storage.complete(id)
                     .session?
                     .status
                     == .completed)
@@ -122,16 +121,15 @@ import Testing
 
     @Test func `a complete that waits while an expiry commits does not complete`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
+            let id = try await storage.created()
             let expiry = try OpenTransaction(
                 in: storage.database,
                 "UPDATE link_sessions SET expires_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
-            async let completed = storage.sessions.complete(
-                tokenDigest: digest, as: nil, requestID: "test", until: soon)
+            async let completed = storage.complete(id)
             try await storage.database.waitForBlocked()
             try expiry.end("COMMIT")
             let session = try #require(try await completed.session)
-            let stored = try await storage.stored(digest)
+            let stored = try await storage.stored(id)
             #expect(session.status == .expired)
             #expect(session.completedAt == nil)
             #expect(session.expiresAt == Int64(stored.expires))
@@ -141,26 +139,24 @@ import Testing
 
     @Test func `a complete that waits while an expiry is rolled back completes`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
+            let id = try await storage.created()
             let expiry = try OpenTransaction(
                 in: storage.database,
                 "UPDATE link_sessions SET expires_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
-            async let completed = storage.sessions.complete(
-                tokenDigest: digest, as: nil, requestID: "test", until: soon)
+            async let completed = storage.complete(id)
             try await storage.database.waitForBlocked()
             try expiry.end("ROLLBACK")
             #expect(try await completed.session?.status == .completed)
-            #expect(try await storage.stored(digest).completed != nil)
+            #expect(try await storage.stored(id).completed != nil)
         }
     }
 
     @Test func `a complete that waits for the row past its expiry does not complete`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
-            try await storage.expireSoon(digest)
+            let id = try await storage.created()
+            try await storage.expireSoon(id)
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
-            async let completed = storage.sessions.complete(
-                tokenDigest: digest, as: nil, requestID: "test", until: soon)
+            async let completed = storage.complete(id)
             try await storage.database.waitForBlocked()
             #expect(
                 try await storage.database.value("SELECT expires_at > clock_timestamp() FROM link_sessions") == "true")
@@ -169,16 +165,15 @@ import Testing
             let session = try #require(try await completed.session)
             #expect(session.status == .expired)
             #expect(session.completedAt == nil)
-            #expect(try await storage.stored(digest).completed == nil)
+            #expect(try await storage.stored(id).completed == nil)
         }
     }
 
     @Test func `a complete that waits while its session is deleted finds none`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
+            let id = try await storage.created()
             let deletion = try OpenTransaction(in: storage.database, "DELETE FROM link_sessions")
-            async let completed = storage.sessions.complete(
-                tokenDigest: digest, as: nil, requestID: "test", until: soon)
+            async let completed = storage.complete(id)
             try await storage.database.waitForBlocked()
             try deletion.end("COMMIT")
             guard case .unknown = try await completed else {
@@ -190,16 +185,16 @@ import Testing
 
     @Test func `a row that is locked for longer than a second is unavailable, not wrong`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
+            let id = try await storage.created()
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
             await #expect(
                 throws: RepositoryError.unavailable(cause: "the database gave up (SQLSTATE 55P03)")
-            ) { try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon) }
+            ) { try await storage.complete(id) }
             // Reading waits for nobody.
             #expect(
-                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
+                try await storage.find(id)?.status == .open)
             try lock.end("ROLLBACK")
-            #expect(try await storage.stored(digest).completed == nil)
+            #expect(try await storage.stored(id).completed == nil)
         }
     }
 
@@ -207,11 +202,16 @@ import Testing
         async throws
     {
         try await Storage.with { storage in
-            let digest = try await storage.created()
+            let id = try await storage.created()
+            let session = try #require(try await storage.find(id))
             func complete(at supplier: Supplier.Slug) async throws -> CompletionOutcome {
                 let identity = try #require(SupplierIdentity(supplier: supplier, userID: "u"))
-                return try await storage.sessions.complete(
-                    tokenDigest: digest, as: identity, requestID: "test", until: soon)
+                return try await storage.complete(id, as: identity)
+            }
+            /// Whether its manufacturer is enabled and may redirect there.
+            func served() -> Bool {
+                guard let owner = storage.controlPlane.latest?.manufacturers[storage.acme.id] else { return false }
+                return owner.isEnabled && (try? owner.redirectPolicy.check(session.redirectURL)) != nil
             }
             for (what, change, back) in [
                 (
@@ -223,24 +223,25 @@ import Testing
                     "UPDATE manufacturers SET redirect_urls = '{https://your-app.com/callback}'"
                 ),
             ] {
-                try await storage.database.execute(change)
+                try await storage.change(change) { _ in !served() }
                 guard case .blocked = try await complete(at: .sandbox) else {
                     Issue.record("completed for a manufacturer that is \(what)")
                     return
                 }
-                try await storage.database.execute(back)
+                try await storage.change(back) { _ in served() }
             }
             guard case .supplierDisabled = try await complete(at: try #require(Supplier.Slug("no-grid"))) else {
                 Issue.record("completed at a supplier that is not enabled")
                 return
             }
-            #expect(try await storage.stored(digest).completed == nil)
+            #expect(try await storage.stored(id).completed == nil)
             guard case .completed = try await complete(at: .sandbox) else {
                 Issue.record("not completed")
                 return
             }
             // What is completed is answered the same whatever changed meanwhile.
-            try await storage.database.execute("UPDATE manufacturers SET redirect_urls = '{}', enabled = false")
+            try await storage.change("UPDATE manufacturers SET redirect_urls = '{}', enabled = false") { _ in !served()
+            }
             guard case .completed = try await complete(at: .sandbox) else {
                 Issue.record("another answer than before")
                 return

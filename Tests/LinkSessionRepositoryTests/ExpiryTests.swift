@@ -8,39 +8,36 @@ import Testing
 @Suite(.timeLimit(.minutes(1))) struct ExpiryTests {
     @Test func `a session is expired at the database's time, and again changes nothing`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
-            try await storage.move(digest, by: "100 seconds")
+            let id = try await storage.created()
+            try await storage.move(id, by: "100 seconds")
             let before = try await storage.now()
             let expired = try #require(
-                try await storage.sessions.expire(
-                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon))
+                try await storage.expire(id))
             let after = try await storage.now()
             #expect(expired.status == .expired)
             #expect(expired.completedAt == nil)
             #expect(expired.expiresAt >= Int64(before.rounded(.down)) && expired.expiresAt <= Int64(after))
-            #expect(try await storage.stored(digest).expires == Int(expired.expiresAt))
+            #expect(try await storage.stored(id).expires == Int(expired.expiresAt))
 
-            try await storage.move(digest, by: "50 seconds")
+            try await storage.move(id, by: "50 seconds")
             let again = try #require(
-                try await storage.sessions.expire(
-                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon))
+                try await storage.expire(id))
             #expect(again.status == .expired)
             #expect(again.expiresAt == expired.expiresAt - 50)
             #expect(
-                try await storage.sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
+                try await storage.complete(id)
                     .session?
                     .status
                     == .expired)
-            #expect(try await storage.stored(digest).completed == nil)
+            #expect(try await storage.stored(id).completed == nil)
         }
     }
 
     @Test func `a session can be expired in the second in which it was made`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
+            let id = try await storage.created()
             let expired = try #require(
-                try await storage.sessions.expire(
-                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon))
+                try await storage.expire(id))
             #expect(expired.status == .expired)
             #expect(expired.expiresAt >= expired.createdAt)
             #expect(expired.expiresAt <= expired.createdAt + 1)
@@ -49,15 +46,12 @@ import Testing
 
     @Test func `a clock that stepped back expires no earlier than creation`() async throws {
         try await Storage.with { storage in
-            let digests = [try await storage.created(), try await storage.created()]
+            let ids = [try await storage.created(), try await storage.created()]
             // The other way round: the session lies ahead of the clock.
-            for digest in digests { try await storage.move(digest, by: "-60 seconds") }
-            let expired = try await storage.sessions.expire(
-                tokenDigest: digests[0], of: storage.acme.id, requestID: "test", until: soon)
+            for id in ids { try await storage.move(id, by: "-60 seconds") }
+            let expired = try await storage.expire(ids[0])
             #expect(expired?.expiresAt == expired?.createdAt)
-            let completed = try await storage.sessions.complete(
-                tokenDigest: digests[1], as: nil, requestID: "test", until: soon
-            ).session
+            let completed = try await storage.complete(ids[1]).session
             #expect(completed?.completedAt == completed?.createdAt)
             #expect(completed?.status == .completed)
         }
@@ -65,59 +59,41 @@ import Testing
 
     @Test func `a session past its expiry keeps it when it is expired`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
-            try await storage.move(digest, by: "700 seconds")
-            let expiry = try await storage.stored(digest).expires
-            let expired = try await storage.sessions.expire(
-                tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
+            let id = try await storage.created()
+            try await storage.move(id, by: "700 seconds")
+            let expiry = try await storage.stored(id).expires
+            let expired = try await storage.expire(id)
             #expect(expired?.status == .expired)
             #expect(expired?.expiresAt == Int64(expiry))
-            #expect(try await storage.stored(digest).expires == expiry)
+            #expect(try await storage.stored(id).expires == expiry)
         }
     }
 
     @Test func `a completed session stays completed when it is expired`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
-            let completed = try await storage.sessions.complete(
-                tokenDigest: digest, as: nil, requestID: "test", until: soon
-            ).session
-            let before = try await storage.stored(digest)
+            let id = try await storage.created()
+            let completed = try await storage.complete(id).session
+            let before = try await storage.stored(id)
             let expired = try #require(
-                try await storage.sessions.expire(
-                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon))
+                try await storage.expire(id))
             #expect(expired.status == .completed)
             #expect(expired.completedAt == completed?.completedAt)
             #expect(expired.expiresAt == expired.createdAt + 600)
-            #expect(try await storage.stored(digest) == before)
-        }
-    }
-
-    @Test func `another manufacturer's session does not exist for an expiry`() async throws {
-        try await Storage.with { storage in
-            let digest = try await storage.created()
-            let before = try await storage.stored(digest)
-            #expect(
-                try await storage.sessions.expire(
-                    tokenDigest: digest, of: storage.beta.id, requestID: "test", until: soon) == nil)
-            #expect(try await storage.stored(digest) == before)
-            #expect(
-                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?.status == .open)
+            #expect(try await storage.stored(id) == before)
         }
     }
 
     @Test func `an expiry that waits while a complete commits leaves it completed`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
+            let id = try await storage.created()
             let completion = try OpenTransaction(
                 in: storage.database,
                 "UPDATE link_sessions SET completed_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
-            async let expired = storage.sessions.expire(
-                tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
+            async let expired = storage.expire(id)
             try await storage.database.waitForBlocked()
             try completion.end("COMMIT")
             let session = try #require(try await expired)
-            let stored = try await storage.stored(digest)
+            let stored = try await storage.stored(id)
             #expect(session.status == .completed)
             #expect(session.completedAt == stored.completed.map(Int64.init))
             #expect(session.expiresAt == session.createdAt + 600)
@@ -128,12 +104,11 @@ import Testing
 
     @Test func `an expiry that waits for the row past its expiry leaves it as it was`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
-            try await storage.expireSoon(digest)
+            let id = try await storage.created()
+            try await storage.expireSoon(id)
             let before = try await storage.database.value("SELECT expires_at FROM link_sessions")
             let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
-            async let expired = storage.sessions.expire(
-                tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
+            async let expired = storage.expire(id)
             try await storage.database.waitForBlocked()
             try await Task.sleep(for: .milliseconds(650))
             try lock.end("ROLLBACK")
@@ -145,13 +120,11 @@ import Testing
     @Test func `of a racing complete and expire one wins, and both see the same end`() async throws {
         try await Storage.with { storage in
             for _ in 0..<10 {
-                let digest = try await storage.created()
-                async let completed = storage.sessions.complete(
-                    tokenDigest: digest, as: nil, requestID: "test", until: soon)
-                async let expired = storage.sessions.expire(
-                    tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
+                let id = try await storage.created()
+                async let completed = storage.complete(id)
+                async let expired = storage.expire(id)
                 let (one, other) = try await (completed.session, expired)
-                let found = try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)
+                let found = try await storage.find(id)
                 #expect(one?.status == other?.status)
                 #expect(one?.status == found?.status)
                 #expect(one?.status == .completed || one?.status == .expired)

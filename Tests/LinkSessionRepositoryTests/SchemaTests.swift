@@ -39,8 +39,8 @@ import Testing
         Breach(
             "manufacturers_redirect_urls_not_null",
             "INSERT INTO manufacturers (name, redirect_urls) VALUES ('x', '{a,NULL}')"),
-        Breach("authentication_version_pkey", "INSERT INTO authentication_version (version) VALUES (7)"),
-        Breach("authentication_version_one_row", "INSERT INTO authentication_version VALUES (false, 7)"),
+        Breach("control_plane_version_pkey", "INSERT INTO control_plane_version (version) VALUES (7)"),
+        Breach("control_plane_version_one_row", "INSERT INTO control_plane_version VALUES (false, 7)"),
         Breach(
             "api_keys_pkey",
             "INSERT INTO api_keys (id, manufacturer_id, key_hash, label) OVERRIDING SYSTEM VALUE SELECT 9, m.id, sha256(n::text::bytea), 'x' FROM manufacturers m, generate_series(1, 2) n"

@@ -12,25 +12,25 @@ import TokenGenerator
     init() throws { supplier = try #require(Supplier.Slug("green-grid")) }
 
     private func start(
-        _ name: String, of token: SHA256Digest, requestID: String, _ storage: Storage
-    ) async throws -> (id: SHA256Digest, isStarted: Bool) {
-        let id = try SHA256.digest(of: name)
+        _ name: String, of session: LinkSessionID, requestID: String, _ storage: Storage
+    ) async throws -> (id: SignIn.ID, isStarted: Bool) {
+        let id = SignIn.ID(session: session, stateDigest: try SHA256.digest(of: name))
         let isStarted = try await storage.signIns.start(
-            id, of: token, at: supplier, in: .en, requestID: requestID, until: soon)
+            id, at: supplier, in: .en, requestID: requestID, until: soon)
         return (id, isStarted)
     }
 
     @Test func `a start that is sent again counts once, the tenth too`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
+            let session = try await storage.created()
             for number in 1...10 {
                 for _ in 0..<2 {
                     let (_, isStarted) = try await start(
-                        "s-\(number)", of: digest, requestID: "r-\(number)", storage)
+                        "s-\(number)", of: session, requestID: "r-\(number)", storage)
                     #expect(isStarted, "\(number)")
                 }
             }
-            #expect(try await start("s-11", of: digest, requestID: "r", storage).isStarted == false)
+            #expect(try await start("s-11", of: session, requestID: "r", storage).isStarted == false)
             #expect(try await storage.database.count("SELECT sign_ins FROM link_sessions") == 10)
             #expect(try await storage.database.count("SELECT count(*) FROM sign_ins") == 10)
         }
@@ -40,8 +40,8 @@ import TokenGenerator
         async throws
     {
         try await Storage.with { storage in
-            let digest = try await storage.created()
-            let (id, _) = try await start("s", of: digest, requestID: "r", storage)
+            let session = try await storage.created()
+            let (id, _) = try await start("s", of: session, requestID: "r", storage)
             for (callbackID, isFirst) in [("a", true), ("b", false), ("a", true), ("b", false)] {
                 let counts = try await storage.signIns.recordCallback(id, callbackID: callbackID, until: soon)
                 #expect(counts == isFirst, "\(callbackID)")
@@ -61,44 +61,64 @@ import TokenGenerator
         }
     }
 
-    @Test func `what is decided cannot be rewritten, not even by statement`() async throws {
+    @Test func `what is decided is rewritten by no statement of the service`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
+            let session = try await storage.created()
             let identity = try #require(SupplierIdentity(supplier: .sandbox, userID: "u"))
-            _ = try await storage.sessions.complete(
-                tokenDigest: digest, as: identity, requestID: "r", until: soon)
+            _ = try await storage.complete(session, as: identity)
             let (id, _) = try await start("s", of: try await storage.created(), requestID: "r", storage)
             _ = try await storage.signIns.recordCallback(id, callbackID: "a", until: soon)
             try await storage.signIns.conclude(id, .failed, because: .mixUp, requestID: "r", until: soon)
-            for sql in [
-                "UPDATE link_sessions SET supplier_user_id = 'other' WHERE completed_at IS NOT NULL",
-                "UPDATE link_sessions SET nox_user_id = gen_random_uuid() WHERE completed_at IS NOT NULL",
-                "UPDATE link_sessions SET completed_by = sha256('x') WHERE completed_at IS NOT NULL",
-                "UPDATE nox_users SET user_id = 'other'", "UPDATE nox_users SET id = gen_random_uuid()",
-                "UPDATE sign_ins SET outcome = 'signed_in', supplier_user_id = 'victim', account = 'v'",
-            ] {
-                await #expect("\(sql)") {
-                    try await storage.database.execute(sql)
-                } throws: {
-                    "\($0)".contains("what is decided in ")
-                }
-            }
+            let tables = [
+                "SELECT * FROM link_sessions ORDER BY id", "SELECT * FROM nox_users", "SELECT * FROM sign_ins",
+            ]
+            var before: [[[String?]]] = []
+            for table in tables { before.append(try await storage.database.rows(table)) }
+
+            let victim = try #require(SupplierIdentity(supplier: .sandbox, userID: "victim"))
+            for identity in [victim, nil] { _ = try await storage.complete(session, as: identity, requestID: "again") }
+            _ = try await storage.expire(session)
+            _ = try await start("late", of: session, requestID: "late", storage)
+            try await storage.signIns.conclude(id, .signedIn(victim, account: "v"), requestID: "again", until: soon)
+            _ = try await storage.signIns.recordCallback(id, callbackID: "b", until: soon)
+            for (table, rows) in zip(tables, before) { #expect(try await storage.database.rows(table) == rows) }
         }
     }
 
-    @Test func `sign-ins are forgotten two hours after they began, and a purge begins with them`() async throws {
+    @Test func `a sign-in is found under its session and its state together, and under no other`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
-            for name in ["old", "new"] {
-                _ = try await start(name, of: digest, requestID: name, storage)
+            let (session, other) = (try await storage.created(), try await storage.created())
+            let (id, _) = try await start("s", of: session, requestID: "r", storage)
+            let found = try #require(try await storage.signIns.find(id, until: soon))
+            #expect(found.signIn.id == id)
+            #expect(found.signIn.supplier == supplier)
+            #expect(found.snapshot.session.id == session)
+            for unknown in [
+                SignIn.ID(session: other, stateDigest: id.stateDigest),
+                SignIn.ID(session: session, stateDigest: try SHA256.digest(of: "t")),
+                SignIn.ID(session: try TestToken().id, stateDigest: id.stateDigest),
+            ] {
+                #expect(try await storage.signIns.find(unknown, until: soon) == nil)
+                #expect(try await storage.signIns.recordCallback(unknown, callbackID: "a", until: soon) == false)
+                try await storage.signIns.conclude(unknown, .failed, requestID: "r", until: soon)
             }
-            let old = try SHA256.digest(of: "old")
-            try await storage.database.execute(
-                "UPDATE sign_ins SET started_at = now() - interval '121 minutes' WHERE state_hash = '\\x\(old.hex)'")
-            _ = try await storage.database.rows("SELECT deleted::text FROM purge_link_sessions(30, 0)")
-            #expect(try await storage.database.count("SELECT count(*) FROM sign_ins") == 1)
-            #expect(try await storage.signIns.find(old, until: soon) == nil)
-            #expect(try await storage.signIns.snapshot(tokenDigest: digest, until: soon) != nil)
+            #expect(try await storage.database.count("SELECT count(answered_at) FROM sign_ins") == 0)
+        }
+    }
+
+    @Test func `sign-ins are forgotten two hours after their session ended, and the session stays`() async throws {
+        try await Storage.with { storage in
+            for (name, age) in [("old", "131 minutes"), ("new", "129 minutes")] {
+                let session = try await storage.addSession(age: age)
+                try await storage.database.execute(
+                    """
+                    INSERT INTO sign_ins (session_id, shard, state_hash, supplier, language)
+                    SELECT id, shard, sha256('\(name)'), 'green-grid', 'en' FROM link_sessions WHERE id = \(session.sql)
+                    """)
+            }
+            _ = try await storage.maintain()
+            #expect(try await storage.database.rows("SELECT state_hash = sha256('new') FROM sign_ins") == [["true"]])
+            #expect(try await storage.database.count("SELECT count(*) FROM link_sessions") == 2)
         }
     }
 }

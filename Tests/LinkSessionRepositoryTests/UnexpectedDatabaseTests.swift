@@ -2,6 +2,7 @@
 
 import LinkSessionRepository
 import LinkSessions
+import Logging
 import PostgresClient
 import TestSupport
 import Testing
@@ -10,23 +11,22 @@ import Testing
     @Test(arguments: ["language", "expires_at", "redirect_url", "completed_at"])
     func `a schema without a column is a bug, before and after statements were prepared`(column: String) async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
-            _ = try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)
+            let id = try await storage.created()
+            _ = try await storage.find(id)
             try await storage.database.execute("ALTER TABLE link_sessions DROP COLUMN \(column) CASCADE")
-            let sessions = storage.sessions
-            let find = await error { _ = try await sessions.find(tokenDigest: digest, of: storage.acme, until: soon) }
+            let find = await error { _ = try await storage.find(id) }
             let complete = await error {
-                _ = try await sessions.complete(tokenDigest: digest, as: nil, requestID: "test", until: soon)
+                _ = try await storage.complete(id)
             }
             let expire = await error {
-                _ = try await sessions.expire(tokenDigest: digest, of: storage.acme.id, requestID: "test", until: soon)
+                _ = try await storage.expire(id)
             }
             for error in [find, complete, expire] {
                 #expect(error == .bug(cause: "the database refused the statement (SQLSTATE 42703)"))
             }
             guard column != "completed_at" else { return }
             let create = await error {
-                _ = try await sessions.create(try storage.new(), tokenDigest: digest, until: soon)
+                try await storage.create(try storage.new(), try TestToken())
             }
             #expect(create == .bug(cause: "the database refused the statement (SQLSTATE 42703)"))
         }
@@ -34,10 +34,9 @@ import Testing
 
     @Test func `a column of another type is a bug`() async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
+            let id = try await storage.created()
             try await storage.database.execute("ALTER TABLE link_sessions ALTER user_id TYPE varchar(300)")
-            let sessions = storage.sessions
-            let find = await error { _ = try await sessions.find(tokenDigest: digest, of: storage.acme, until: soon) }
+            let find = await error { _ = try await storage.find(id) }
             #expect(find == .bug(cause: "unexpected result of find_link_sessions, column user_id"))
         }
     }
@@ -49,14 +48,13 @@ import Testing
         column: String, value: String
     ) async throws {
         try await Storage.with { storage in
-            let digest = try await storage.created()
+            let id = try await storage.created()
             try await storage.database.execute(
                 """
                 ALTER TABLE link_sessions DROP CONSTRAINT link_sessions_language_known;
                 UPDATE link_sessions SET \(column) = '\(value)'
                 """)
-            let sessions = storage.sessions
-            let find = await error { _ = try await sessions.find(tokenDigest: digest, of: storage.acme, until: soon) }
+            let find = await error { _ = try await storage.find(id) }
             #expect(
                 find
                     == .bug(
@@ -69,26 +67,25 @@ import Testing
 
     @Test func `look-ups at the same time each get their own session`() async throws {
         try await Storage.with(connections: 4) { storage in
-            var expected: [SHA256Digest: String?] = [try makeDigest(): nil, try makeDigest(): nil]
+            var expected: [LinkSessionID: String?] = [try TestToken().id: nil, try TestToken().id: nil]
             for number in 0..<50 {
-                let digest = try makeDigest()
-                _ = try await storage.sessions.create(
-                    try storage.new(userID: "user-\(number)"), tokenDigest: digest, until: soon)
-                expected[digest] = "user-\(number)"
+                let token = try TestToken()
+                try await storage.create(try storage.new(userID: "user-\(number)"), token)
+                expected[token.id] = "user-\(number)"
             }
-            try await withThrowingTaskGroup(of: (SHA256Digest, String?).self) { group in
+            try await withThrowingTaskGroup(of: (LinkSessionID, String?).self) { group in
                 for _ in 0..<5 {
-                    for digest in expected.keys {
+                    for id in expected.keys {
                         group.addTask {
                             (
-                                digest,
-                                try await storage.sessions.find(tokenDigest: digest, of: storage.acme, until: soon)?
+                                id,
+                                try await storage.find(id)?
                                     .userID.text
                             )
                         }
                     }
                 }
-                for try await (digest, userID) in group { #expect(userID == expected[digest]) }
+                for try await (id, userID) in group { #expect(userID == expected[id]) }
             }
         }
     }
@@ -100,10 +97,10 @@ import Testing
                 "UPDATE link_sessions SET redirect_url = 'nonsense' WHERE token_hash = \(broken.sql)")
             // Both wait for the one connection, and then go together.
             let lock = try OpenTransaction(in: storage.database, "LOCK TABLE link_sessions")
-            async let first = storage.sessions.find(tokenDigest: whole, of: storage.acme, until: soon)
+            async let first = storage.find(whole)
             try await storage.database.waitForBlocked()
-            async let good = storage.sessions.find(tokenDigest: whole, of: storage.acme, until: soon)
-            let bad = Task { try await storage.sessions.find(tokenDigest: broken, of: storage.acme, until: soon) }
+            async let good = storage.find(whole)
+            let bad = Task { try await storage.find(broken) }
             try await Task.sleep(for: .milliseconds(50))
             try lock.end("COMMIT")
             #expect(try await first != nil)
@@ -119,12 +116,13 @@ import Testing
     @Test func `a database out of reach is unavailable within the deadline`() async throws {
         let address = try DatabaseAddress(connectionString: "postgres://postgres@127.0.0.1:1/postgres?sslmode=disable")
         try await DatabaseClient.running(on: address, connections: 1) { client in
-            let sessions = LinkSessionRepository(
-                database: client, suppliers: SupplierRepository(database: client, hasSandbox: false))
+            let controlPlane = ControlPlaneCache(
+                repository: ControlPlaneRepository(database: client), hasSandbox: false,
+                logger: Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() })
+            let sessions = LinkSessionRepository(database: client, controlPlane: controlPlane)
             let start = ContinuousClock.now
             let find = await error {
-                let nobody = Manufacturer(id: .init(1), name: "Nobody", brand: nil)
-                _ = try await sessions.find(tokenDigest: try makeDigest(), of: nobody, until: .now + .milliseconds(200))
+                _ = try await sessions.find(try TestToken().id, until: .now + .milliseconds(200))
             }
             #expect(find == .unavailable(cause: "no answer from the database in time"))
             #expect(ContinuousClock.now - start < .milliseconds(1500))

@@ -49,3 +49,31 @@ extension TestDatabase {
             """)
     }
 }
+
+// MARK: - Link sessions
+
+extension TestDatabase {
+    /// An SQL expression for a session's id: a UUIDv7 of a time, with a shard and a number of its own.
+    ///
+    /// - Parameters: SQL expressions.
+    package static func sessionID(at time: String, shard: String = "0", number: String = "0") -> String {
+        """
+        (left(first_id_at(\(time))::text, 14) || '7000-80' || lpad(to_hex(\(shard)), 2, '0') || '-'
+            || lpad(to_hex(\(number)), 12, '0'))::uuid
+        """
+    }
+
+    /// Stores open or expired sessions of a manufacturer that were made so long ago, as if the service had.
+    package func addSessions(_ count: Int, age: String, of manufacturer: Int64, user: String = "user")
+        async throws
+    {
+        try await execute(
+            """
+            INSERT INTO link_sessions (
+                id, shard, token_hash, manufacturer_id, user_id, redirect_url, language, created_at, expires_at)
+            SELECT \(Self.sessionID(at: "t", shard: "n % 256", number: "n")), n % 256, sha256(gen_random_uuid()::text::bytea),
+                   \(manufacturer), '\(user)', 'https://your-app.com/callback', 'nl', t, t + interval '600 seconds'
+            FROM generate_series(1, \(count)) AS n, (SELECT now() - interval '\(age)') AS at (t)
+            """)
+    }
+}

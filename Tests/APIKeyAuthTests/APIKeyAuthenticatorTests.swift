@@ -8,7 +8,7 @@ import PostgresClient
 import TestSupport
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct APIKeyCacheTests {
+@Suite(.timeLimit(.minutes(1))) struct APIKeyAuthenticatorTests {
     // MARK: Whose key it is
 
     @Test func `a key tells its manufacturer and where that may redirect to`() async throws {
@@ -81,7 +81,7 @@ import Testing
         try await withKeyRing(at: address) { apiKeys in
             try await Task.sleep(for: .milliseconds(100))
             #expect(throws: AuthenticationError.unavailable) { try apiKeys.manufacturer(forKey: TestKeys.acme) }
-            #expect(!apiKeys.isFresh)
+            #expect(!apiKeys.controlPlane.isFresh)
             // What needs no database is answered all the same.
             #expect(throws: AuthenticationError.unauthorized) { try apiKeys.manufacturer(forKey: "with blank") }
             #expect(throws: Never.self) { try apiKeys.checkAuthenticator(key: TestKeys.authenticator) }
@@ -198,7 +198,7 @@ import Testing
             try await TestDatabase.with(on: server.url) { database in
                 try await database.addManufacturers()
                 try await withKeyRing(at: database.address) { apiKeys in
-                    try await wait(until: "the copy is fresh") { apiKeys.isFresh }
+                    try await wait(until: "the copy is fresh") { apiKeys.controlPlane.isFresh }
                     try server.killHard()
                     let killed = ContinuousClock.now
                     try await wait(until: "nothing is answered", within: .milliseconds(1200)) {
@@ -206,7 +206,7 @@ import Testing
                     }
                     // A moment's absence is bridged.
                     #expect(ContinuousClock.now - killed > .milliseconds(500))
-                    #expect(!apiKeys.isFresh)
+                    #expect(!apiKeys.controlPlane.isFresh)
                     #expect(apiKeys.error(forKey: "unknown") == .unavailable)
                     #expect(apiKeys.isUsable(key: TestKeys.acme))
                     #expect(throws: Never.self) { try apiKeys.checkAuthenticator(key: TestKeys.authenticator) }
@@ -214,7 +214,7 @@ import Testing
                     try await wait(until: "keys are answered again", within: .seconds(1)) {
                         apiKeys.name(forKey: TestKeys.acme) == "Acme Manufacturing"
                     }
-                    #expect(apiKeys.isFresh)
+                    #expect(apiKeys.controlPlane.isFresh)
                     #expect(apiKeys.error(forKey: "unknown") == .unauthorized)
                 }
             }
@@ -226,7 +226,7 @@ import Testing
             try await TestDatabase.with(on: server.url) { database in
                 try await database.addManufacturers()
                 try await withKeyRing(at: database.address) { apiKeys in
-                    try await wait(until: "the copy is fresh") { apiKeys.isFresh }
+                    try await wait(until: "the copy is fresh") { apiKeys.controlPlane.isFresh }
                     try server.freeze()
                     // While it is fresh, keys cost no query: there is nobody to answer one.
                     for _ in 0..<1000 { #expect(apiKeys.error(forKey: "unknown") == .unauthorized) }
@@ -246,11 +246,11 @@ import Testing
 
     @Test func `a schema that cannot be read makes the copy stale`() async throws {
         try await withKeyRing { database, apiKeys in
-            try await database.execute("ALTER TABLE authentication_version RENAME TO gone")
+            try await database.execute("ALTER TABLE control_plane_version RENAME TO gone")
             try await wait(until: "nothing is answered", within: .milliseconds(1200)) {
                 apiKeys.error(forKey: TestKeys.acme) == .unavailable
             }
-            try await database.execute("ALTER TABLE gone RENAME TO authentication_version")
+            try await database.execute("ALTER TABLE gone RENAME TO control_plane_version")
             try await wait(until: "keys are answered again", within: .seconds(1)) {
                 apiKeys.name(forKey: TestKeys.acme) == "Acme Manufacturing"
             }
@@ -280,9 +280,9 @@ import Testing
     @Test func `the ring ends when it is cancelled, and then trusts its copy no longer than ever`() async throws {
         try await withKeyRing { database, _ in
             try await DatabaseClient.running(on: database.address, connections: 1) { client in
-                let apiKeys = makeKeyRing(client)
-                let running = Task { try await apiKeys.run() }
-                try await wait(until: "the copy is fresh") { apiKeys.isFresh }
+                let apiKeys = KeyRing(client)
+                let running = Task { try await apiKeys.controlPlane.run() }
+                try await wait(until: "the copy is fresh") { apiKeys.controlPlane.isFresh }
                 running.cancel()
                 let start = ContinuousClock.now
                 try await running.value
@@ -296,11 +296,11 @@ import Testing
 }
 
 @Suite struct AuthenticatorKeyTests {
-    private let apiKeys: APIKeyCache
+    private let apiKeys: KeyRing
 
     init() throws {
         let address = try DatabaseAddress(connectionString: "postgres://postgres@127.0.0.1:1/postgres")
-        apiKeys = makeKeyRing(try .underTest(address, connections: 1), authenticatorKeys: ["old-key", "new-key"])
+        apiKeys = KeyRing(try .underTest(address, connections: 1), authenticatorKeys: ["old-key", "new-key"])
     }
 
     @Test(arguments: ["old-key", "new-key"]) func `each of several Authenticator keys is one`(key: String) {
@@ -318,7 +318,7 @@ import Testing
 
     @Test func `without digests nobody is the Authenticator`() throws {
         let address = try DatabaseAddress(connectionString: "postgres://postgres@127.0.0.1:1/postgres")
-        let apiKeys = makeKeyRing(try .underTest(address, connections: 1), authenticatorKeys: [])
+        let apiKeys = KeyRing(try .underTest(address, connections: 1), authenticatorKeys: [])
         for key in ["", "old-key", TestKeys.authenticator] {
             #expect(throws: AuthenticationError.unauthorized) { try apiKeys.checkAuthenticator(key: key) }
         }
@@ -334,46 +334,58 @@ import Testing
     }
 }
 
-private func makeKeyRing(_ client: DatabaseClient, authenticatorKeys: [String] = [TestKeys.authenticator])
-    -> APIKeyCache
-{
-    let logger = Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() }
-    return APIKeyCache(
-        repository: APIKeyRepository(database: client), environment: .test,
-        authenticatorDigests: authenticatorKeys.compactMap { SHA256Digest(hex: TestKeys.digest($0)) },
-        uses: APIKeyUsageRecorder(repository: APIKeyRepository(database: client), logger: logger), logger: logger)
+/// Whose key it is, answered from a copy of the control plane.
+private struct KeyRing {
+    let controlPlane: ControlPlaneCache
+    private let authenticator: APIKeyAuthenticator
+
+    init(_ client: DatabaseClient, authenticatorKeys: [String] = [TestKeys.authenticator]) {
+        let logger = Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() }
+        let repository = ControlPlaneRepository(database: client)
+        controlPlane = ControlPlaneCache(repository: repository, hasSandbox: false, logger: logger)
+        authenticator = APIKeyAuthenticator(
+            controlPlane: controlPlane, environment: .test,
+            authenticatorDigests: authenticatorKeys.compactMap { SHA256Digest(hex: TestKeys.digest($0)) },
+            uses: APIKeyUsageRecorder(repository: repository, logger: logger))
+    }
+
+    func manufacturer(forKey key: String) throws(AuthenticationError) -> ManufacturerCaller {
+        try authenticator.manufacturer(forKey: key)
+    }
+
+    func checkAuthenticator(key: String) throws(AuthenticationError) { try authenticator.checkAuthenticator(key: key) }
+
+    func isUsable(key: String) -> Bool { authenticator.isUsable(key: key) }
+
+    func name(forKey key: String) -> String? { try? manufacturer(forKey: key).manufacturer.name }
+
+    func error(forKey key: String) -> AuthenticationError? {
+        do throws(AuthenticationError) {
+            _ = try manufacturer(forKey: key)
+            return nil
+        } catch {
+            return error
+        }
+    }
 }
 
 /// A ring that runs against a database which may be there or not.
-private func withKeyRing(at address: DatabaseAddress, _ body: (APIKeyCache) async throws -> Void) async throws {
+private func withKeyRing(at address: DatabaseAddress, _ body: (KeyRing) async throws -> Void) async throws {
     try await DatabaseClient.running(on: address, connections: 1) { client in
-        let apiKeys = makeKeyRing(client)
-        let running = Task { try await apiKeys.run() }
+        let apiKeys = KeyRing(client)
+        let running = Task { try await apiKeys.controlPlane.run() }
         defer { running.cancel() }
         try await body(apiKeys)
     }
 }
 
 /// A fresh ring on a database with the manufacturers of the fixtures.
-private func withKeyRing(_ body: (TestDatabase, APIKeyCache) async throws -> Void) async throws {
+private func withKeyRing(_ body: (TestDatabase, KeyRing) async throws -> Void) async throws {
     try await TestDatabase.with { database in
         try await database.addManufacturers()
         try await withKeyRing(at: database.address) { apiKeys in
-            try await wait(until: "the copy is fresh") { apiKeys.isFresh }
+            try await wait(until: "the copy is fresh") { apiKeys.controlPlane.isFresh }
             try await body(database, apiKeys)
-        }
-    }
-}
-
-extension APIKeyCache {
-    fileprivate func name(forKey key: String) -> String? { try? manufacturer(forKey: key).manufacturer.name }
-
-    fileprivate func error(forKey key: String) -> AuthenticationError? {
-        do throws(AuthenticationError) {
-            _ = try manufacturer(forKey: key)
-            return nil
-        } catch {
-            return error
         }
     }
 }
