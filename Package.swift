@@ -139,7 +139,9 @@ let package = Package(
             ], swiftSettings: settings),
         .testTarget(
             name: "AuthenticatorUITests",
-            dependencies: ["AuthenticatorUI", "HTTPServer", "LinkSessions", "TokenGenerator", nioHTTP1],
+            dependencies: [
+                "AuthenticatorUI", "HTTPServer", "LinkSessionRepository", "LinkSessions", "TokenGenerator", nioHTTP1,
+            ],
             swiftSettings: settings),
         .testTarget(
             name: "LinkSessionServiceTests",

@@ -1,4 +1,5 @@
 """The service under test, and what a manufacturer's backend does with it."""
+import base64
 import hashlib
 import os
 import secrets
@@ -6,6 +7,7 @@ import signal
 import socket
 import subprocess
 import time
+import uuid
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -26,12 +28,22 @@ BETA_KEY = "test-key-of-beta-0123456789abcdefghijklmnopqrs"
 AUTHENTICATOR_KEY = "test-key-of-the-authenticator-0123456789abcdef"
 SESSIONS = "/v2/manufacturer/link-sessions"
 
+# The id of no session (a UUIDv7), a token and a sign-in's state of it that are well-formed.
+UNKNOWN_ID = uuid.UUID("00ffffff-ffff-7fff-bfff-ffffffffffff")
+UNKNOWN_TOKEN = base64.urlsafe_b64encode(UNKNOWN_ID.bytes + bytes(24)).decode().rstrip("=")
+UNKNOWN_STATE = base64.urlsafe_b64encode(UNKNOWN_ID.bytes + bytes(32)).decode()
+
 # Whatever proxies the machine has, they are not for this.
 http = httpx.Client(trust_env=False, timeout=10)
 
 
 def digest(text):
     return hashlib.sha256(text.encode()).digest()
+
+
+def session_id(session):
+    """From the token, which begins with it."""
+    return uuid.UUID(bytes=base64.urlsafe_b64decode(session["link_token"] + "==")[:16])
 
 
 def free_port():
@@ -152,6 +164,17 @@ class Service:
             cursor = connection.execute(statement, values or None)
             return cursor.fetchall() if cursor.description else []
 
+    def change(self, statement, *values):
+        """What an operator changes; the service has it when this returns."""
+        self.sql(statement, *values)
+        version = self.sql("SELECT version FROM control_plane_version")[0][0]
+
+        def is_there():
+            loaded = [line for line in self.log_file.read_text().splitlines() if "control plane loaded" in line]
+            return loaded and int(loaded[-1].rpartition("version=")[2]) >= version
+
+        wait_until("the service has the change", is_there, 5)
+
     @contextmanager
     def database_gone(self):
         """Nobody can connect, and nobody is connected."""
@@ -177,6 +200,7 @@ class Service:
         assert answer.status_code == 201, answer.text
         session = answer.json()
         assert session["link_url"].startswith(self.base + "/ui?token=")
+        assert answer.headers["link-session-id"] == str(session_id(session))
         self.secrets.add(session["link_token"])
         return session
 
@@ -203,22 +227,22 @@ class Service:
             """
             UPDATE link_sessions SET created_at = created_at - %s * interval '1 minute',
                 expires_at = expires_at - %s * interval '1 minute', completed_at = completed_at - %s * interval '1 minute'
-            WHERE token_hash = %s
+            WHERE id = %s
             """,
-            minutes, minutes, minutes, digest(session["link_token"]))
+            minutes, minutes, minutes, session_id(session))
 
     def events(self, session):
         """(event, reason) in the order in which they happened."""
         return self.sql(
-            "SELECT event, reason FROM link_session_events WHERE token_hash = %s ORDER BY occurred_at",
-            digest(session["link_token"]))
+            "SELECT event, reason FROM link_session_events WHERE session_id = %s ORDER BY occurred_at",
+            session_id(session))
 
     def refusals(self, session):
         return [(event, reason) for event, reason in self.events(session) if event.endswith("_refused")]
 
     def supplier_user(self, session):
         return self.sql(
-            "SELECT supplier, supplier_user_id FROM link_sessions WHERE token_hash = %s", digest(session["link_token"]))[0]
+            "SELECT supplier, supplier_user_id FROM link_sessions WHERE id = %s", session_id(session))[0]
 
     # What comes back to it.
 

@@ -59,6 +59,7 @@ package struct AuthenticatorUI: Sendable {
 extension AuthenticatorUI {
     /// The session of a token, where it has pages.
     func snapshot(of token: LinkToken, _ request: PageRequest) async throws -> LinkSessionSnapshot {
+        request.http.record.session = token.id.text
         let digest = try SHA256.digest(of: token.characters)
         guard let snapshot = try await sessions.find(token.id, tokenDigest: digest, until: request.http.deadline),
             snapshot.isServed
@@ -70,9 +71,10 @@ extension AuthenticatorUI {
     func find(
         _ id: SignIn.ID?, _ request: PageRequest
     ) async throws -> (signIn: SignIn, snapshot: LinkSessionSnapshot)? {
-        guard let id, let found = try await signIns.find(id, until: request.http.deadline), found.snapshot.isServed
-        else { return nil }
-        return found
+        guard let id else { return nil }
+        request.http.record.session = id.session.text
+        let found = try await signIns.find(id, until: request.http.deadline)
+        return found?.snapshot.isServed == true ? found : nil
     }
 
     func usableSuppliers() throws -> [Supplier] {

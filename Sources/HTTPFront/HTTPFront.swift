@@ -76,9 +76,10 @@ extension Request {
         try JSONObject(try await body(ofType: "application/json"))
     }
 
-    /// The token in the path; a malformed one is as unknown as any other.
+    /// The token in the path, whose id is noted for the log; a malformed one is as unknown as any other.
     func linkToken() throws(ErrorAnswer) -> LinkToken {
         guard let token = LinkToken(parameter) else { throw .linkSessionNotFound }
+        record.session = token.id.text
         return token
     }
 }

@@ -6,7 +6,7 @@ internal import Synchronization
 /// One thing that has to be in order for this replica to be ready.
 package struct HealthCheck: Sendable {
     let name: String
-    /// `ok` and `ahead` are in order, everything else is not.
+    /// `ok`, `ahead` and `late` are in order, everything else is not.
     let state: String
     let cause: String?
 
@@ -16,7 +16,7 @@ package struct HealthCheck: Sendable {
         self.cause = cause
     }
 
-    var isInOrder: Bool { state == "ok" || state == "ahead" }
+    var isInOrder: Bool { ["ok", "ahead", "late"].contains(state) }
 }
 
 /// Whether this replica should get requests: asked for at most once a second, however many ask.

@@ -28,6 +28,7 @@ struct ManufacturerLinkSessions {
         let caller = try apiKeys.manufacturer(of: request)
         let new = try NewLinkSession(try await request.jsonBody(), for: caller)
         let token = try tokenGenerator.makeToken()
+        request.record.session = token.id.text
         let session = try await sessions.create(
             new, id: token.id, tokenDigest: try SHA256.digest(of: token.characters), until: request.deadline)
         return answer(session, of: caller.manufacturer, token, isNew: true)
@@ -86,6 +87,7 @@ struct ManufacturerLinkSessions {
         var found: LinkSessionSnapshot?
         var token: LinkToken?
         if let id = LinkSessionID(request.parameter) {
+            request.record.session = request.parameter
             found = try await sessions.find(id, until: request.deadline)
         } else {
             let given = try request.linkToken()

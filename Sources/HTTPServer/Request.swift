@@ -18,12 +18,18 @@ package struct Request: Sendable {
 
 /// What a handler finds out and the log wants to know.
 package final class RequestRecord: Sendable {
-    private let findings = Mutex<(caller: Int64?, cause: String?)>((nil, nil))
+    private let findings = Mutex<(caller: Int64?, session: String?, cause: String?)>((nil, nil, nil))
 
     /// Who was recognized by a key.
     package var caller: Int64? {
         get { findings.withLock { $0.caller } }
         set { findings.withLock { $0.caller = newValue } }
+    }
+
+    /// The id of the session that the request names, whether there is one or not.
+    package var session: String? {
+        get { findings.withLock { $0.session } }
+        set { findings.withLock { $0.session = newValue } }
     }
 
     /// Why the answer is no success, where it does not tell. Holds no secret and no personal data.

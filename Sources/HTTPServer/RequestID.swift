@@ -21,21 +21,29 @@ enum RequestID {
 
     private static let hexadecimal = Array("0123456789abcdef".utf8)
 
-    /// The caller's own, where it is 1 to 64 of `A-Za-z0-9._-` and no secret by mistake: it is logged and repeated.
+    /// The caller's own, where it is 1 to 128 of `A-Za-z0-9._:=/+-` and no secret by mistake: it is logged and repeated.
     static func accepted(from headers: HTTPHeaders, isSecret: (String) -> Bool) -> String? {
         let fields = headers["x-request-id"]
-        guard fields.count == 1, let id = fields.first, (1...64).contains(id.utf8.count),
-            id.utf8.allSatisfy(isAllowed), !containsTokenLikeRun(id), !isSecret(id),
+        guard fields.count == 1, let id = fields.first, (1...128).contains(id.utf8.count),
+            id.utf8.allSatisfy({ isOfTokens($0) || isSeparator($0) }), !containsTokenLikeRun(id), !isSecret(id),
             !headers["x-api-key"].contains(where: { !$0.isEmpty && id.contains($0) })
         else { return nil }
         return id
     }
 
-    private static func isAllowed(_ byte: UInt8) -> Bool {
+    /// The characters of base64url (RFC 4648, section 5).
+    private static func isOfTokens(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "."), UInt8(ascii: "_"), UInt8(ascii: "-"):
+            UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"), UInt8(ascii: "-"):
             true
+        default: false
+        }
+    }
+
+    private static func isSeparator(_ byte: UInt8) -> Bool {
+        switch byte {
+        case UInt8(ascii: "."), UInt8(ascii: ":"), UInt8(ascii: "="), UInt8(ascii: "/"), UInt8(ascii: "+"): true
         default: false
         }
     }
@@ -43,7 +51,7 @@ enum RequestID {
     /// Whether 43 or more base64url characters stand together, capitals and small letters among them, as in every
     /// token and key, and in no UUID or trace id.
     private static func containsTokenLikeRun(_ id: String) -> Bool {
-        id.utf8.split(separator: UInt8(ascii: ".")).contains { run in
+        id.utf8.split(whereSeparator: isSeparator).contains { run in
             run.count >= 43 && run.contains { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0) }
                 && run.contains { (UInt8(ascii: "a")...UInt8(ascii: "z")).contains($0) }
         }

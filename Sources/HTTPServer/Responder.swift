@@ -10,6 +10,8 @@ package struct AccessLogEntry: Sendable {
     package let requestID: String
     /// Who was recognized by a key.
     package let caller: Int64?
+    /// The id of the session that the request names, whether there is one or not.
+    package let session: String?
     /// Why it was no success, where the answer does not tell.
     package let cause: String?
 }
@@ -54,7 +56,7 @@ final class Responder: Sendable {
         accessLog(
             AccessLogEntry(
                 method: head.method.rawValue, route: route, status: status, duration: duration, requestID: request.id,
-                caller: request.record.caller, cause: request.record.cause))
+                caller: request.record.caller, session: request.record.session, cause: request.record.cause))
         metrics.record(route: route, method: head.method.rawValue, status: status, duration: duration)
         return response
     }

@@ -21,7 +21,6 @@ package struct LinkSessionSnapshot: Sendable {
 
     package var session: LinkSession { stored.session }
     package var manufacturer: Manufacturer { owner.manufacturer }
-    var tokenDigest: SHA256Digest { stored.tokenDigest }
     /// By the database's clock.
     package var now: UnixSeconds { stored.now }
     /// The sign-in that completed the session.

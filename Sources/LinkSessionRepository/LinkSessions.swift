@@ -27,18 +27,27 @@ package struct LinkSessionRepository: Sendable {
     package func find(
         _ id: LinkSessionID, until deadline: Deadline
     ) async throws(RepositoryError) -> LinkSessionSnapshot? {
-        let found = try await database.answer(Self.find, id, until: deadline).mapError(RepositoryError.init).get()
-        guard let found else { return nil }
-        return LinkSessionSnapshot(found, of: try controlPlane.manufacturer(found.session.manufacturer))
+        guard let found = try await stored(id, until: deadline) else { return nil }
+        return try snapshot(of: found)
     }
 
-    /// Finds a session whose token has this digest: compared in constant time, so that an id with a wrong secret is as
-    /// unknown as any other.
+    /// Finds a session whose token has this digest: compared in constant time and before all else, so that an id with a
+    /// wrong secret is as unknown as any other.
     package func find(
         _ id: LinkSessionID, tokenDigest: SHA256Digest, until deadline: Deadline
     ) async throws(RepositoryError) -> LinkSessionSnapshot? {
-        guard let found = try await find(id, until: deadline), found.tokenDigest == tokenDigest else { return nil }
-        return found
+        guard let found = try await stored(id, until: deadline), found.tokenDigest == tokenDigest else { return nil }
+        return try snapshot(of: found)
+    }
+
+    private func stored(
+        _ id: LinkSessionID, until deadline: Deadline
+    ) async throws(RepositoryError) -> StoredLinkSession? {
+        try await database.answer(Self.find, id, until: deadline).mapError(RepositoryError.init).get()
+    }
+
+    private func snapshot(of session: StoredLinkSession) throws(RepositoryError) -> LinkSessionSnapshot {
+        LinkSessionSnapshot(session, of: try controlPlane.manufacturer(session.session.manufacturer))
     }
 
     private static let insert = """
@@ -51,7 +60,9 @@ package struct LinkSessionRepository: Sendable {
              date_trunc('second', statement_timestamp()) AS created_at
         """
 
-    private static let create = GroupedQuery<(id: LinkSessionID, digest: SHA256Digest, new: NewLinkSession), LinkSession>(
+    private static let create = GroupedQuery<
+        (id: LinkSessionID, digest: SHA256Digest, new: NewLinkSession), LinkSession
+    >(
         // In no order, and that does not matter: those that are made together have the same times.
         "create_link_sessions", "\(insert) RETURNING created_at, expires_at",
         // The first attempt may be committed, or still be under way: DO NOTHING would return no row for either.

@@ -27,6 +27,19 @@ package struct RetentionRepository: Sendable {
         try await database.answer(Self.step, [.number(Int64(days))], until: deadline)
     }
 
+    /// Whether all that tomorrow brings has its partition.
+    package func hasTomorrow(until deadline: Deadline) async throws(RepositoryError) -> Bool {
+        try await database.answer(Self.hasTomorrow, [], until: deadline)
+    }
+
+    private static let hasTomorrow = Query<Bool>(
+        "has_partitions_of_tomorrow",
+        """
+        SELECT bool_and(to_regclass(parent || to_char((now() AT TIME ZONE 'UTC')::date + 1, '_YYYYMMDD')) IS NOT NULL)
+        FROM unnest(ARRAY['link_sessions', 'link_session_events', 'sign_ins']) AS parent
+        """,
+        readOne: { (row) throws(DatabaseError) in try row.bool() })
+
     private static let step = Query<Step?>(
         "maintain_partitions", "SELECT added, deleted, is_done FROM maintain_partitions($1::bigint::integer)",
         readOptional: { (row) throws(DatabaseError) in

@@ -162,13 +162,23 @@ struct Application {
 extension HealthCheck {
     /// What the database has to say, within a second.
     fileprivate static func ofDatabase(_ database: DatabaseClient, schema: MigrationHistory) async -> [HealthCheck] {
+        let deadline = ContinuousClock.now + .milliseconds(900)
+        let untold = "the database did not tell"
         do throws(DatabaseError) {
-            let status = try await Migrator.status(of: schema, in: database, until: .now + .milliseconds(900))
-            return [HealthCheck(name: "database", state: "ok"), HealthCheck(status)]
+            let status = try await Migrator.status(of: schema, in: database, until: deadline)
+            let partitions =
+                switch try? await RetentionRepository(database: database).hasTomorrow(until: deadline) {
+                case true?: HealthCheck(name: "partitions", state: "ok")
+                // Nothing is refused for that: the default partition takes what has none.
+                case false?: HealthCheck(name: "partitions", state: "late", cause: "tomorrow's are not made yet")
+                case nil: HealthCheck(name: "partitions", state: "unknown", cause: untold)
+                }
+            return [HealthCheck(name: "database", state: "ok"), HealthCheck(status), partitions]
         } catch {
             return [
                 HealthCheck(name: "database", state: "unavailable", cause: error.description),
-                HealthCheck(name: "migrations", state: "unknown", cause: "the database did not tell"),
+                HealthCheck(name: "migrations", state: "unknown", cause: untold),
+                HealthCheck(name: "partitions", state: "unknown", cause: untold),
             ]
         }
     }

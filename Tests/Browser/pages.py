@@ -1,5 +1,5 @@
 """How a visitor gets to each page. Each function returns the tab."""
-from service import APP, free_port, http
+from service import APP, UNKNOWN_STATE, UNKNOWN_TOKEN, free_port, http
 from steps import choose, confirm, shows, sign_in_at_mock, sign_in_at_sandbox, stay, wait_in
 
 
@@ -78,14 +78,14 @@ def expired_page(service, visitor, language):
 
 
 def unknown_page(service, visitor, language):
-    return visitor.open(f"{service.base}/ui?token={'A' * 43}&language={language}")
+    return visitor.open(f"{service.base}/ui?token={UNKNOWN_TOKEN}&language={language}")
 
 
 def refused_page(service, visitor, language):
     """An answer that no sign-in waits for, in a browser that is at one."""
     tab = sandbox_page(service, visitor, language)
     shows(tab, "sandbox")
-    tab.goto(f"{service.base}/ui/callback/sandbox?state={'A' * 43}&code=approve")
+    tab.goto(f"{service.base}/ui/callback/sandbox?state={UNKNOWN_STATE}&code=approve")
     return tab
 
 
@@ -103,7 +103,7 @@ def too_many_page(service, visitor, language):
 
 def supplier_down_page(service, visitor, language):
     """A supplier whose provider nobody answers for."""
-    service.sql(
+    service.change(
         """
         INSERT INTO suppliers (slug, name, issuer, client_id, client_secret_name)
         VALUES ('down', 'Down Energy', %s, 'client', 'SUPPLIER_MOCK_SECRET')
@@ -115,7 +115,7 @@ def supplier_down_page(service, visitor, language):
         shows(tab, "failed")
         return tab
     finally:
-        service.sql("DELETE FROM suppliers WHERE slug = 'down'")
+        service.change("DELETE FROM suppliers WHERE slug = 'down'")
 
 
 def taken_page(service, visitor, language):

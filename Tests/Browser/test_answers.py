@@ -3,6 +3,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from refusals import callback_of_sandbox, changed, expect_refused
+from service import UNKNOWN_STATE, session_id
 from service import http as client
 from steps import (
     choose, confirm, link, page_name, shows, sign_in_at_canaille, sign_in_at_mock, sign_in_at_sandbox, wait_in)
@@ -11,8 +12,8 @@ from steps import (
 
 
 @pytest.mark.parametrize(
-    "state", ["A" * 43, "", None, "x", "\0", "A" * 5000],
-    ids=["another", "empty", "none", "short", "a control character", "long"])
+    "state", [UNKNOWN_STATE, "A" * 64, "A" * 43, "", None, "x", "\0", "A" * 5000],
+    ids=["another", "no session's", "without a session", "empty", "none", "short", "a control character", "long"])
 def test_an_answer_with_another_state_is_refused(service, visitor, state):
     session = service.create("en")
     tab = visitor.open(session["link_url"])
@@ -205,7 +206,7 @@ def test_a_sign_in_that_was_not_answered_cannot_be_confirmed(service, visitor):
     callback_of_sandbox(tab)
     cookie = visitor.cookies()[0]
     answer = client.post(
-        f"{service.base}/ui/sign-ins/{cookie['name'][-64:]}",
+        f"{service.base}/ui/sign-ins/{session_id(session).hex}{cookie['name'][-64:]}",
         headers={"Sec-Fetch-Site": "same-origin", "Cookie": f"{cookie['name']}={cookie['value']}"})
     assert 'data-page="link"' in answer.text
     assert service.status(session) == "open"

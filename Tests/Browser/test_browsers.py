@@ -1,6 +1,6 @@
 """What people do with a browser: back, reload, no cookies, other languages. Each ends in a page that makes sense."""
 import pytest
-from service import APP, http
+from service import APP, UNKNOWN_STATE, UNKNOWN_TOKEN, http
 from steps import choose, complete, confirm, link, page_name, shows, sign_in_at_sandbox, stay, wait_in
 
 # --- Back.
@@ -58,14 +58,14 @@ def test_a_reloaded_page_is_the_same_page(service, visitor, page):
     session = service.create("en")
     tab = visitor.new_tab()
     if page == "unknown":
-        tab.goto(f"{service.base}/ui?token={'A' * 43}")
+        tab.goto(f"{service.base}/ui?token={UNKNOWN_TOKEN}")
     else:
         tab.goto(session["link_url"])
         if page in ("sandbox", "refused"):
             choose(tab, "sandbox")
             shows(tab, "sandbox")
             if page == "refused":
-                tab.goto(f"{service.base}/ui/callback/sandbox?state={'A' * 43}")
+                tab.goto(f"{service.base}/ui/callback/sandbox?state={UNKNOWN_STATE}")
         elif page != "link":
             sign_in_at_sandbox(tab, {"confirm": "approve", "failed": "decline", "expired": "late"}[page])
     shows(tab, page)

@@ -110,7 +110,7 @@ def test_the_sessions_page_says_who_asks_and_how_much_time_is_left(service, visi
 
 
 def test_a_supplier_that_is_disabled_cannot_be_chosen(service, visitor):
-    service.sql("UPDATE suppliers SET enabled = false WHERE slug = 'mock-energy'")
+    service.change("UPDATE suppliers SET enabled = false WHERE slug = 'mock-energy'")
     try:
         session = service.create("en")
         tab = visitor.open(session["link_url"])
@@ -123,7 +123,7 @@ def test_a_supplier_that_is_disabled_cannot_be_chosen(service, visitor):
         assert "set-cookie" not in answer.headers
         assert 'id="back"' in answer.text, "no dead end"
     finally:
-        service.sql("UPDATE suppliers SET enabled = true WHERE slug = 'mock-energy'")
+        service.change("UPDATE suppliers SET enabled = true WHERE slug = 'mock-energy'")
 
 
 def test_a_session_that_ended_an_hour_ago_is_unknown(service, visitor):
@@ -143,7 +143,7 @@ def test_a_disabled_manufacturers_sessions_are_unknown(service, visitor):
     session = service.create("en", key=key)
     tab = visitor.open(session["link_url"])
     shows(tab, "link")
-    service.sql("UPDATE manufacturers SET enabled = false WHERE name = 'Closing Down'")
+    service.change("UPDATE manufacturers SET enabled = false WHERE name = 'Closing Down'")
     tab.reload()
     shows(tab, "unknown")
 
@@ -153,7 +153,7 @@ def test_a_redirect_url_that_is_allowed_no_more_is_no_way_back(service, visitor)
     session = service.create("en", key=key)
     tab = visitor.open(session["link_url"])
     sign_in_at_sandbox(tab)
-    service.sql("UPDATE manufacturers SET redirect_urls = '{https://elsewhere.example/}' WHERE name = 'Moving House'")
+    service.change("UPDATE manufacturers SET redirect_urls = '{https://elsewhere.example/}' WHERE name = 'Moving House'")
     tab.locator("#confirm").click()
     shows(tab, "unknown")
     assert service.status(session, key) == "open"

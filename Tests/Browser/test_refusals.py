@@ -6,7 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from refusals import callback_of_sandbox, changed, expect_refused
-from service import digest, http as client
+from service import UNKNOWN_TOKEN, session_id
+from service import http as client
 from steps import choose, complete, confirm, link, shows, sign_in_at_sandbox
 
 # --- Other people's pages.
@@ -134,7 +135,8 @@ def test_other_methods_and_types_begin_nothing(service):
     for answer in [
         client.post(f"{service.base}/ui/sign-ins", json=fields, headers=own),
         client.post(f"{service.base}/ui/sign-ins", data=fields | {"supplier": "nobody"}, headers=own),
-        client.post(f"{service.base}/ui/sign-ins", data=fields | {"token": "A" * 43}, headers=own),
+        client.post(f"{service.base}/ui/sign-ins", data=fields | {"token": UNKNOWN_TOKEN}, headers=own),
+        client.post(f"{service.base}/ui/sign-ins", data=fields | {"token": str(session_id(session))}, headers=own),
         client.post(f"{service.base}/ui/sign-ins", data={}, headers=own),
         client.post(f"{service.base}/ui/sign-ins", data=fields | {"language": "xx", "supplier": ""}, headers=own),
         client.post(f"{service.base}/ui/sign-ins", content=b"token=%FF%00&supplier=sandbox",
@@ -191,14 +193,14 @@ def test_whoever_only_opens_addresses_changes_nothing(service, visitor):
     session = service.create("en")
     tab = visitor.open(session["link_url"])
     callback = callback_of_sandbox(tab)
-    before = service.sql("SELECT * FROM link_sessions WHERE token_hash = %s", digest(session["link_token"]))
+    before = service.sql("SELECT * FROM link_sessions WHERE id = %s", session_id(session))
     for address in (session["link_url"], callback, callback.replace("/ui/callback/sandbox", "/ui/sandbox")):
         for method in ("HEAD", "GET"):
             client.request(method, address)
     # Even with the browser's own cookie, HEAD brings no answer.
     cookie = visitor.cookies()[0]
     client.head(callback, headers={"Cookie": f"{cookie['name']}={cookie['value']}"})
-    assert service.sql("SELECT * FROM link_sessions WHERE token_hash = %s", digest(session["link_token"])) == before
+    assert service.sql("SELECT * FROM link_sessions WHERE id = %s", session_id(session)) == before
     tab.goto(callback)
     shows(tab, "confirm")
     for method in ("HEAD", "GET"):

@@ -103,7 +103,7 @@ def test_a_brand_is_shown_as_it_is_whatever_it_holds(service, new_visitor, kind)
 
 def test_a_supplier_is_shown_as_it_is_whatever_its_name_holds(service, visitor):
     name = '<img src=x onerror=alert(1)> & "Power"'
-    service.sql(
+    service.change(
         """
         INSERT INTO suppliers (slug, name, issuer, client_id, client_secret_name)
         VALUES ('odd', %s, 'https://odd.example', 'client', 'SUPPLIER_MOCK_SECRET')
@@ -114,4 +114,4 @@ def test_a_supplier_is_shown_as_it_is_whatever_its_name_holds(service, visitor):
         assert tab.locator("button[value=odd]").inner_text().strip() == name
         assert tab.locator("main img").count() == 0
     finally:
-        service.sql("DELETE FROM suppliers WHERE slug = 'odd'")
+        service.change("DELETE FROM suppliers WHERE slug = 'odd'")

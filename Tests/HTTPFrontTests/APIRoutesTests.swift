@@ -38,27 +38,40 @@ import TokenGenerator
             address: try DatabaseAddress(connectionString: "postgres://nobody@localhost/nothing"),
             applicationName: "tests", connections: 1, waitingLimit: 1, logger: logger)
         var routes = Routes()
-        try routes.addAPI(on: client, apiKeys: .forTests(client, logger), tokenGenerator: TokenGenerator())
+        let controlPlane = ControlPlaneCache.forTests(client, logger)
+        try routes.addAPI(
+            on: client, controlPlane, apiKeys: .forTests(client, controlPlane, logger),
+            tokenGenerator: TokenGenerator())
         return routes
     }
 }
 
-extension APIKeyCache {
+extension ControlPlaneCache {
+    static func forTests(_ client: DatabaseClient, _ logger: Logger) -> ControlPlaneCache {
+        ControlPlaneCache(repository: ControlPlaneRepository(database: client), hasSandbox: false, logger: logger)
+    }
+}
+
+extension APIKeyAuthenticator {
     /// The manufacturers' keys in the database, and none of the Authenticator's.
-    static func forTests(_ client: DatabaseClient, _ logger: Logger) -> APIKeyCache {
-        APIKeyCache(
-            repository: APIKeyRepository(database: client), environment: .test, authenticatorDigests: [],
-            uses: APIKeyUsageRecorder(repository: APIKeyRepository(database: client), logger: logger), logger: logger)
+    static func forTests(
+        _ client: DatabaseClient, _ controlPlane: ControlPlaneCache, _ logger: Logger
+    ) -> APIKeyAuthenticator {
+        APIKeyAuthenticator(
+            controlPlane: controlPlane, environment: .test, authenticatorDigests: [],
+            uses: APIKeyUsageRecorder(repository: ControlPlaneRepository(database: client), logger: logger))
     }
 }
 
 extension Routes {
     /// The API with return links of its own, always ready.
-    mutating func addAPI(on client: DatabaseClient, apiKeys: APIKeyCache, tokenGenerator: TokenGenerator) throws {
+    mutating func addAPI(
+        on client: DatabaseClient, _ controlPlane: ControlPlaneCache, apiKeys: APIKeyAuthenticator,
+        tokenGenerator: TokenGenerator
+    ) throws {
         addAPI(
             publicBaseURL: "https://auth.example", apiKeys: apiKeys,
-            sessions: LinkSessionRepository(
-                database: client, suppliers: SupplierRepository(database: client, hasSandbox: false)),
+            sessions: LinkSessionRepository(database: client, controlPlane: controlPlane),
             returnLinks: try ReturnLinks(
                 issuer: "https://auth.example", signingKey: try #require(SigningKey(seed: Array(0..<32))),
                 sandboxKey: nil, codeSecret: try #require(HMACSHA256(secret: Array(0..<32)))),

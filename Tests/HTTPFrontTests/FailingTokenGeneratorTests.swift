@@ -19,23 +19,25 @@ import TokenGenerator
             try await database.addManufacturers()
             let log = Lines()
             let hasRandomness = Atomic<Bool>(false)
-            let generator = TokenGenerator { () throws(RandomnessError) in
-                guard hasRandomness.load(ordering: .relaxed) else { throw RandomnessError() }
-                return (1, 2, 3, 4)
-            }
-            try await serving(database, generator, log) { port in
-                func create(_ id: String) async throws -> TestResponse {
-                    try await TestConnection.with(port: port) {
-                        try await $0.send(
-                            "POST", "/v2/manufacturer/link-sessions",
-                            headers: [
-                                ("Content-Type", "application/json"), ("x-api-key", TestKeys.acme),
-                                ("X-Request-Id", id),
-                            ],
-                            body: Array(#"{"user_id":"zq7user","redirect_url":"https://your-app.com/callback"}"#.utf8))
-                    }
+            // Each replica's clock says the same, and each gets the same bits.
+            func generator() -> TokenGenerator {
+                TokenGenerator(now: { 1_800_000_000_000_000_000 }) { () throws(RandomnessError) in
+                    guard hasRandomness.load(ordering: .relaxed) else { throw RandomnessError() }
+                    return (1, 2, 3, 4)
                 }
-                let failed = try await create("without")
+            }
+            func create(_ id: String, port: Int) async throws -> TestResponse {
+                try await TestConnection.with(port: port) {
+                    try await $0.send(
+                        "POST", "/v2/manufacturer/link-sessions",
+                        headers: [
+                            ("Content-Type", "application/json"), ("x-api-key", TestKeys.acme), ("X-Request-Id", id),
+                        ],
+                        body: Array(#"{"user_id":"zq7user","redirect_url":"https://your-app.com/callback"}"#.utf8))
+                }
+            }
+            try await serving(database, generator(), log) { port in
+                let failed = try await create("without", port: port)
                 #expect(failed.status == 500)
                 #expect(failed.text == #"{"error":"internal error","code":"internal_error","request_id":"without"}"#)
                 let lines = log.all.filter { $0.contains(#"requestID: "without""#) }
@@ -45,15 +47,17 @@ import TokenGenerator
                 #expect(try await database.count("SELECT count(*) FROM link_sessions") == 0)
 
                 hasRandomness.store(true, ordering: .relaxed)
-                #expect(try await create("with").status == 201)
-                // The same bits again would be the same token: never a second session, never the first one's.
-                let repeated = try await create("again")
+                #expect(try await create("with", port: port).status == 201)
+            }
+            try await serving(database, generator(), log) { port in
+                // Would be the same token: never a second session, never the first one's.
+                let repeated = try await create("again", port: port)
                 #expect(repeated.status == 500, "\(repeated.text)")
                 #expect(repeated.json["link_token"] == nil)
                 #expect(try await database.count("SELECT count(*) FROM link_sessions") == 1)
-                for secret in ["zq7user", TestKeys.acme] {
-                    #expect(!log.all.contains { $0.contains(secret) }, "\(secret)")
-                }
+            }
+            for secret in ["zq7user", TestKeys.acme] {
+                #expect(!log.all.contains { $0.contains(secret) }, "\(secret)")
             }
         }
     }
@@ -65,21 +69,22 @@ import TokenGenerator
         let logger = Logger(label: "test") { _ in log.handler }
         let client = try DatabaseClient(
             address: try database.address, applicationName: "tests", connections: 2, waitingLimit: 64, logger: logger)
-        let apiKeys = APIKeyCache.forTests(client, logger)
+        let controlPlane = ControlPlaneCache.forTests(client, logger)
+        let apiKeys = APIKeyAuthenticator.forTests(client, controlPlane, logger)
         let (ports, listening) = AsyncStream.makeStream(of: Int.self)
         var routes = Routes()
-        try routes.addAPI(on: client, apiKeys: apiKeys, tokenGenerator: generator)
+        try routes.addAPI(on: client, controlPlane, apiKeys: apiKeys, tokenGenerator: generator)
         let server = HTTPServer(
             .init(host: "127.0.0.1", port: 0, maximumConnections: 64), routes: routes,
             isSecret: { apiKeys.isUsable(key: $0) }, logger: logger, accessLog: { log.add($0) },
             onListening: { listening.yield($0) })
         try await withThrowingTaskGroup(of: Void.self) { group in
             group.addTask { try await client.run() }
-            group.addTask { try await apiKeys.run() }
+            group.addTask { try await controlPlane.run() }
             group.addTask { try await server.run() }
             defer { group.cancelAll() }
             let deadline = ContinuousClock.now + .seconds(5)
-            while !apiKeys.isFresh {
+            while !controlPlane.isFresh {
                 try #require(.now < deadline, "the keys are not there: \(log.all)")
                 try await Task.sleep(for: .milliseconds(5))
             }

@@ -101,7 +101,7 @@ extension ProgramTests {
                         401,
                         "unauthorized", what)
                 }
-                for path in ["\(token)/expire", "x/expire", "\(String(repeating: "A", count: 43))/expire"] {
+                for path in ["\(token)/expire", "x/expire", "\(unknownToken)/expire"] {
                     service.expect(
                         try await service.request("POST", "\(Service.sessions)/\(path)"), 401, "unauthorized", path)
                 }
@@ -237,7 +237,7 @@ extension ProgramTests {
                     AND application_name = 'link-session-service background'
                     """)
                 #expect(
-                    others.allSatisfy { ($0.first ?? nil)?.contains("authentication_version") == true }, "\(others)")
+                    others.allSatisfy { ($0.first ?? nil)?.contains("control_plane_version") == true }, "\(others)")
                 // And what this test looks at does move with a query.
                 #expect(try await service.find(token).status == 200)
                 #expect(try await activity() != before)

@@ -38,7 +38,7 @@ extension ProgramTests {
                 try await service.age(token)
                 #expect(try await service.view(token).json["status"] == .string("expired"))
                 service.expect(
-                    try await service.view(String(repeating: "A", count: 43)), 404, "link_session_not_found",
+                    try await service.view(unknownToken), 404, "link_session_not_found",
                     "there is no such link session", "unknown")
             }
         }
@@ -196,8 +196,8 @@ extension ProgramTests {
                 let token = try await service.createdToken()
                 let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
                 let last = try #require(token.last.flatMap { alphabet.firstIndex(of: $0) })
-                let spellings = (1...3).map { String(token.dropLast()) + String(alphabet[last + $0]) }
-                for bad in malformedTokens + spellings + [String(repeating: "A", count: 43)] {
+                let spellings = (1...15).map { String(token.dropLast()) + String(alphabet[last + $0]) }
+                for bad in malformedTokens + spellings + [unknownToken] {
                     service.expect(try await service.view(bad), 404, "link_session_not_found", "view \(bad.prefix(60))")
                     service.expect(
                         try await service.complete(bad), 404, "link_session_not_found", "complete \(bad.prefix(60))")

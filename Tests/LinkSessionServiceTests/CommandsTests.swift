@@ -94,7 +94,7 @@ extension ProgramTests {
                 #expect(run.status == 1, "\(run.summary)")
                 #expect(run.errorLines.count == 1, "\(run.summary)")
                 #expect(
-                    run.errors.contains("schema/0002_api_keys.sql was edited after it was applied"), "\(run.summary)")
+                    run.errors.contains("schema/0002_suppliers.sql was edited after it was applied"), "\(run.summary)")
                 #expect(run.errors.contains("new migration"), "what to do about it: \(run.summary)")
                 #expect(!run.output.contains("listening"), "\(run.summary)")
             }

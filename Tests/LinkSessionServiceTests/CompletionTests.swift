@@ -98,7 +98,7 @@ extension ProgramTests {
             try await Service.run(environment: ["SANDBOX_SIGNING_KEY": ""], prepare: Service.withGreenGrid) { service in
                 try await service.database.addSupplier(
                     "off-grid", name: "Off Grid", issuer: "https://login.off-grid.example")
-                try await service.database.execute("UPDATE suppliers SET enabled = false WHERE slug = 'off-grid'")
+                try await service.change("UPDATE suppliers SET enabled = false WHERE slug = 'off-grid'")
                 let token = try await service.createdToken()
                 for slug in ["off-grid", "no-grid", "sandbox", "", "Green-Grid", "green-grid ", "green_grid", "a--b"] {
                     service.expect(
@@ -107,8 +107,8 @@ extension ProgramTests {
                 }
                 #expect(try await service.status(token) == "open")
                 #expect(try await service.events(token).isEmpty)
-                // Enabled, it counts at once.
-                try await service.database.execute("UPDATE suppliers SET enabled = true WHERE slug = 'off-grid'")
+                // Enabled, it counts within a second.
+                try await service.change("UPDATE suppliers SET enabled = true WHERE slug = 'off-grid'")
                 #expect(try await service.complete(token, supplier: "off-grid", as: "s-1").status == 200)
             }
         }

@@ -125,8 +125,11 @@ extension ProgramTests {
                 // The code that the completion will have.
                 let bytes = try #require(Base64URL.decode(TestKeys.codeSecret))
                 let secret = try #require(HMACSHA256(secret: bytes))
-                let digest = try SHA256.digest(of: token)
-                let code = Base64URL.encode(try secret.code(of: Array("code ".utf8) + digest.bytes).bytes)
+                func codeOfCompletion(_ token: String) throws -> String {
+                    let id = try #require(LinkToken(token)).id
+                    return Base64URL.encode(try secret.code(of: Array("code ".utf8) + id.bytes).bytes)
+                }
+                let code = try codeOfCompletion(token)
                 for given in [code, "", secretOf(0)] {
                     service.expect(
                         try await service.confirm(token, code: given), 409, "link_session_not_completed", sentence,
@@ -143,8 +146,7 @@ extension ProgramTests {
 
                 let another = try await service.createdToken()
                 let url = try await service.complete(another).json["return_url"]?.string ?? ""
-                let computed = Base64URL.encode(
-                    try secret.code(of: Array("code ".utf8) + SHA256.digest(of: another).bytes).bytes)
+                let computed = try codeOfCompletion(another)
                 #expect(
                     ReturnedResult(url)?.members["code"] == .string(computed), "so the code above was the right one")
             }
@@ -195,7 +197,7 @@ extension ProgramTests {
                         try await service.confirm(token, code: code, key: key), 401, "unauthorized",
                         "no manufacturer's key")
                 }
-                for unknown in malformedTokens + [secretOf(0)] {
+                for unknown in malformedTokens + [unknownToken, unknownID] {
                     service.expect(
                         try await service.confirm(unknown, code: code), 404, "link_session_not_found", "no session")
                 }

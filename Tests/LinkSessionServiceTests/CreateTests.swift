@@ -20,7 +20,7 @@ extension ProgramTests {
                         "created_at", "expires_at", "brand", "completed_at",
                     ])
                 let token = try #require(session["link_token"]?.string)
-                #expect(token.wholeMatch(of: /[A-Za-z0-9_-]{43}/) != nil, "link_token: \(token)")
+                #expect(token.wholeMatch(of: /[A-Za-z0-9_-]{54}/) != nil, "link_token: \(token)")
                 #expect(session["link_url"] == .string("https://auth.example/ui?token=\(token)&language=nl"))
                 #expect(session["language"] == .string("nl"))
                 #expect(session["redirect_url"] == .string("https://your-app.com/callback"))

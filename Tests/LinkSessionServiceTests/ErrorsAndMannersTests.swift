@@ -6,7 +6,7 @@ import Testing
 
 extension ProgramTests {
     @Suite struct ErrorsAndMannersTests {
-        private static let token = String(repeating: "A", count: 43)
+        private static let token = unknownToken
 
         @Test func `an unknown path is a 404 in JSON`() async throws {
             try await Service.run { service in
@@ -96,11 +96,16 @@ extension ProgramTests {
         @Test func `a request id is the caller's, where it is one and no secret`() async throws {
             try await Service.run { service in
                 let token = try await service.createdToken()
-                let mixed = String(repeating: "Ab0.", count: 16)
+                let mixed = String(repeating: "Ab0.", count: 32)
                 for id in [
                     "a", "0", ".", "-", "_", "req_1.2-3", "0af7651916cd43dd8448eb211c80319c",
                     "6F9619FF-8B86-D011-B42D-00C04FC964FF",
-                    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", String(repeating: "a", count: 64), mixed,
+                    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", String(repeating: "a", count: 128),
+                    mixed,
+                    "a/b", "a:b", "a+b", "a=b", "=", "/", "Root=1-67891233-abcdef012345678912345678",
+                    "projects/P1/traces/0af7651916cd43dd8448eb211c80319c",
+                    "AbCdEf/GhIjKl+MnOpQr/StUvWx+YzAbCd/EfGhIj+KlMn==",
+                    sessionID(of: token),
                 ] {
                     for path in ["/health/live", "/nowhere", "\(Service.sessions)/\(token)"] {
                         let response = try await service.request("GET", path, headers: [("X-Request-Id", id)])
@@ -113,14 +118,17 @@ extension ProgramTests {
                 // One of 1,500 tokens has no digit.
                 let digitless = String(repeating: "AbCdEfGh", count: 6).prefix(42) + "A"
                 let replaced: [(what: String, ids: [String])] = [
-                    ("empty", [""]), ("a blank", ["a b"]), ("a slash", ["a/b"]), ("a comma", ["a,b"]),
-                    ("a colon", ["a:b"]),
-                    ("plus", ["a+b"]), ("not ASCII", ["é"]), ("markup", ["<script>"]), ("percent", ["%0d%0a"]),
+                    ("empty", [""]), ("a blank", ["a b"]), ("a backslash", [#"a\b"#]), ("a comma", ["a,b"]),
+                    ("a semicolon", ["a;b"]), ("an at", ["a@b"]), ("a tilde", ["a~b"]), ("not ASCII", ["é"]),
+                    ("markup", ["<script>"]), ("percent", ["%0d%0a"]),
                     ("a quote", ["a\"b"]),
-                    ("65 characters", [String(repeating: "a", count: 65)]),
+                    ("129 characters", [String(repeating: "a", count: 129)]),
                     ("long", [String(repeating: "a", count: 5000)]),
                     ("two headers", ["one", "two"]), ("the same twice", ["one", "one"]), ("a link token", [token]),
                     ("a link token behind a prefix", ["x.\(token)"]), ("a link token in a name", ["token-\(token)"]),
+                    ("a link token in a path", ["/ui/\(token)/x"]), ("a link token as a value", ["token=\(token)"]),
+                    ("a link token with padding", ["\(token)=="]), ("a link token after a sum", ["a+b:\(token)"]),
+                    ("a link token's end", [String(token.suffix(44))]),
                     ("any token", [String(other)]), ("a token without digits", [String(digitless)]),
                     ("the key that was sent", [TestKeys.acme]), ("another's key", [TestKeys.beta]),
                     ("the Authenticator's key", [TestKeys.authenticator]),
@@ -240,7 +248,8 @@ extension ProgramTests {
         @Test func `a request is one log line that names what it was`() async throws {
             try await Service.run { service in
                 let token = try await service.createdToken()
-                _ = try await service.create(headers: [("X-Request-Id", "created")])
+                let created = try await service.create(headers: [("X-Request-Id", "created")])
+                let ids = [sessionID(of: token), created.header("Link-Session-Id") ?? "none"]
                 _ = try await service.request(
                     "GET", "\(Service.sessions)/\(token)?secret=\(token)",
                     headers: [("x-api-key", TestKeys.beta), ("X-Request-Id", "foreign")])
@@ -252,14 +261,17 @@ extension ProgramTests {
                 _ = try await service.request("DELETE", "/health/live", headers: [("X-Request-Id", "wrong")])
                 try await service.process.waitForLog("request_id=wrong", within: 10)
                 let expected = [
-                    ("created", "manufacturer=1 method=POST", "route=/v2/manufacturer/link-sessions status=201"),
+                    (
+                        "created", "manufacturer=1 method=POST",
+                        "route=/v2/manufacturer/link-sessions session=ID status=201"
+                    ),
                     (
                         "foreign", "manufacturer=2 method=GET",
-                        "route=/v2/manufacturer/link-sessions/{link_token} status=404"
+                        "route=/v2/manufacturer/link-sessions/{link_token} session=ID status=404"
                     ),
                     (
                         "completed", "method=POST",
-                        "route=/v2/authenticator/link-sessions/{link_token}/complete status=200"
+                        "route=/v2/authenticator/link-sessions/{link_token}/complete session=ID status=200"
                     ),
                     ("unknown", "method=GET", "route=- status=404"),
                     ("wrong", "method=DELETE", "route=/health/live status=405"),
@@ -272,7 +284,8 @@ extension ProgramTests {
                         /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info request (.*) ms=\d+(\.\d+)? request_id=[a-z]+ (.*)/
                     let match = line.wholeMatch(of: pattern)
                     #expect(match.map { String($0.1) } == caller, "\(line)")
-                    #expect(match.map { String($0.3) } == route, "\(line)")
+                    let session = id == "created" ? ids[1] : ids[0]
+                    #expect(match.map { String($0.3) } == route.replacing("=ID ", with: "=\(session) "), "\(line)")
                 }
             }
         }
@@ -296,10 +309,12 @@ extension ProgramTests {
                 let line = found.first ?? [:]
                 #expect(
                     Set(line.keys) == [
-                        "time", "level", "message", "method", "route", "status", "ms", "request_id", "manufacturer",
+                        "time", "level", "message", "method", "route", "session", "status", "ms", "request_id",
+                        "manufacturer",
                     ])
                 #expect(line["method"] as? String == "GET")
                 #expect(line["route"] as? String == "/v2/manufacturer/link-sessions/{link_token}")
+                #expect(line["session"] as? String == sessionID(of: token))
                 #expect(line["status"] as? Int == 200)
                 #expect(line["manufacturer"] as? Int == 1)
                 #expect(line["ms"] is Double)

@@ -70,22 +70,30 @@ extension ProgramTests {
                 _ = try await service.sandboxSignIn(begun, TestBrowser(service))
                 let young = try await link(service, user: "zq7user-1")
                 #expect(try await counts(service.database) == [5, 1, 3])
-                for token in old.map(\.token) + [begun] { try await service.ageCompletion(token, minutes: 8 * 24 * 60) }
-                // What is decided does not change, for any other purpose.
-                try await service.database.execute(
-                    """
-                    ALTER TABLE sign_ins DISABLE TRIGGER USER;
-                    UPDATE sign_ins SET started_at = started_at - interval '8 days'
-                    WHERE token_hash <> decode('\(TestKeys.digest(young[0].token))', 'hex')
-                    """)
+                // As if they had been made nine days ago.
+                for token in old.map(\.token) + [begun] {
+                    for (table, column) in [
+                        ("link_sessions", "id"), ("link_session_events", "session_id"), ("sign_ins", "session_id"),
+                    ] {
+                        try await service.database.execute(
+                            """
+                            UPDATE \(table) SET \(column) = (left(first_id_at(now() - interval '9 days')::text, 13)
+                                || right(\(column)::text, 23))::uuid WHERE \(column) = '\(sessionID(of: token))'
+                            """)
+                    }
+                }
                 let run = try await Command.run(
                     ["purge"], environment: ["DATABASE_URL": service.database.serviceURL, "RETENTION_DAYS": "7"],
                     within: 30)
                 #expect(run.status == 0 && run.output == "3 deleted\n", "\(run.summary)")
                 #expect(try await counts(service.database) == [2, 1, 1])
                 #expect(
-                    try await service.database.rows("SELECT encode(token_hash, 'hex') FROM sign_ins")
-                        == [[TestKeys.digest(young[0].token)]])
+                    try await service.database.rows("SELECT session_id FROM sign_ins")
+                        == [[sessionID(of: young[0].token)]])
+                #expect(
+                    try await service.database.count(
+                        "SELECT count(*) FROM link_session_events WHERE session_id NOT IN (SELECT id FROM link_sessions)"
+                    ) == 0)
                 // The user's id outlives the sessions: the app has it.
                 #expect(try await link(service, user: "zq7user-1")[0].noxUser == old[0].noxUser)
             }

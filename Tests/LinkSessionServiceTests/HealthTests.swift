@@ -30,12 +30,17 @@ extension ProgramTests {
                 let live = try await service.get("/health/live")
                 #expect(live.status == 200)
                 #expect(live.text == #"{"status":"ok"}"#)
+                // The first pass of the maintenance makes the partitions.
+                try await wait(until: "tomorrow's partitions are there") {
+                    state(try await service.get("/health/ready"), "partitions") == "ok"
+                }
                 let ready = try await ready(service, 200)
                 #expect(ready.status == 200)
                 let ok = JSONValue.object(["state": .string("ok")])
                 #expect(
                     ready.json == [
-                        "status": .string("ok"), "checks": .object(["database": ok, "migrations": ok, "api_keys": ok]),
+                        "status": .string("ok"),
+                        "checks": .object(["database": ok, "migrations": ok, "partitions": ok, "control_plane": ok]),
                     ])
                 for response in [live, ready] { #expect(response.header("Cache-Control") == "no-store") }
                 // A key is neither needed nor looked at.
@@ -60,11 +65,12 @@ extension ProgramTests {
                 #expect(state(gone, "database") == "unavailable")
                 #expect(!cause(gone, "database").isEmpty)
                 #expect(state(gone, "migrations") == "unknown")
+                #expect(state(gone, "partitions") == "unknown")
                 try await Task.sleep(for: .milliseconds(1100))
                 let (duration, later) = try await timed { try await service.get("/health/ready") }
                 #expect(duration < .seconds(2), "\(duration)")
-                #expect(state(later, "api_keys") == "unavailable")
-                #expect(!cause(later, "api_keys").isEmpty)
+                #expect(state(later, "control_plane") == "unavailable")
+                #expect(!cause(later, "control_plane").isEmpty)
                 #expect(try await service.get("/health/live").status == 200)
 
                 try await administration.execute("ALTER DATABASE \(name) ALLOW_CONNECTIONS true")
@@ -74,10 +80,10 @@ extension ProgramTests {
 
         @Test func `keys that cannot be confirmed make requests with a key wait, not fail`() async throws {
             try await Service.run { service in
-                try await service.database.execute("ALTER TABLE authentication_version RENAME TO elsewhere")
+                try await service.database.execute("ALTER TABLE control_plane_version RENAME TO elsewhere")
                 let unsure = try await ready(service, 503)
                 #expect(unsure.status == 503)
-                #expect(state(unsure, "api_keys") == "unavailable")
+                #expect(state(unsure, "control_plane") == "unavailable")
                 #expect(state(unsure, "database") == "ok")
                 for key in [TestKeys.acme, "unknown"] {
                     let response = try await service.create(key: key)
@@ -89,8 +95,8 @@ extension ProgramTests {
                     try await service.request("POST", Service.sessions), 401, "unauthorized",
                     "no key is none, whatever happens")
                 // The Authenticator's keys are configuration.
-                #expect(try await service.view(String(repeating: "A", count: 43)).status == 404)
-                try await service.database.execute("ALTER TABLE elsewhere RENAME TO authentication_version")
+                #expect(try await service.view(unknownToken).status == 404)
+                try await service.database.execute("ALTER TABLE elsewhere RENAME TO control_plane_version")
                 #expect(try await ready(service, 200).status == 200)
                 #expect(try await service.create().status == 201)
             }
@@ -130,7 +136,7 @@ extension ProgramTests {
                 let edited = try await next(503)
                 #expect(edited.status == 503)
                 #expect(state(edited, "migrations") == "edited")
-                #expect(cause(edited, "migrations").contains("0002_api_keys.sql"))
+                #expect(cause(edited, "migrations").contains("0002_suppliers.sql"))
 
                 try await database.execute("DROP TABLE schema_migrations")
                 let none = try await next(503)
@@ -141,6 +147,29 @@ extension ProgramTests {
                     "ALTER TABLE saved RENAME TO schema_migrations; GRANT SELECT ON schema_migrations TO link_session_service"
                 )
                 #expect(try await next(200).status == 200)
+            }
+        }
+
+        @Test func `a missing partition of tomorrow is said, and no reason to get no requests`() async throws {
+            try await Service.run { service in
+                func partitions(_ expected: String) async throws -> TestResponse {
+                    try await wait(until: "the partitions are \(expected)") {
+                        state(try await service.get("/health/ready"), "partitions") == expected
+                    }
+                    return try await service.get("/health/ready")
+                }
+                #expect(try await partitions("ok").status == 200)
+                let tomorrow = "to_char((now() AT TIME ZONE 'UTC')::date + 1, '_YYYYMMDD')"
+                for table in ["link_sessions", "link_session_events", "sign_ins"] {
+                    let name = try #require(try await service.database.value("SELECT '\(table)' || \(tomorrow)"))
+                    try await service.database.execute("ALTER TABLE \(name) RENAME TO elsewhere")
+                    let late = try await partitions("late")
+                    #expect(late.status == 200)
+                    #expect(late.json["status"] == .string("ok"))
+                    #expect(!cause(late, "partitions").isEmpty)
+                    try await service.database.execute("ALTER TABLE elsewhere RENAME TO \(name)")
+                    #expect(try await partitions("ok").status == 200)
+                }
             }
         }
 

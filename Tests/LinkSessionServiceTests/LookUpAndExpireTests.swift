@@ -3,20 +3,40 @@
 import TestSupport
 import Testing
 
-/// Tokens that no session can have.
-let malformedTokens = [
-    "x", "abc123", String(repeating: "A", count: 42), String(repeating: "A", count: 44),
-    String(repeating: "A", count: 43) + "=", String(repeating: "A", count: 42) + "B",
-    String(repeating: "A", count: 42) + "+",
-    String(repeating: "A", count: 42) + "%20", String(repeating: "A", count: 42) + "%00", "%2e%2e", "%00",
-    "'%20OR%20''='", String(repeating: "%C3%A9", count: 43), String(repeating: "A", count: 5000), "null", "*",
+/// Texts in a token's place that can be none, nor an id.
+let malformedTokens =
+    [
+        "x", "abc123", "%2e%2e", "%00", "'%20OR%20''='", String(repeating: "%C3%A9", count: 54),
+        String(repeating: "A", count: 5000), "null", "*", "0", "-1", "{link_token}",
+        // Of the right length, and the id within is none: no version, or another one.
+        String(repeating: "A", count: 54), String(repeating: "_", count: 53) + "w",
+        // What tokens were before: 32 bytes.
+        unknownToken, String(repeating: "A", count: 42) + "B",
+    ]
+    + [
+        String(unknownToken.dropLast()), unknownToken + "A", unknownToken + "=", unknownToken + "==",
+        String(unknownToken.dropLast()) + "B", String(unknownToken.dropLast()) + "+",
+        String(unknownToken.dropLast()) + "%20", String(unknownToken.dropLast()) + "%00", unknownToken + "%0a",
+        "%20" + unknownToken, unknownToken + "." + unknownToken,
+    ]
+    + malformedIDs
+
+/// UUIDs that are no session's id, since they are none of version 7 in canonical form.
+let malformedIDs = [
+    "00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff",
+    "6f9619ff-8b86-4011-b42d-00c04fc964ff", "0190163d-8694-739b-0ea5-966c26f8ad91",
+    unknownID.uppercased(), "{\(unknownID)}", "urn:uuid:\(unknownID)", unknownID.replacing("-", with: ""),
+    String(unknownID.dropLast()), unknownID + "0", unknownID + "%0a", "%20" + unknownID,
+    String(unknownID.dropLast()) + "g",
+    unknownID.replacing("-", with: "_"), unknownID.replacing("-", with: "%2D"), "'" + unknownID.dropLast(),
+    String(unknownID.dropLast(2)) + "%C3%A9",
 ]
 
 extension ProgramTests {
     @Suite struct LookUpAndExpireTests {
         private static let fields: Set = [
             "link_url", "link_token", "language", "redirect_url", "manufacturer", "manufacturer_user_id", "created_at",
-            "expires_at", "brand", "completed_at", "status", "confirmed_at",
+            "expires_at", "brand", "completed_at", "id", "status", "confirmed_at",
         ]
 
         @Test func `a look-up answers with the session and its status, and changes nothing`() async throws {
@@ -29,7 +49,8 @@ extension ProgramTests {
                 #expect(found.status == 200)
                 #expect(found.header("Cache-Control") == "no-store")
                 #expect(Set(found.json.keys) == Self.fields)
-                #expect(found.json.filter { !["status", "confirmed_at"].contains($0.key) } == created.json)
+                #expect(found.json.filter { !["id", "status", "confirmed_at"].contains($0.key) } == created.json)
+                #expect(found.json["id"]?.string == created.header("Link-Session-Id"))
                 #expect(found.json["status"] == .string("open"))
                 #expect(try await service.find(token).text == found.text)
 
@@ -69,7 +90,7 @@ extension ProgramTests {
 
         @Test func `another manufacturer's session does not exist`() async throws {
             try await Service.run { service in
-                let unknown = String(repeating: "A", count: 43)
+                let unknown = unknownToken
                 let token = try await service.createdToken()
                 let row = try await service.row(token)
                 for foreign in [unknown, token] {
@@ -100,8 +121,8 @@ extension ProgramTests {
                 let token = try await service.createdToken()
                 let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
                 let last = try #require(token.last.flatMap { alphabet.firstIndex(of: $0) })
-                // Three other spellings of the same 32 bytes, for a decoder that does not look at the last two bits.
-                let spellings = (1...3).map { String(token.dropLast()) + String(alphabet[last + $0]) }
+                // 15 other spellings of the same 40 bytes, for a decoder that does not look at the last four bits.
+                let spellings = (1...15).map { String(token.dropLast()) + String(alphabet[last + $0]) }
                 let other = token.map { $0.isLowercase ? $0.uppercased() : $0.lowercased() }.joined()
                 for bad in malformedTokens + spellings + [
                     other, token + "=", token + "%0a", "%20" + token, String(token.dropLast()),
@@ -130,7 +151,7 @@ extension ProgramTests {
                     "expires_at is now, not \(expiry - started) s after the creation")
                 #expect(expired.json["completed_at"] == .null)
                 #expect(
-                    expired.json.filter { !["status", "expires_at", "confirmed_at"].contains($0.key) }
+                    expired.json.filter { !["id", "status", "expires_at", "confirmed_at"].contains($0.key) }
                         == created.json.filter { $0.key != "expires_at" })
 
                 // Some time later.

@@ -95,13 +95,13 @@ extension ProgramTests {
                             run.output.contains("ahead    schema/\(newest)"), "\(options): \(run.summary)")
                     }
 
-                    try directory.write("-- Edited.\n", to: "migrations/0002_api_keys.sql")
+                    try directory.write("-- Edited.\n", to: "migrations/0002_suppliers.sql")
                     for options in [["migrate"], ["migrate", "--status"], ["migrate", "--check"]] {
                         let run = try await Command.run(options, environment: environment)
                         #expect(run.status == 1, "\(options): \(run.summary)")
                         #expect(run.errorLines.count == 1, "\(options): \(run.summary)")
                         #expect(
-                            run.errors.contains("schema/0002_api_keys.sql was edited after it was applied"),
+                            run.errors.contains("schema/0002_suppliers.sql was edited after it was applied"),
                             "\(options): \(run.summary)")
                     }
                 }

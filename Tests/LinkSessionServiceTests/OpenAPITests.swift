@@ -46,7 +46,7 @@ extension ProgramTests {
                     try await service.createdToken(), try await service.createdToken(),
                     try await service.createdToken(key: TestKeys.beta)
                 )
-                let unknown = String(repeating: "A", count: 43)
+                let unknown = unknownToken
                 #expect(try await service.find(open).status == 200)
                 #expect(try await service.find(unknown).status == 404)
                 #expect(try await service.view(open).status == 200)
@@ -117,24 +117,31 @@ extension ProgramTests {
                 "manufacturer":"A","manufacturer_user_id":"1","created_at":1,"expires_at":2,"completed_at":null}
                 """#
             let path = "/v2/manufacturer/link-sessions"
-            let noStore = [("Cache-Control", "no-store")]
-            #expect(document.problems(of: answer(201, session, noStore), to: "POST", path) == [])
+            let headers = [("Cache-Control", "no-store"), ("Link-Session-Id", unknownID)]
+            #expect(document.problems(of: answer(201, session, headers), to: "POST", path) == [])
             let error = #"{"error":"e","code":"unauthorized","request_id":"a"}"#
             #expect(document.problems(of: answer(401, error), to: "POST", path) == [])
             for (what, response) in [
-                ("a missing header", answer(201, session)), ("another status", answer(202, session, noStore)),
-                ("a missing field", answer(201, session.replacing(#""created_at":1,"#, with: ""), noStore)),
-                ("a further field", answer(201, session.replacing("{", with: #"{"status":"open","#), noStore)),
+                ("a missing header", answer(201, session)),
+                ("a session without its id", answer(201, session, [("Cache-Control", "no-store")])),
+                (
+                    "an id of another form",
+                    answer(201, session, [("Cache-Control", "no-store"), ("Link-Session-Id", "1")])
+                ),
+                ("no token", answer(201, session.replacing(#""link_token":"x","#, with: ""), headers)),
+                ("another status", answer(202, session, headers)),
+                ("a missing field", answer(201, session.replacing(#""created_at":1,"#, with: ""), headers)),
+                ("a further field", answer(201, session.replacing("{", with: #"{"status":"open","#), headers)),
                 (
                     "another type",
-                    answer(201, session.replacing(#""created_at":1"#, with: #""created_at":"1""#), noStore)
+                    answer(201, session.replacing(#""created_at":1"#, with: #""created_at":"1""#), headers)
                 ),
                 (
                     "null where none may be",
-                    answer(201, session.replacing(#""expires_at":2"#, with: #""expires_at":null"#), noStore)
+                    answer(201, session.replacing(#""expires_at":2"#, with: #""expires_at":null"#), headers)
                 ),
-                ("a value outside the list", answer(201, session.replacing(#""nl","#, with: #""de","#), noStore)),
-                ("no JSON", answer(201, "session", noStore)), ("a code of another status", answer(400, error)),
+                ("a value outside the list", answer(201, session.replacing(#""nl","#, with: #""de","#), headers)),
+                ("no JSON", answer(201, "session", headers)), ("a code of another status", answer(400, error)),
                 ("an undocumented code", answer(401, error.replacing("unauthorized", with: "forbidden"))),
                 ("a further field in an error", answer(401, error.replacing("{", with: #"{"cause":"x","#))),
                 ("a request id of another form", answer(401, error.replacing(#""a""#, with: #""a b""#))),

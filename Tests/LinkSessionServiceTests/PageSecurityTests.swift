@@ -60,7 +60,7 @@ extension ProgramTests {
                 try #require(fields.count == 1)
                 let parts = fields[0].components(separatedBy: "; ")
                 #expect(
-                    parts[0].wholeMatch(of: /__Host-sign-in-[0-9a-f]{64}=[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{43}/) != nil)
+                    parts[0].wholeMatch(of: /__Host-sign-in-[0-9a-f]{64}=[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{54}/) != nil)
                 // The name is the digest of the state, which is public; the value is the secret and the token.
                 #expect(parts[0].hasPrefix("__Host-sign-in-\(TestKeys.digest(state))="))
                 #expect(parts[0].hasSuffix(".\(token)") && !parts[0].contains(state))

@@ -56,7 +56,7 @@ extension ProgramTests {
                     "expired", try await TestBrowser(service).get("/ui?token=\(late.token)&\(query)"), 410, "expired",
                     "expired"
                 ),
-                ("unknown", try await browser.get("/ui?token=\(secretOf(0))&\(query)"), 404, "unknown", "unknown"),
+                ("unknown", try await browser.get("/ui?token=\(unknownToken)&\(query)"), 404, "unknown", "unknown"),
                 (
                     "another page's form", try await browser.post("/ui/sign-ins", form, headers: [("Origin", "null")]),
                     403,

@@ -13,11 +13,15 @@ extension ProgramTests {
                 try await deployment.database.execute(
                     """
                     INSERT INTO link_sessions
-                    SELECT sha256(n::text::bytea), (SELECT id FROM manufacturers), 'zq7user', 'https://a.example/', 'nl', t,
-                           t + interval '600 seconds', NULL
-                    FROM generate_series(1, 5000) n, LATERAL (SELECT now() - n % 10 * interval '1 day' - interval '1 hour') AS at (t)
+                        (id, shard, token_hash, manufacturer_id, user_id, redirect_url, language, created_at, expires_at)
+                    SELECT (left(first_id_at(t)::text, 14) || '7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 0,
+                           sha256(n::text::bytea), (SELECT id FROM manufacturers), 'zq7user', 'https://a.example/',
+                           'nl', t, t + interval '600 seconds'
+                    FROM generate_series(1, 5000) n,
+                         LATERAL (SELECT date_trunc('day', now(), 'UTC') - n % 10 * interval '1 day') AS at (t)
                     """)
-                for (days, deleted) in [("7", 1500), ("7", 0), ("3", 2000)] {
+                // So long sessions are kept, and the rest of their day.
+                for (days, deleted) in [("7", 1000), ("7", 0), ("3", 2000)] {
                     let run = try await Command.run(
                         ["purge"],
                         environment: ["DATABASE_URL": deployment.database.serviceURL, "RETENTION_DAYS": days],
@@ -26,7 +30,7 @@ extension ProgramTests {
                 }
                 try await Service.serving(deployment.database, environment: ["RETENTION_DAYS": "1"]) { service in
                     try await wait(until: "serve has deleted the rest", within: .seconds(20)) {
-                        try await deployment.database.count("SELECT count(*) FROM link_sessions") == 500
+                        try await deployment.database.count("SELECT count(*) FROM link_sessions") == 1000
                     }
                     try await service.process.waitForLog("old link sessions deleted sessions=1000", within: 10)
                 }

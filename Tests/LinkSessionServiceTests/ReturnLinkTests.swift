@@ -192,7 +192,7 @@ extension ProgramTests {
         @Test func `a brand is in lower case, its words parted by one space`() async throws {
             try await Service.run { service in
                 for (stored, expected) in [("alpha-innotec", "alpha innotec"), ("NIBE", "nibe"), ("Élan_X", "élan x")] {
-                    try await service.database.execute(
+                    try await service.change(
                         "UPDATE manufacturers SET brand = '\(stored)' WHERE name = 'Acme Manufacturing'")
                     let completed = try await service.complete(try await service.createdToken())
                     let result = try #require(ReturnedResult(completed.json["return_url"]?.string ?? ""))

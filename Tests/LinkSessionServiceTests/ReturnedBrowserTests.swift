@@ -54,7 +54,7 @@ extension ProgramTests {
                 }
                 // A cookie of the right name with another secret is no proof.
                 let (name, value) = try #require(browser.cookies.withLock { $0.first })
-                stranger.cookies.withLock { $0 = [(name, "\(secretOf(9)).\(value.suffix(43))")] }
+                stranger.cookies.withLock { $0 = [(name, "\(secretOf(9)).\(value.suffix(54))")] }
                 let page = try await stranger.get("/ui?token=\(token)")
                 #expect((page.name, page.link("back")) == ("completed", Self.plain))
             }

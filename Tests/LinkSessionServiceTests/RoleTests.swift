@@ -17,8 +17,10 @@ extension ProgramTests {
             "DELETE FROM link_sessions", "DELETE FROM link_session_events",
             "UPDATE link_session_events SET reason = NULL",
             "UPDATE link_sessions SET user_id = 'x'", "UPDATE link_sessions SET token_hash = sha256('x')",
+            "DROP TABLE link_sessions_default", "DELETE FROM link_sessions_default", "SELECT * FROM sign_ins_default",
+            "SELECT add_partition('link_sessions', current_date)", "DELETE FROM manufacturers",
             "SELECT * FROM other.secrets", "INSERT INTO schema_migrations VALUES ('schema', 99, 'x', '')",
-            "UPDATE authentication_version SET version = 1", "CREATE ROLE mine", "SET ROLE postgres",
+            "UPDATE control_plane_version SET version = 1", "CREATE ROLE mine", "SET ROLE postgres",
             "CREATE OR REPLACE FUNCTION ensure(condition boolean, otherwise text) RETURNS void LANGUAGE sql AS ''",
         ]
 
@@ -36,7 +38,7 @@ extension ProgramTests {
                         "SELECT * FROM erase_user('x', 'x')", "DELETE FROM sign_ins", "DELETE FROM nox_users",
                         "INSERT INTO suppliers (slug) VALUES ('x')",
                         "UPDATE suppliers SET issuer = 'https://evil.example'",
-                        "UPDATE sign_ins SET token_hash = sha256('x')", "UPDATE nox_users SET id = gen_random_uuid()",
+                        "UPDATE sign_ins SET state_hash = sha256('x')", "UPDATE nox_users SET id = gen_random_uuid()",
                         "INSERT INTO nox_users (id, manufacturer_id, user_id) VALUES (gen_random_uuid(), 1, 'x')",
                     ])
             }
@@ -50,7 +52,7 @@ extension ProgramTests {
                         "INSERT INTO link_sessions SELECT * FROM link_sessions",
                         "UPDATE link_sessions SET completed_at = now()", "DELETE FROM suppliers",
                         "UPDATE sign_ins SET outcome = 'signed_in'", "UPDATE nox_users SET user_id = 'x'",
-                        "SELECT * FROM purge_link_sessions(1, 0)",
+                        "SELECT * FROM maintain_partitions(1)",
                     ])
                 for (sql, refusal) in [
                     (
@@ -87,9 +89,9 @@ extension ProgramTests {
                     INSERT INTO manufacturers (name) VALUES ('x');
                     INSERT INTO api_keys (manufacturer_id, key_hash, label) SELECT id, sha256('x'), 'x' FROM manufacturers;
                     UPDATE manufacturers SET enabled = false; UPDATE api_keys SET revoked_at = now();
-                    DELETE FROM api_keys; DELETE FROM manufacturers;
+                    DELETE FROM api_keys;
                     """)
-                #expect(try await database.count("SELECT version FROM authentication_version") == 7)
+                #expect(try await database.count("SELECT version FROM control_plane_version") == 6)
             }
         }
 

@@ -29,7 +29,7 @@ extension ProgramTests {
                             }
                         let process = try ServiceProcess(["serve"] + options, environment: whole, directory: directory)
                         defer { process.send(SIGKILL) }
-                        try await process.waitForLog("API keys loaded", within: 10)
+                        try await process.waitForLog("control plane loaded", within: 10)
                         try await process.waitUntilListening()
                         let link = try await process.create().json["link_url"]?.string
                         try await process.waitForLog("status=201", within: 10)
@@ -122,7 +122,7 @@ extension ProgramTests {
                 environment["HTTP_HOST"] = "127.0.0.1"
                 let process = try ServiceProcess(["serve"], environment: environment)
                 defer { process.send(SIGKILL) }
-                try await process.waitForLog(#""message":"API keys loaded""#, within: 10)
+                try await process.waitForLog(#""message":"control plane loaded""#, within: 10)
                 try await process.waitForLog(#""message":"listening""#, within: 10)
                 let port = try #require(
                     Int(process.log.split(separator: #""port":"#).last?.prefix { $0.isNumber } ?? ""))

@@ -65,6 +65,7 @@ extension ProgramTests {
                 try await Service.run(with: provider) { service in
                     try await service.database.addSupplier(
                         "other-energy", name: "Other Energy", issuer: "\(provider.issuer)/other")
+                    try await service.catchUp()
                     for (what, offered, change) in [
                         ("another supplier's URI", false, { $0.replacing("mock-energy", with: "other-energy") }),
                         ("no supplier's URI", false, { $0.replacing("mock-energy", with: "none") }),

@@ -21,7 +21,7 @@ extension Service {
         try await database.rows(
             """
             SELECT event || coalesce(' ' || reason, '') FROM link_session_events
-            WHERE token_hash = decode('\(TestKeys.digest(token))', 'hex') ORDER BY occurred_at, event
+            WHERE session_id = '\(sessionID(of: token))' ORDER BY occurred_at, event
             """
         ).map { $0[0] ?? "" }
     }

@@ -74,6 +74,7 @@ extension LogOutput {
         line.add("ms", thousandths: seconds * 1_000_000 + attoseconds / 1_000_000_000_000)
         line.add("request_id", entry.requestID)
         line.add("route", entry.route)
+        if let session = entry.session { line.add("session", session) }
         line.add("status", number: String(entry.status))
         write(line.finished())
     }
