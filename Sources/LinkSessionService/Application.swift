@@ -37,6 +37,7 @@ struct Application {
         // Deleting old rows and recording the use of keys may wait for locks: keys and health must not.
         let maintenance = try database("link-session-service maintenance", connections: 1, waitingLimit: 64)
 
+        let authenticatorDigests = try settings.authenticatorDigests
         let (signingKeys, sandboxKey) = (try settings.returnSigningKeys, try settings.sandboxSigningKey)
         let controlPlane = ControlPlaneCache(
             repository: ControlPlaneRepository(database: background), hasSandbox: sandboxKey != nil, logger: logger)
@@ -44,7 +45,7 @@ struct Application {
             repository: ControlPlaneRepository(database: maintenance), logger: logger)
         let apiKeys = APIKeyAuthenticator(
             controlPlane: controlPlane, environment: settings.keyEnvironment,
-            authenticatorDigests: try settings.authenticatorDigests, uses: apiKeyUsage)
+            authenticatorDigests: authenticatorDigests, uses: apiKeyUsage)
         let readiness = Readiness {
             await HealthCheck.ofDatabase(background, schema: schema)
         } ownChecks: {

@@ -1,20 +1,12 @@
 // One run of the program, and what holds for every answer and every log line of it.
 
 import Foundation
-import LinkSessions
 import Synchronization
 @testable import TestSupport
 import Testing
 
 /// The tests of the running program, one after the other: each has a process and database connections of its own.
 @Suite(.serialized) enum ProgramTests {}
-
-/// An id and a token, well-formed both, that no session has.
-let unknownID = "00ffffff-ffff-7fff-bfff-ffffffffffff"
-let unknownToken = LinkSessionID(unknownID).map { LinkToken(id: $0, secret: (0, 0, 0)).characters } ?? ""
-
-/// The id of the session of a token.
-func sessionID(of token: String) -> String { LinkToken(token)?.id.text ?? "" }
 
 /// What tests send that must show up nowhere but in the answers to their owner.
 enum Secrets {
@@ -277,31 +269,6 @@ extension Service {
             FROM link_sessions WHERE token_hash = decode('\(TestKeys.digest(token))', 'hex')
             """
         ).first ?? []
-    }
-
-    /// What an operator changes by SQL; this replica has it when the call returns.
-    func change(_ sql: String, sourceLocation: SourceLocation = #_sourceLocation) async throws {
-        try await database.execute(sql)
-        try await catchUp(sourceLocation: sourceLocation)
-    }
-
-    /// Waits until this replica has what operators changed.
-    func catchUp(sourceLocation: SourceLocation = #_sourceLocation) async throws {
-        let version = try await database.count("SELECT version FROM control_plane_version")
-        let deadline = ContinuousClock.now + .seconds(5)
-        func isThere() -> Bool {
-            process.log.split(separator: "\n").contains { line in
-                line.contains("control plane loaded")
-                    && line.split(separator: "version=").last.flatMap { Int($0) } ?? -1 >= version
-            }
-        }
-        while !isThere() {
-            guard ContinuousClock.now < deadline else {
-                Issue.record("version \(version) has not come to this replica", sourceLocation: sourceLocation)
-                return
-            }
-            try await Task.sleep(for: .milliseconds(10))
-        }
     }
 
     /// Sets columns of a session's row, such as `expires_at = now()`.

@@ -112,7 +112,7 @@ extension ProgramTests {
                     try wrongSecret(token), Base64URL.encode(Array(bytes.prefix(16))),
                     Base64URL.encode(Array(bytes.prefix(39))), Base64URL.encode(bytes + [0]),
                     Base64URL.encode(Array(bytes.suffix(24) + bytes.prefix(16))), Base64URL.encode(bytes.map { ~$0 }),
-                    Data(bytes).base64EncodedString(), Hexadecimal.encode(bytes), id.uppercased(), "{\(id)}",
+                    Data(bytes).base64EncodedString(), Hexadecimal.encode(bytes), id.uppercased(), "%7B\(id)%7D",
                     "urn:uuid:\(id)", id.replacing("-", with: ""), id + "-", "-" + id, id + token, token + id,
                     "\(id).\(token.dropFirst(22))", id + "%00", id.replacing("-7", with: "-4"), String(id.dropLast()),
                     String(token.dropLast(4)) + "%41%41%41A", "%" + token, token.lowercased(), token + "%3D%3D",
@@ -127,6 +127,14 @@ extension ProgramTests {
                     }
                     let page = try await TestBrowser(service).get("/ui?token=\(form)")
                     #expect((page.status, page.name) == (404, "unknown"), "\(form.prefix(60))")
+                }
+                // Braces are in no URL, and sent all the same.
+                for form in ["{link_token}", "{\(id)}"] {
+                    let (answers, text, _) = try await service.raw([
+                        "GET \(Service.sessions)/\(form) HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+                            + "x-api-key: \(TestKeys.acme)\r\n\r\n"
+                    ])
+                    #expect(answers.map(\.status) == [404], "\(text)")
                 }
                 #expect(try await service.find(token).json["status"] == .string("open"))
                 #expect(try await service.events(token).isEmpty)

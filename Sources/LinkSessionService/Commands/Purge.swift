@@ -7,9 +7,9 @@ struct Purge: Command {
     static let configuration = CommandConfiguration(
         abstract: "Delete the days of link sessions that are older than RETENTION_DAYS, once.",
         discussion: """
-            What serve does all the time: drops the partitions of days that are over for so long, and makes those of \
-            the days to come. Prints how many sessions were deleted. Leaves the work to another one that it meets. \
-            Ends with 1 where the database went out of reach; what was deleted until then stays deleted.
+            What serve does every five minutes, for cron: drops the partitions of days that are over for so long, and \
+            makes those of the days to come. Prints how many sessions were deleted. Leaves the work to another one \
+            that it meets. Ends with 1 where the database went out of reach; what was deleted until then stays deleted.
             """)
 
     @OptionGroup var options: ServiceOptions
