@@ -110,7 +110,8 @@ package struct SignInRepository: Sendable {
         WHERE s.id = $1::uuid AND s.shard = $2::smallint
           AND a.session_id = $1::uuid AND a.shard = $2::smallint AND a.state_hash = $3::bytea
         """,
-        readOptional: { (row) throws(DatabaseError) in (signIn: try row.signIn(), session: try row.storedLinkSession()) })
+        readOptional: { (row) throws(DatabaseError) in (signIn: try row.signIn(), session: try row.storedLinkSession())
+        })
 
     /// The row of the session decides how many there are: whoever waits for it judges the number anew. Sent again after
     /// a lost reply, the sign-in is begun already.

@@ -79,7 +79,8 @@ internal import CLibpq
     package mutating func uuid() throws(DatabaseError) -> (UInt64, UInt64) {
         guard let bytes = unsafe try value(ofType: 2950), bytes.count == 16 else { throw mismatch() }
         return unsafe (
-            bytes.loadUnaligned(as: UInt64.self).bigEndian, bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self).bigEndian
+            bytes.loadUnaligned(as: UInt64.self).bigEndian,
+            bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self).bigEndian
         )
     }
 

@@ -22,7 +22,9 @@ struct SignInCookies: Sendable {
     /// cookie: the secret must derive the sign-in's id.
     func secret(of id: SHA256Digest, in request: Request) -> SignInSecret? {
         let name = prefix + id.hex
-        return cookies(in: request).lazy.filter { $0.name == name }.compactMap { parse($0.value) }.first { $0.id.stateDigest == id }
+        return cookies(in: request).lazy.filter { $0.name == name }.compactMap { parse($0.value) }.first {
+            $0.id.stateDigest == id
+        }
     }
 
     /// The session of the sign-in that the browser began last.
@@ -36,7 +38,9 @@ struct SignInCookies: Sendable {
         let old = cookies(in: request).filter { $0.name.hasPrefix(prefix) }
         let attributes = "Path=/; HttpOnly; SameSite=Lax" + (isSecure ? "; Secure" : "")
         let removed = old.dropLast(Self.limit - 1).map { "\($0.name)=; Max-Age=0; \(attributes)" }
-        return removed + ["\(prefix)\(secret.id.stateDigest.hex)=\(secret.cookieValue); Max-Age=\(Self.maximumAge); \(attributes)"]
+        return removed + [
+            "\(prefix)\(secret.id.stateDigest.hex)=\(secret.cookieValue); Max-Age=\(Self.maximumAge); \(attributes)"
+        ]
     }
 
     private func parse(_ value: Substring) -> SignInSecret? {
