@@ -139,7 +139,7 @@ extension Storage {
     fileprivate func events() async throws -> [[String?]] {
         try await database.rows(
             """
-            SELECT encode(token_hash, 'hex') AS id, event, reason, request_id FROM link_session_events
+            SELECT session_id, event, reason, request_id FROM link_session_events
             ORDER BY occurred_at
             """)
     }

@@ -21,9 +21,9 @@ struct Storage {
     var controlPlaneRepository: ControlPlaneRepository { ControlPlaneRepository(database: client) }
     var retention: RetentionRepository { RetentionRepository(database: client) }
 
-    /// - Parameter hasPartitions: of the days to come, as the service makes them; else all rows lie in the default ones.
+    /// - Parameter hasPartitions: of today and the days to come; else all rows lie in the default ones.
     static func with(
-        connections: Int = 4, hasPartitions: Bool = false, _ body: (Storage) async throws -> Void
+        connections: Int = 4, hasPartitions: Bool = true, _ body: (Storage) async throws -> Void
     ) async throws {
         try await TestDatabase.with { database in
             try await database.addManufacturers()
@@ -43,7 +43,7 @@ struct Storage {
                         acme: Manufacturer(
                             id: .init(acme), name: "Acme Manufacturing", brand: Brand(stored: "acme manufacturing")),
                         beta: Manufacturer(id: .init(beta), name: "Beta Devices", brand: nil))
-                    if hasPartitions { _ = try await storage.maintain() }
+                    if !hasPartitions { try await storage.dropPartitions() }
                     try await body(storage)
                 }
             }
@@ -103,6 +103,12 @@ struct Storage {
             if step.isLast { break }
         }
         return (added, deleted)
+    }
+
+    private func dropPartitions() async throws {
+        let names = try await database.rows(
+            "SELECT relname FROM pg_class WHERE relispartition AND relkind = 'r' AND relname !~ '_default$'")
+        for name in names.joined().compactMap(\.self) { try await database.execute("DROP TABLE \(name)") }
     }
 
     /// The session's row, as it is stored.

@@ -93,13 +93,11 @@ import Testing
         Breach("suppliers_scopes_have_openid", supplier(scopes: "'{email}'")),
         Breach("suppliers_scopes_have_openid", supplier(scopes: "'{openid,NULL}'")),
         Breach(
-            "nox_users_pkey", noxUser() + "; INSERT INTO nox_users SELECT id, manufacturer_id, 'other' FROM nox_users"),
-        Breach("nox_users_user_unique", noxUser() + ";" + noxUser()),
-        Breach("nox_users_manufacturer_fkey", noxUser(manufacturer: "999999")),
+            "nox_users_pkey", noxUser() + ";" + noxUser()),
         Breach("nox_users_user_id_length", noxUser(user: "''")),
         Breach("nox_users_user_id_length", noxUser(user: "repeat('x', 257)")),
         Breach("sign_ins_pkey", signIn() + ";" + signIn()),
-        Breach("sign_ins_hashes_are_sha256", signIn(state: "'\\x00'")),
+        Breach("sign_ins_state_hash_is_sha256", signIn(state: "'\\x00'")),
         Breach("sign_ins_language_known", signIn(language: "'de'")),
         Breach("sign_ins_outcome_known", signIn(outcome: "'won'")),
         Breach("sign_ins_outcome_after_answer", signIn(answered: "NULL", outcome: "'declined'")),
@@ -123,11 +121,9 @@ import Testing
         Breach("link_sessions_link_of_completed", link("confirmed_at = now() - interval '1 second'")),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "''")),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "'a b'")),
-        Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "repeat('x', 65)")),
+        Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "repeat('x', 129)")),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "E'x\\n'")),
         Breach("link_sessions_pkey", session() + ";" + session()),
-        Breach("link_sessions_manufacturer_fkey", session(manufacturer: "999999")),
-        Breach("link_sessions_manufacturer_fkey", session() + "; DELETE FROM manufacturers"),
         Breach("link_sessions_token_hash_is_sha256", session(hash: "'\\x'")),
         Breach("link_sessions_token_hash_is_sha256", session(hash: "substr(sha256('x'), 2)")),
         Breach("link_sessions_token_hash_is_sha256", session(hash: "sha256('x') || '\\x00'")),
@@ -152,7 +148,9 @@ import Testing
                 await #expect("\(breach)") {
                     try await database.execute("BEGIN; \(breach.sql); ROLLBACK")
                 } throws: { error in
-                    (error as? ConnectionError)?.message.contains("\"\(breach.constraint)\"") == true
+                    // A primary key's name has the day of the partition in it.
+                    (error as? ConnectionError)?.message.replacing(/_\d{8}_pkey/, with: "_pkey")
+                        .contains("\"\(breach.constraint)\"") == true
                 }
             }
         }
@@ -162,7 +160,9 @@ import Testing
         try await TestDatabase.with { database in
             let names = try await database.rows(
                 """
-                SELECT conname FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND contype <> 'n'
+                SELECT conname FROM pg_constraint
+                WHERE connamespace = 'public'::regnamespace AND contype <> 'n' AND conparentid = 0
+                  AND conrelid NOT IN (SELECT inhrelid FROM pg_inherits)
                 """
             ).compactMap { $0[0] }
             #expect(
@@ -205,7 +205,8 @@ import Testing
                 "INSERT INTO manufacturers (name, redirect_policy) VALUES ('x', NULL)",
                 "INSERT INTO manufacturers (name, redirect_urls) VALUES ('x', NULL)",
                 key(manufacturer: "NULL"), key(hash: "NULL"), key(label: "NULL"),
-                session(hash: "NULL"), session(manufacturer: "NULL"), session(user: "NULL"), session(url: "NULL"),
+                session(id: "NULL"), session(shard: "NULL"), session(hash: "NULL"), session(manufacturer: "NULL"),
+                session(user: "NULL"), session(url: "NULL"),
                 session(language: "NULL"), session(created: "NULL"), session(expires: "NULL"),
             ] {
                 await #expect("\(sql)") {
@@ -239,19 +240,20 @@ private func key(
 
 private func event(_ event: String = "'looked_up'", reason: String = "NULL", requestID: String = "'x'") -> String {
     """
-    INSERT INTO link_session_events (token_hash, event, reason, request_id)
-    VALUES (sha256('x'), \(event), \(reason), \(requestID))
+    INSERT INTO link_session_events (session_id, shard, event, reason, request_id)
+    VALUES (first_id_at(now()), 0, \(event), \(reason), \(requestID))
     """
 }
 
 private func session(
-    hash: String = "sha256('x')", manufacturer: String = "(SELECT min(id) FROM manufacturers)", user: String = "'user'",
+    id: String = "first_id_at(now())", shard: String = "0", hash: String = "sha256('x')",
+    manufacturer: String = "(SELECT min(id) FROM manufacturers)", user: String = "'user'",
     url: String = "'https://your-app.com/callback'", language: String = "'nl'", created: String = "now()",
     expires: String = "now() + interval '600 seconds'", completed: String = "NULL"
 ) -> String {
     """
-    INSERT INTO link_sessions VALUES
-        (\(hash), \(manufacturer), \(user), \(url), \(language), \(created), \(expires), \(completed))
+    INSERT INTO link_sessions VALUES (
+        \(id), \(shard), \(hash), \(manufacturer), \(user), \(url), \(language), \(created), \(expires), \(completed))
     """
 }
 
@@ -275,8 +277,8 @@ private func signIn(
 ) -> String {
     """
     INSERT INTO sign_ins (
-        state_hash, token_hash, supplier, language, answered_at, outcome, supplier_user_id, account)
-    VALUES (\(state), sha256('x'), 'green-grid', \(language), \(answered), \(outcome), \(user), \(account))
+        session_id, shard, state_hash, supplier, language, answered_at, outcome, supplier_user_id, account)
+    VALUES (first_id_at(now()), 0, \(state), 'green-grid', \(language), \(answered), \(outcome), \(user), \(account))
     """
 }
 

@@ -94,7 +94,7 @@ import Testing
         try await Storage.with(connections: 1) { storage in
             let (broken, whole) = (try await storage.created(), try await storage.created())
             try await storage.database.execute(
-                "UPDATE link_sessions SET redirect_url = 'nonsense' WHERE token_hash = \(broken.sql)")
+                "UPDATE link_sessions SET redirect_url = 'nonsense' WHERE id = \(broken.sql)")
             // Both wait for the one connection, and then go together.
             let lock = try OpenTransaction(in: storage.database, "LOCK TABLE link_sessions")
             async let first = storage.find(whole)

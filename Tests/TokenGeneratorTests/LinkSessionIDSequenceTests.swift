@@ -9,22 +9,24 @@ import TokenGenerator
     /// A generator whose clock is set by the test, and whose randomness is a counter's: each next shard is another one.
     private final class Replica: Sendable {
         private struct State {
-            var milliseconds: Double
+            var nanoseconds: Int64 = 0
             var calls: UInt64 = 0
         }
 
-        static let start = 1_700_000_000_000.0
+        /// In milliseconds.
+        static let start: UInt64 = 1_700_000_000_000
 
-        private let state = Mutex(State(milliseconds: start))
+        private let state = Mutex(State())
 
+        /// - Parameter milliseconds: after the start.
         func makeIDs(_ count: Int, at milliseconds: Double, _ generator: TokenGenerator) throws -> [LinkSessionID] {
-            state.withLock { $0.milliseconds = milliseconds }
+            state.withLock { $0.nanoseconds = Int64(Self.start) * 1_000_000 + Int64(milliseconds * 1_000_000) }
             return try (0..<count).map { _ in try generator.makeToken().id }
         }
 
         var generator: TokenGenerator {
             TokenGenerator(
-                now: { [self] in state.withLock { UInt64($0.milliseconds * 1_000_000) } },
+                now: { [self] in state.withLock { UInt64($0.nanoseconds) } },
                 randomWords: { [self] () throws(RandomnessError) in
                     let calls = state.withLock { state in
                         state.calls += 1
@@ -45,39 +47,39 @@ import TokenGenerator
 
     @Test func `ids ascend while the clock stands, and stay of its time`() throws {
         let replica = Replica()
-        let ids = try replica.makeIDs(4096, at: Replica.start, replica.generator)
+        let ids = try replica.makeIDs(4096, at: 0, replica.generator)
         expectAscending(ids)
-        #expect(ids.allSatisfy { milliseconds($0) == UInt64(Replica.start) })
+        #expect(ids.allSatisfy { milliseconds($0) == Replica.start })
         #expect(ids.map { $0.words.0 & 0xFFF } == Array(0..<4096))
     }
 
     @Test func `more ids than a millisecond has parts go on in the next one`() throws {
         let replica = Replica()
-        let ids = try replica.makeIDs(10_000, at: Replica.start, replica.generator)
+        let ids = try replica.makeIDs(10_000, at: 0, replica.generator)
         expectAscending(ids)
-        #expect(ids.last.map(milliseconds) == UInt64(Replica.start) + 2)
+        #expect(ids.last.map(milliseconds) == Replica.start + 2)
     }
 
     @Test func `ids ascend while the clock steps back an hour, and lead it no further than that`() throws {
         let (replica, hour) = (Replica(), 3_600_000.0)
         let generator = replica.generator
-        let before = try replica.makeIDs(10, at: Replica.start, generator)
+        let before = try replica.makeIDs(10, at: 0, generator)
         let back = try (0..<1000).flatMap {
-            try replica.makeIDs(1, at: Replica.start - hour + Double($0) * 1000, generator)
+            try replica.makeIDs(1, at: -hour + Double($0) * 1000, generator)
         }
-        #expect(back.allSatisfy { milliseconds($0) == UInt64(Replica.start) })
+        #expect(back.allSatisfy { milliseconds($0) == Replica.start })
         // Once the clock is where it was, it counts again.
-        let after = try replica.makeIDs(10, at: Replica.start + 1, generator)
-        #expect(after.first.map(milliseconds) == UInt64(Replica.start) + 1)
+        let after = try replica.makeIDs(10, at: 1, generator)
+        #expect(after.first.map(milliseconds) == Replica.start + 1)
         expectAscending(before + back + after)
     }
 
     @Test func `ids ascend over a leap of the clock and are of its new time`() throws {
         let replica = Replica()
         let generator = replica.generator
-        let before = try replica.makeIDs(10, at: Replica.start, generator)
-        let after = try replica.makeIDs(10, at: Replica.start + 86_400_000, generator)
-        #expect(after.first.map(milliseconds) == UInt64(Replica.start) + 86_400_000)
+        let before = try replica.makeIDs(10, at: 0, generator)
+        let after = try replica.makeIDs(10, at: 86_400_000, generator)
+        #expect(after.first.map(milliseconds) == Replica.start + 86_400_000)
         expectAscending(before + after)
     }
 
@@ -85,7 +87,7 @@ import TokenGenerator
         let replica = Replica()
         let generator = replica.generator
         for (part, expected) in [(0.0, 0), (0.25, 1024), (0.5, 2048), (0.75, 3072)] as [(Double, UInt64)] {
-            let id = try replica.makeIDs(1, at: Replica.start + part, generator)[0]
+            let id = try replica.makeIDs(1, at: part, generator)[0]
             #expect(id.words.0 & 0xFFF == expected)
         }
     }
@@ -94,7 +96,7 @@ import TokenGenerator
         let replica = Replica()
         let generator = replica.generator
         func shard(at milliseconds: Double) throws -> UInt8 {
-            try replica.makeIDs(1, at: Replica.start + milliseconds, generator)[0].shard
+            try replica.makeIDs(1, at: milliseconds, generator)[0].shard
         }
         let first = try shard(at: 0)
         for place in stride(from: 0.5, to: 100, by: 0.5) { #expect(try shard(at: place) == first) }
@@ -109,7 +111,7 @@ import TokenGenerator
     }
 
     @Test func `over a time all shards get their part`() throws {
-        let clock = Atomic<UInt64>(UInt64(Replica.start) * 1_000_000)
+        let clock = Atomic<UInt64>(Replica.start * 1_000_000)
         let generator = TokenGenerator(
             now: { clock.add(100_000_000, ordering: .relaxed).newValue },
             randomWords: { () throws(RandomnessError) in (.random(in: .min ... .max), 0, 0, 0) })
