@@ -15,7 +15,7 @@ $$;
 
 -- One table's partition of one day, with the rows of that day that lie in the default partition.
 CREATE FUNCTION add_partition(parent text, day date) RETURNS boolean
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '500ms' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '100ms' AS $$
 DECLARE
     name text := format('%s_%s', parent, to_char(day, 'YYYYMMDD'));
     first uuid := first_id_at(day::timestamp AT TIME ZONE 'UTC');
@@ -57,7 +57,7 @@ $$;
 CREATE FUNCTION maintain_partitions(
     retention_days integer, OUT added bigint, OUT deleted bigint, OUT is_done boolean)
     RETURNS SETOF record
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '500ms' AS $$
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '100ms' AS $$
 DECLARE
     -- Sessions last: where they lie in the default partition, their day is found until it is done.
     parents CONSTANT text[] := ARRAY['link_session_events', 'sign_ins', 'link_sessions'];

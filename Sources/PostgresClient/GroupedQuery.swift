@@ -89,7 +89,7 @@ extension PendingCall {
                 case .abandoned:
                     return .connectionLost(unanswered: [])
                 case .refused(let state, let constraint, _, _):
-                    if state.consequence == .tryAgain { continue }
+                    if state.mayPassAtOnce(constraint: constraint) { continue }
                     if state.consequence == .dataError, calls.count > 1 {
                         return executeHalves(query, of: calls, on: &connection)
                     }

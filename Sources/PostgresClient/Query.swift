@@ -73,7 +73,7 @@ package final class Query<Output: Sendable>: DatabaseQuery {
                     call.fail(.unavailable(.timedOut))
                     return .connectionLost(unanswered: [])
                 case .refused(let state, let constraint, _, _):
-                    if state.consequence == .tryAgain { continue }
+                    if state.mayPassAtOnce(constraint: constraint) { continue }
                     call.fail(state.error(constraint: constraint))
                     return .answered
                 }

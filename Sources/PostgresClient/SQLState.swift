@@ -32,6 +32,14 @@ package struct SQLState: Sendable, Equatable, CustomStringConvertible {
         }
     }
 
+    /// Whether the same statement may pass at once.
+    ///
+    /// A check without a constraint's name is a partition's own: while a row was on its way to the default partition, that
+    /// of its day was made.
+    func mayPassAtOnce(constraint: String?) -> Bool {
+        consequence == .tryAgain || code == "23514" && constraint == nil
+    }
+
     /// What the caller is told whose statement is not tried again.
     func error(constraint: String?) -> DatabaseError {
         consequence == .exhausted ? .unavailable(.exhausted(self)) : .refused(self, constraint: constraint)

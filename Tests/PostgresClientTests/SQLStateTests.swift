@@ -40,4 +40,12 @@ import Testing
     func `an error says what is wrong`(error: DatabaseError, description: String) {
         #expect("\(error)" == description)
     }
+
+    @Test func `a check fails for good, but for that of a partition, which has no constraint's name`() {
+        #expect(!SQLState("23514").mayPassAtOnce(constraint: "items_check"))
+        #expect(SQLState("23514").mayPassAtOnce(constraint: nil))
+        #expect(SQLState("40001").mayPassAtOnce(constraint: nil))
+        #expect(!SQLState("23505").mayPassAtOnce(constraint: nil))
+        #expect(!SQLState("22001").mayPassAtOnce(constraint: nil))
+    }
 }
