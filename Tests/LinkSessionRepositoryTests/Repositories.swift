@@ -199,9 +199,9 @@ extension Storage {
 
 extension Storage {
     /// Stores a session of Acme's that was made so long ago; its id.
-    func addSession(age: String) async throws -> LinkSessionID {
+    func addSession(age: String, user: String = "user") async throws -> LinkSessionID {
         let known = try await database.rows("SELECT id FROM link_sessions")
-        try await database.addSessions(1, age: age, of: acme.id.number)
+        try await database.addSessions(1, age: age, of: acme.id.number, user: user)
         let ids = try await database.rows("SELECT id FROM link_sessions").filter { !known.contains($0) }
         let text = try #require(ids.first?.first ?? nil)
         return try #require(LinkSessionID(text))

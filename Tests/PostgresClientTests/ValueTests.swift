@@ -81,6 +81,54 @@ import Testing
         #expect(try await withClient { try await $0.run(unnest, [.numbers(numbers)]) } == numbers)
     }
 
+    @Test(arguments: [0, 1, 2, 256])
+    func `smallint arrays arrive`(count: Int) async throws {
+        let numbers = (0..<count).map { (place: Int) -> Int16 in Int16(truncatingIfNeeded: place * -12_345) }
+        let unnest = read("SELECT n::bigint FROM unnest($1::smallint[]) AS n") { row throws(DatabaseError) in
+            try row.int64()
+        }
+        #expect(try await withClient { try await $0.run(unnest, [.smallNumbers(numbers)]) } == numbers.map(Int64.init))
+    }
+
+    @Test(arguments: [Int16.min, -1, 0, 1, 255, .max])
+    func `smallint arrives`(number: Int16) async throws {
+        let echo = read("SELECT $1::smallint::text") { row throws(DatabaseError) in try row.text() }
+        #expect(try await withClient { try await $0.run(echo, [.smallNumber(number)]) } == ["\(number)"])
+    }
+
+    @Test(arguments: [0, 1, 2, 256])
+    func `uuid arrays arrive, and a uuid comes back as two words`(count: Int) async throws {
+        func uuid(_ number: Int) -> [UInt8] {
+            (0..<16).map { (place: Int) -> UInt8 in UInt8(truncatingIfNeeded: number * 17 + place * 13) }
+        }
+        let uuids = (0..<count).map(uuid)
+        let unnest = read("SELECT id, id::text FROM unnest($1::uuid[]) AS id") { row throws(DatabaseError) in
+            (try row.uuid(), try row.text())
+        }
+        let rows = try await withClient { try await $0.run(unnest, [.uuids(uuids)]) }
+        #expect(rows.count == count)
+        for (row, uuid) in zip(rows, uuids) {
+            #expect(row.0 == (word(uuid.prefix(8)), word(uuid.suffix(8))))
+            #expect(row.1.replacing("-", with: "") == uuid.map(hexadecimal).joined())
+        }
+    }
+
+    @Test func `a uuid is a blob of 16 bytes as a parameter, and nothing else is read as one`() async throws {
+        let echo = read("SELECT $1::uuid") { row throws(DatabaseError) in try row.uuid() }
+        let bytes: [UInt8] = Array(0..<16)
+        #expect(
+            try await withClient { try await $0.run(echo, [.blob(bytes)]) }[0]
+                == (0x0001_0203_0405_0607, 0x0809_0A0B_0C0D_0E0F))
+        for sql in ["SELECT NULL::uuid", "SELECT ''::bytea", "SELECT repeat('x', 16)", "SELECT 1::bigint"] {
+            let query = read(sql) { row throws(DatabaseError) in try row.uuid() }
+            let result = await timed { try await withClient { try await $0.run(query) } }.result
+            guard case .undecodable? = result.databaseError else {
+                Issue.record("\(sql)")
+                continue
+            }
+        }
+    }
+
     @Test func `NULL is told from empty`() async throws {
         let query = read(
             """
@@ -220,4 +268,11 @@ struct Strict: Sendable, CustomTestStringConvertible {
         self.value = value
         self.decode = decode
     }
+}
+
+private func word(_ bytes: ArraySlice<UInt8>) -> UInt64 { bytes.reduce(0) { $0 << 8 | UInt64($1) } }
+
+private func hexadecimal(_ byte: UInt8) -> String {
+    let digits = String(byte, radix: 16)
+    return digits.count == 1 ? "0" + digits : digits
 }
