@@ -81,6 +81,11 @@ extension ValidationError.Rule {
         case .supplier: "invalid_supplier"
         case .supplierUserID: "invalid_supplier_user_id"
         case .code: "invalid_code"
+        case .status: "invalid_status"
+        case .createdAfter: "invalid_created_after"
+        case .createdBefore: "invalid_created_before"
+        case .limit: "invalid_limit"
+        case .after: "invalid_after"
         }
     }
 }

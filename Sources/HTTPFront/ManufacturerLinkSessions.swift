@@ -18,7 +18,7 @@ struct ManufacturerLinkSessions {
 
     func add(to routes: inout Routes) {
         let path = "/v2/manufacturer/link-sessions"
-        routes.add(path, .post(answeringErrors(create)))
+        routes.add(path, .get(answeringErrors(list)), .post(answeringErrors(create)))
         routes.add(path + "/{link_token}", .get(answeringErrors(find)))
         routes.add(path + "/{link_token}/expire", .post(answeringErrors(expire)))
         routes.add(path + "/{link_token}/confirm", .post(answeringErrors(confirm)))
@@ -99,34 +99,39 @@ struct ManufacturerLinkSessions {
         return (session, token)
     }
 
-    /// The answer to a create has the published fields and no others. Without a token, which nobody has any more where
-    /// the session was found by its id, there is no link.
     private func answer(
         _ session: LinkSession, of manufacturer: Manufacturer, _ token: LinkToken?, isNew: Bool = false
     ) -> Response {
-        let body = JSONWriter.object { object in
-            let language = session.language.rawValue
-            if let token {
-                object.add("link_url", "\(publicBaseURL)/ui?token=\(token.characters)&language=\(language)")
-                object.add("link_token", token.characters)
-            }
-            object.add("language", language)
-            object.add("redirect_url", session.redirectURL.text)
-            object.add("manufacturer", manufacturer.name)
-            object.add("manufacturer_user_id", session.userID.text)
-            object.add("created_at", session.createdAt)
-            object.add("expires_at", session.expiresAt)
-            if let brand = manufacturer.brand { object.add("brand", brand.titleCased) }
-            object.add("completed_at", orNull: session.completedAt)
-            if !isNew {
-                object.add("id", session.id.text)
-                object.add("status", session.status.rawValue)
-                object.add("confirmed_at", orNull: session.confirmedAt)
-            }
-        }
+        let body = JSONWriter.object { write(session, of: manufacturer, token, isNew: isNew, to: &$0) }
         var response = Response(json: body, status: isNew ? .created : .ok)
         if isNew { response.headers.add(name: "link-session-id", value: session.id.text) }
         return response
+    }
+
+    /// A session as answers have it: to a create with the published fields and no others. Without a token, which nobody
+    /// has any more where the session was found by its id, there is no link.
+    func write(
+        _ session: LinkSession, of manufacturer: Manufacturer, _ token: LinkToken?, isNew: Bool = false,
+        to object: inout JSONWriter
+    ) {
+        let language = session.language.rawValue
+        if let token {
+            object.add("link_url", "\(publicBaseURL)/ui?token=\(token.characters)&language=\(language)")
+            object.add("link_token", token.characters)
+        }
+        object.add("language", language)
+        object.add("redirect_url", session.redirectURL.text)
+        object.add("manufacturer", manufacturer.name)
+        object.add("manufacturer_user_id", session.userID.text)
+        object.add("created_at", session.createdAt)
+        object.add("expires_at", session.expiresAt)
+        if let brand = manufacturer.brand { object.add("brand", brand.titleCased) }
+        object.add("completed_at", orNull: session.completedAt)
+        if !isNew {
+            object.add("id", session.id.text)
+            object.add("status", session.status.rawValue)
+            object.add("confirmed_at", orNull: session.confirmedAt)
+        }
     }
 }
 

@@ -35,6 +35,11 @@ package struct JSONWriter {
         if let value { JSONString.append(value, to: &text) } else { text += "null".utf8 }
     }
 
+    package mutating func add(_ name: StaticString, _ value: Bool) {
+        begin(name)
+        text += (value ? "true" : "false").utf8
+    }
+
     /// An array of objects.
     package mutating func add(_ name: StaticString, array objects: [(inout JSONWriter) -> Void]) {
         begin(name)

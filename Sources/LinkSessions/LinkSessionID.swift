@@ -16,6 +16,11 @@ package struct LinkSessionID: Sendable, Hashable, Comparable {
         )
     }
 
+    /// The smallest id of a second, which is one of the years up to 9999.
+    package static func first(at second: UnixSeconds) -> LinkSessionID {
+        LinkSessionID(ticks: UInt64(max(0, second)) * 1000 << 12, shard: 0, random: 0)
+    }
+
     /// `nil` unless they are the bytes of a UUIDv7.
     package init?(words: (UInt64, UInt64)) {
         guard words.0 >> 12 & 0xF == 7, words.1 >> 62 == 0b10 else { return nil }

@@ -25,7 +25,7 @@ extension ProgramTests {
                 operations.sorted() == [
                     "GET /.well-known/jwks.json", "GET /health/live", "GET /health/ready", "GET /openapi.json",
                     "GET /v2/authenticator/link-sessions/{link_token}",
-                    "GET /v2/manufacturer/link-sessions/{link_token}",
+                    "GET /v2/manufacturer/link-sessions", "GET /v2/manufacturer/link-sessions/{link_token}",
                     "POST /v2/authenticator/link-sessions/{link_token}/complete", "POST /v2/manufacturer/link-sessions",
                     "POST /v2/manufacturer/link-sessions/{link_token}/confirm",
                     "POST /v2/manufacturer/link-sessions/{link_token}/expire",

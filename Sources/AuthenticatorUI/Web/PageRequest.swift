@@ -29,44 +29,10 @@ struct PageRequest: Sendable {
     }
 }
 
-/// The fields of a query or of a form (URL standard, section 5.1).
-///
-/// A field that occurs twice counts as absent, whatever its values, since the sender and we might each read another one
-/// of them; so does one that is not percent-encoded UTF-8.
-struct FormFields: Sendable {
-    private var fields: [String: String] = [:]
-    /// The names of the fields that were sent and count as absent, as far as the names could be read.
-    private(set) var unusable: Set<String> = []
-
-    init(_ text: some StringProtocol) {
-        for field in text.utf8.split(separator: UInt8(ascii: "&")) {
-            let parts = field.split(separator: UInt8(ascii: "="), maxSplits: 1, omittingEmptySubsequences: false)
-            guard let name = Self.decoded(parts[0]) else { continue }
-            guard let value = parts.count > 1 ? Self.decoded(parts[1]) : "", fields[name] == nil else {
-                unusable.insert(name)
-                continue
-            }
-            fields[name] = value
-        }
-        for name in unusable { fields[name] = nil }
-    }
-
-    subscript(name: String) -> String? { fields[name] }
-
+extension FormFields {
     var linkToken: LinkToken? { self["token"].flatMap { LinkToken($0) } }
     var language: Language? { self["language"].flatMap(Language.init(rawValue:)) }
     var supplier: Supplier.Slug? { self["supplier"].flatMap { Supplier.Slug($0) } }
-
-    /// A name or a value; `nil` for what is not percent-encoded UTF-8.
-    private static func decoded(_ text: some Sequence<UInt8>) -> String? {
-        let withBlanks = text.map { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 }
-        return PercentEncoding.decode(withBlanks[...]).flatMap { String(validating: $0, as: UTF8.self) }
-    }
-
-    /// Names and values as a query or a form. The names are written as they are.
-    static func encode(_ fields: [(String, String)]) -> String {
-        fields.map { "\($0)=\(PercentEncoding.encode($1))" }.joined(separator: "&")
-    }
 }
 
 extension Language {
