@@ -113,6 +113,8 @@ BEGIN
     -- By then their sessions have no pages any more. They know accounts of people who linked nothing.
     DELETE FROM sign_ins WHERE session_id < first_id_at(statement_timestamp() - interval '130 minutes');
     DELETE FROM nox_users WHERE last_linked_on < today - 400;
+    -- No backup from before holds anything by then that is kept so long.
+    DELETE FROM erasures WHERE erased_at < statement_timestamp() - make_interval(days => greatest(400, retention_days));
     is_done := true;
     RETURN NEXT;
 END

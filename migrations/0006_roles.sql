@@ -4,7 +4,8 @@ SELECT ensure(
     count(*) = 2, 'the roles of the service are missing: run link-session-service admin create-roles, then migrate again')
 FROM pg_roles WHERE rolname IN ('link_session_service', 'link_session_operator');
 
-REVOKE EXECUTE ON FUNCTION maintain_partitions, add_partition, erase_user, raise_control_plane_version FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION maintain_partitions, add_partition, erase_user, erase_supplier_user, erase_rest,
+    raise_control_plane_version FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure, first_id_at TO link_session_service, link_session_operator;
 
 DO $$
@@ -44,5 +45,5 @@ GRANT EXECUTE ON FUNCTION maintain_partitions TO link_session_service;
 -- deleted, since its sessions name it: it is disabled.
 GRANT SELECT, INSERT, UPDATE, DELETE ON api_keys TO link_session_operator;
 GRANT SELECT, INSERT, UPDATE ON manufacturers, suppliers TO link_session_operator;
-GRANT SELECT ON schema_migrations, link_sessions, link_session_events, sign_ins, nox_users TO link_session_operator;
-GRANT EXECUTE ON FUNCTION erase_user TO link_session_operator;
+GRANT SELECT ON schema_migrations, link_sessions, link_session_events, sign_ins, nox_users, erasures TO link_session_operator;
+GRANT EXECUTE ON FUNCTION erase_user, erase_supplier_user TO link_session_operator;

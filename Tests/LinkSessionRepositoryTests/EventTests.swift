@@ -93,7 +93,8 @@ import Testing
         try await Storage.with { storage in
             let id = try await storage.created()
             let deletion = try OpenTransaction(
-                in: storage.database, "SELECT * FROM erase_user('Acme Manufacturing', 'manufacturer_user_id_123')")
+                in: storage.database,
+                "SELECT * FROM erase_user(\(storage.acme.id.number), 'manufacturer_user_id_123', NULL)")
             async let look = storage.lookUp(id, requestID: "x")
             try await storage.database.waitForBlocked()
             try deletion.end("COMMIT")
@@ -113,7 +114,7 @@ import Testing
                 SELECT id, shard, 'looked_up', 'x' FROM (SELECT id, shard FROM link_sessions FOR KEY SHARE) AS locked
                 """)
             async let receipt = AdminRepository(address: try storage.database.address).erase(
-                try ManufacturerUserID("manufacturer_user_id_123"), at: try DisplayText("Acme Manufacturing"))
+                .user(try ManufacturerUserID("manufacturer_user_id_123"), of: storage.acme.id), digest: nil)
             try await storage.database.waitForBlocked()
             try look.end("COMMIT")
             #expect(try await receipt.events == 1)

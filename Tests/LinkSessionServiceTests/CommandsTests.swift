@@ -31,12 +31,15 @@ extension ProgramTests {
                     [
                         "add-manufacturer", "add-key", "rotate-key", "revoke-key", "enable", "disable",
                         "allow-redirect",
-                        "remove-redirect", "redirect-policy", "list", "sessions", "erase-user", "create-roles",
+                        "remove-redirect", "redirect-policy", "list", "sessions", "export-user", "erase-user",
+                        "erase-again", "create-roles",
                         "distribute", "--apply",
                     ]
                 ),
                 (["admin", "distribute", "--help"], ["--shards", "coordinator", "workers"]),
-                (["admin", "erase-user", "--help"], ["standard input", "Backups"]),
+                (["admin", "erase-user", "--help"], ["standard input", "Backups", "--supplier"]),
+                (["admin", "export-user", "--help"], ["standard input", "--supplier", "JSON"]),
+                (["admin", "erase-again", "--help"], ["restore", "standard input"]),
             ] {
                 // Help needs neither configuration nor a working directory with one.
                 let run = try await Command.run(arguments, directory: URL(filePath: "/"))

@@ -20,34 +20,19 @@ package struct AdminRepository: Sendable {
         try await run(SupplierReport.all)
     }
 
-    /// The sessions of a manufacturer's user, the oldest first. An unknown manufacturer is a failure.
-    package func sessions(of user: ManufacturerUserID, at manufacturer: DisplayText) async throws(AdminError)
-        -> [SessionReport]
-    {
-        let sessions: [SessionReport]? = try await onThread { connection throws(ConnectionError) in
-            func ask<Output>(_ query: Query<Output>, _ parameters: [Parameter]) throws(ConnectionError) -> Output {
-                try connection.run(query, parameters, until: .now + Self.longest)
-            }
-            guard let number = try ask(SessionReport.manufacturer, [.text(manufacturer.text)]) else { return nil }
-            var sessions = try ask(SessionReport.ofUser, [.number(number), .text(user.text)])
-            let ids = sessions.map(\.session.id)
-            let events = try ask(
-                SessionReport.events, [.uuids(ids.map(\.bytes)), .blob(ids.first?.bytes), .blob(ids.last?.bytes)])
-            let eventsOfSession = Dictionary(grouping: events, by: \.0)
-            for index in sessions.indices {
-                sessions[index].events = eventsOfSession[sessions[index].session.id, default: []].map(\.1)
-            }
-            return sessions
+    /// An unknown manufacturer is a failure.
+    package func manufacturer(named name: DisplayText) async throws(AdminError) -> Manufacturer.ID {
+        guard let number = try await run(Self.manufacturerByName, [.text(name.text)]) else {
+            throw AdminError(line: "there is no manufacturer of this name")
         }
-        guard let sessions else { throw AdminError(line: "there is no manufacturer of this name") }
-        return sessions
+        return Manufacturer.ID(number)
     }
 
-    /// Deletes every trace of a manufacturer's user.
-    package func erase(_ user: ManufacturerUserID, at manufacturer: DisplayText) async throws(AdminError)
-        -> ErasureReceipt
-    {
-        try await run(Self.erasing, [.text(manufacturer.text), .text(user.text)])
+    /// The sessions of a data subject with what happened to them, the oldest first.
+    package func sessions(of subject: DataSubject) async throws(AdminError) -> [SessionReport] {
+        try await onThread { connection throws(ConnectionError) in
+            try SessionReport.all(of: subject, on: &connection)
+        }
     }
 
     /// Makes the roles that migrations grant rights to, where they do not exist.
@@ -66,7 +51,7 @@ package struct AdminRepository: Sendable {
         }
     }
 
-    private func run<Output>(
+    func run<Output>(
         _ query: Query<Output>, _ parameters: [Parameter] = []
     ) async throws(AdminError) -> Output {
         try await onThread { connection throws(ConnectionError) in
@@ -87,18 +72,9 @@ package struct AdminRepository: Sendable {
     /// Reading a large table to its end takes its time.
     static let longest = Duration.seconds(600)
 
-    private static let erasing = Query<ErasureReceipt>(
-        "erase_user", "SELECT sessions, events, erased_at FROM erase_user($1::text, $2::text)",
-        readOne: { (row) throws(DatabaseError) in
-            ErasureReceipt(sessions: try row.int64(), events: try row.int64(), erasedAt: try row.unixSeconds())
-        })
-}
-
-/// What was deleted of a manufacturer's user.
-package struct ErasureReceipt: Sendable {
-    package let sessions: Int64
-    package let events: Int64
-    package let erasedAt: UnixSeconds
+    private static let manufacturerByName = Query<Int64?>(
+        "manufacturer_by_name", "SELECT id FROM manufacturers WHERE name = $1::text",
+        readOptional: { (row) throws(DatabaseError) in try row.int64() })
 }
 
 /// What went wrong, as one line for the operator.

@@ -35,18 +35,6 @@ package struct SupplierReport: Sendable {
     package let createdAt: UnixSeconds
 }
 
-package struct SessionReport: Sendable {
-    package let session: LinkSession
-    package internal(set) var events: [SessionEvent] = []
-}
-
-package struct SessionEvent: Sendable {
-    package let event: String
-    package let reason: String?
-    package let requestID: String
-    package let occurredAt: UnixSeconds
-}
-
 extension ManufacturerReport {
     /// By name, each with all of its keys, the oldest first.
     static let all = Query<[ManufacturerReport]>(
@@ -92,36 +80,5 @@ extension SupplierReport {
                 slug: try row.text(), name: try row.text(), isEnabled: try row.bool(), issuer: try row.text(),
                 clientID: try row.text(), clientSecretName: try row.text(), scopes: try row.texts(),
                 createdAt: try row.unixSeconds())
-        })
-}
-
-extension SessionReport {
-    static let manufacturer = Query<Int64?>(
-        "manufacturer_by_name", "SELECT id FROM manufacturers WHERE name = $1::text",
-        readOptional: { (row) throws(DatabaseError) in try row.int64() })
-
-    /// The oldest first, without their events.
-    static let ofUser = Query<[SessionReport]>(
-        "report_sessions",
-        """
-        SELECT \(StoredLinkSession.columns()) FROM link_sessions s
-        WHERE s.manufacturer_id = $1::bigint AND s.user_id = $2::text ORDER BY s.id
-        """,
-        readEach: { (row) throws(DatabaseError) in SessionReport(session: try row.storedLinkSession().session) })
-
-    static let events = Query<[(LinkSessionID, SessionEvent)]>(
-        "report_events",
-        """
-        SELECT e.session_id, e.event, e.reason, e.request_id, e.occurred_at FROM link_session_events e
-        WHERE e.session_id = ANY ($1::uuid[]) AND e.session_id BETWEEN $2::uuid AND $3::uuid
-        ORDER BY e.session_id, e.occurred_at, e.event
-        """,
-        readEach: { (row) throws(DatabaseError) in
-            (
-                try row.linkSessionID(),
-                SessionEvent(
-                    event: try row.text(), reason: try row.optionalText(), requestID: try row.text(),
-                    occurredAt: try row.unixSeconds())
-            )
         })
 }

@@ -3,19 +3,20 @@ internal import LinkSessionRepository
 
 struct Admin: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Write migrations that change manufacturers, keys and suppliers; report; erase a user.",
+        abstract: "Write migrations that change manufacturers, keys and suppliers; report; export and erase a user.",
         discussion: """
             A command that changes something writes the next numbered file into the last of MIGRATIONS_DIRECTORIES, to \
             be reviewed and applied by migrate, and prints its path. With --apply it is applied at once. A new key is \
             printed once, alone on standard output: only its SHA-256 is in the file and in the database.
 
-            Exit codes: 1 where it could not be done, 64 where an argument is wrong. Either way nothing is half written.
+            Exit codes: 1 where it could not be done, 3 where nothing is known of a user, 64 where an argument is wrong. \
+            Nothing is ever half written.
             """,
         subcommands: [
             AddManufacturer.self, AddKey.self, RotateKey.self, RevokeKey.self, Enable.self, Disable.self,
             AllowRedirect.self, RemoveRedirect.self, SetRedirectPolicy.self, AddSupplier.self, EnableSupplier.self,
-            DisableSupplier.self, ListManufacturers.self, ListSuppliers.self, Sessions.self, EraseUser.self,
-            CreateRoles.self, Distribute.self,
+            DisableSupplier.self, ListManufacturers.self, ListSuppliers.self, Sessions.self, ExportUser.self,
+            EraseUser.self, EraseAgain.self, CreateRoles.self, Distribute.self,
         ])
 }
 

@@ -35,9 +35,9 @@ extension ManufacturerUserID {
 }
 
 extension Supplier.Slug {
-    init(argument text: String) throws(CommandError) {
+    init(argument text: String, for argument: String = "SLUG") throws(CommandError) {
         guard let slug = Supplier.Slug(text) else {
-            throw .argument("SLUG", expects: "1 to 40 of a-z, 0-9 and single inner hyphens")
+            throw .argument(argument, expects: "1 to 40 of a-z, 0-9 and single inner hyphens")
         }
         self = slug
     }

@@ -16,16 +16,16 @@ struct ReportOptions: ParsableArguments {
 extension ReportCommand {
     func perform() async throws {
         let report = try await report(from: AdminRepository(address: try await Settings().database))
-        guard options.json else { return print(report.text) }
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: try encoder.encode(report.json), as: UTF8.self))
+        print(options.json ? try report.json.text : report.text)
+        if let failure = report.failure { throw failure }
     }
 }
 
 struct Report {
     let text: String
     let json: JSONMembers
+    /// Why the command is no success although there is something to print.
+    var failure: CommandError?
 }
 
 extension Report {
@@ -45,13 +45,28 @@ struct JSONMembers: Encodable, ExpressibleByDictionaryLiteral {
         func encode(to encoder: any Encoder) throws { try value.encode(to: encoder) }
     }
 
-    private let members: [String: Member]
+    private var members: [String: Member]
 
     init(dictionaryLiteral members: (String, any Encodable)...) {
         self.members = Dictionary(uniqueKeysWithValues: members.map { ($0, Member(value: $1)) })
     }
 
     func encode(to encoder: any Encoder) throws { try members.encode(to: encoder) }
+
+    /// With another member.
+    func adding(_ name: String, _ value: any Encodable) -> JSONMembers {
+        var all = self
+        all.members[name] = Member(value: value)
+        return all
+    }
+
+    var text: String {
+        get throws {
+            let encoder = JSONEncoder()
+            encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
+            return String(decoding: try encoder.encode(self), as: UTF8.self)
+        }
+    }
 }
 
 /// RFC 3339 in UTC.

@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Foundation
 internal import LinkSessionRepository
 internal import LinkSessions
 
@@ -13,52 +12,15 @@ struct Sessions: ReportCommand {
     @OptionGroup var options: ReportOptions
 
     func report(from repository: AdminRepository) async throws -> Report {
-        let sessions = try await repository.sessions(
-            of: try ManufacturerUserID(userID, for: "--user-id"),
-            at: try DisplayText(manufacturer, for: "--manufacturer"))
+        let userID = try ManufacturerUserID(userID, for: "--user-id")
+        let owner = try await repository.manufacturer(named: try DisplayText(manufacturer, for: "--manufacturer"))
+        let sessions = try await repository.sessions(of: .user(userID, of: owner))
         return Report("link_sessions", sessions.map(\.report))
     }
 }
 
-struct EraseUser: ReportCommand {
-    static let configuration = CommandConfiguration(
-        abstract: "Delete every trace of a manufacturer's user, and print a receipt (GDPR, article 17).",
-        discussion: """
-            The user id comes from standard input, where nobody else can read it; a line's end after it does not count. \
-            There is no migration: a file would keep what is to be forgotten. Backups keep it until they are gone.
-            """)
-
-    @Option(help: "The manufacturer's name.") var manufacturer: String
-    @OptionGroup var options: ReportOptions
-
-    func report(from repository: AdminRepository) async throws -> Report {
-        let manufacturer = try DisplayText(manufacturer, for: "--manufacturer")
-        if isatty(STDIN_FILENO) == 1 { printToStandardError("the user id, then Enter and Ctrl-D:") }
-        // 256 scalars of at most 4 bytes, and a line's end.
-        let most = 1026
-        guard let input = try? FileHandle.standardInput.read(upToCount: most + 1) ?? Data(), input.count <= most,
-            var userID = String(validating: input, as: UTF8.self)
-        else { throw CommandError.argument("standard input", expects: "one user id as UTF-8 text") }
-        if userID.unicodeScalars.last == "\n" { userID.unicodeScalars.removeLast() }
-        if userID.unicodeScalars.last == "\r" { userID.unicodeScalars.removeLast() }
-        let receipt = try await repository.erase(
-            try ManufacturerUserID(userID, for: "standard input"), at: manufacturer)
-        return Report(
-            text: """
-                erased at            \(timestamp(unixSeconds: receipt.erasedAt))
-                manufacturer         \(manufacturer.text)
-                link sessions        \(receipt.sessions)
-                link session events  \(receipt.events)
-                """,
-            json: [
-                "manufacturer": manufacturer.text, "link_sessions": receipt.sessions,
-                "link_session_events": receipt.events, "erased_at": receipt.erasedAt,
-            ])
-    }
-}
-
 extension SessionReport {
-    fileprivate var report: Report {
+    var report: Report {
         let supplier = session.link?.identity?.supplier.text
         return Report(
             text: """

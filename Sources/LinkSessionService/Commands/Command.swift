@@ -46,6 +46,9 @@ struct CommandError: Error {
         CommandError("\(argument) expects \(expectation)", exitCode: 64)
     }
 
+    /// For what is asked about a user.
+    static let nothingKnown = CommandError("nothing is known of this user", exitCode: 3)
+
     /// Adds what `errno` says.
     static func system(_ what: String) -> CommandError { CommandError("\(what): \(String(cString: strerror(errno)))") }
 }

@@ -56,12 +56,12 @@ extension Setting {
         }
     }
 
-    /// Texts, comma-separated in the environment and an array in a file; one at least.
+    /// Texts, comma-separated in the environment and an array in a file; one at least, unless there is a fallback.
     static func list(
-        _ key: String, help: String, expects expectation: String, isSecret: Bool = false,
+        _ key: String, help: String, expects expectation: String, isSecret: Bool = false, orElse fallback: Value? = nil,
         parse: @escaping Parser<[String]>
     ) -> Setting {
-        Setting(key, help, expectation, isSecret, nil, parse) { reader in
+        Setting(key, help, expectation, isSecret, fallback, parse) { reader in
             reader.stringArray(forKey: ConfigKey(key), isSecret: isSecret).flatMap { $0.isEmpty ? nil : $0 }
         }
     }

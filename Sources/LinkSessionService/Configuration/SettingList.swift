@@ -85,6 +85,16 @@ struct SettingList: Sendable {
         expects: "secrets of 32 bytes or more as base64url without padding, comma-separated", isSecret: true
     ) { found in found.each { Base64URL.decode($0).flatMap(HMACSHA256.init(secret:)) } }
 
+    /// Empty: erasures outside of production leave no digest.
+    let erasureDigestSecrets = Setting<[HMACSHA256]>.list(
+        "erasure.digest.secrets",
+        help:
+            "the secrets of the digests that erasures leave: the first makes them, all are tried to find whom they stand "
+            + "for (required in production by admin erase-user and erase-again)",
+        expects: "secrets of 32 bytes or more as base64url without padding, comma-separated", isSecret: true,
+        orElse: []
+    ) { found in found.each { Base64URL.decode($0).flatMap(HMACSHA256.init(secret:)) } }
+
     /// `nil`: there is no sandbox supplier.
     let sandboxSigningKey = Setting<SigningKey?>.text(
         "sandbox.signing.key",

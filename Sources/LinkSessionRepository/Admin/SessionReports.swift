@@ -1,0 +1,64 @@
+package import LinkSessions
+internal import PostgresClient
+
+/// What an operator sees of a session.
+package struct SessionReport: Sendable {
+    package let session: LinkSession
+    package fileprivate(set) var events: [SessionEvent] = []
+}
+
+package struct SessionEvent: Sendable {
+    package let event: String
+    package let reason: String?
+    package let requestID: String
+    package let occurredAt: UnixSeconds
+}
+
+extension SessionReport {
+    /// The oldest first.
+    static func all(
+        of subject: DataSubject, on connection: inout Connection
+    ) throws(ConnectionError) -> [SessionReport] {
+        let sessions =
+            switch subject {
+            case .user: ofUser
+            case .account: ofAccount
+            }
+        var reports = try connection.run(sessions, subject.parameters, until: .now + AdminRepository.longest)
+        let ids = reports.map(\.session.id)
+        let events = try connection.run(
+            events, [.uuids(ids.map(\.bytes)), .blob(ids.first?.bytes), .blob(ids.last?.bytes)],
+            until: .now + AdminRepository.longest)
+        let eventsOfSession = Dictionary(grouping: events, by: \.0)
+        for index in reports.indices {
+            reports[index].events = eventsOfSession[reports[index].session.id, default: []].map(\.1)
+        }
+        return reports
+    }
+
+    private static let ofUser = sessions("s.manufacturer_id = $1::bigint AND s.user_id = $2::text", of: "user")
+    private static let ofAccount = sessions("s.supplier_user_id = $1::text AND s.supplier = $2::text", of: "account")
+
+    private static func sessions(_ condition: String, of kind: String) -> Query<[SessionReport]> {
+        Query(
+            "report_sessions_of_\(kind)",
+            "SELECT \(StoredLinkSession.columns()) FROM link_sessions s WHERE \(condition) ORDER BY s.id",
+            readEach: { (row) throws(DatabaseError) in SessionReport(session: try row.storedLinkSession().session) })
+    }
+
+    private static let events = Query<[(LinkSessionID, SessionEvent)]>(
+        "report_events",
+        """
+        SELECT e.session_id, e.event, e.reason, e.request_id, e.occurred_at FROM link_session_events e
+        WHERE e.session_id = ANY ($1::uuid[]) AND e.session_id BETWEEN $2::uuid AND $3::uuid
+        ORDER BY e.session_id, e.occurred_at, e.event
+        """,
+        readEach: { (row) throws(DatabaseError) in
+            (
+                try row.linkSessionID(),
+                SessionEvent(
+                    event: try row.text(), reason: try row.optionalText(), requestID: try row.text(),
+                    occurredAt: try row.unixSeconds())
+            )
+        })
+}
