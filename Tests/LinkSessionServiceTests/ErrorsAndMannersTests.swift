@@ -114,6 +114,14 @@ extension ProgramTests {
                     }
                 }
 
+                // What is repeated can be recorded with an event, too.
+                let longest = "Root=1-67891233:a/b+c.d_e=" + String(repeating: "x", count: 102)
+                let seen = try await service.request(
+                    "GET", "\(Service.authenticatorSessions)/\(token)",
+                    headers: [("x-api-key", TestKeys.authenticator), ("X-Request-Id", longest)])
+                #expect(seen.status == 200 && seen.header("X-Request-Id") == longest)
+                #expect(try await service.database.rows("SELECT request_id FROM link_session_events") == [[longest]])
+
                 let other = String(repeating: "Ab1", count: 15).prefix(43)
                 // One of 1,500 tokens has no digit.
                 let digitless = String(repeating: "AbCdEfGh", count: 6).prefix(42) + "A"
