@@ -54,7 +54,7 @@ package final class APIKeyUsageRecorder: Service {
             try await repository.recordUse(of: digests, until: .now + .seconds(1))
         } catch {
             switch error {
-            case .unavailable, .overloaded:
+            case .unavailable, .nodeUnreachable, .overloaded:
                 state.withLock { $0.pending.formUnion(digests) }
                 logger.debug("use of API keys not recorded", metadata: ["cause": "\(error)"])
             case .bug(let cause): logger.error("use of API keys not recorded", metadata: ["cause": "\(cause)"])

@@ -125,7 +125,8 @@ extension AuthenticatorUI {
         case is UnknownPageError: unknownPage(request)
         case let error as RepositoryError:
             switch error {
-            case .unavailable(let cause): unavailablePage(.serviceUnavailable, request, cause: cause)
+            case .unavailable(let cause), .nodeUnreachable(let cause):
+                unavailablePage(.serviceUnavailable, request, cause: cause)
             case .overloaded: unavailablePage(.serviceUnavailable, request, cause: "too much waiting work")
             case .bug(let cause): unavailablePage(.internalServerError, request, cause: cause)
             }

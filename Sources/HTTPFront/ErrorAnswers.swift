@@ -64,7 +64,7 @@ extension ErrorAnswer: Error {
 
     private init(_ error: RepositoryError) {
         switch error {
-        case .unavailable(let cause): self = .unavailable(cause: cause)
+        case .unavailable(let cause), .nodeUnreachable(let cause): self = .unavailable(cause: cause)
         case .overloaded: self = .overloaded
         case .bug(let cause): self = .internalError(cause: cause)
         }

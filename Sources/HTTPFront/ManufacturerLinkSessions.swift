@@ -27,11 +27,25 @@ struct ManufacturerLinkSessions {
     @Sendable private func create(_ request: Request) async throws -> Response {
         let caller = try apiKeys.manufacturer(of: request)
         let new = try NewLinkSession(try await request.jsonBody(), for: caller)
+        return try await create(new, of: caller.manufacturer, request)
+    }
+
+    /// Where the node of the token's shard is out of reach, another one may take the session: until the request's time
+    /// is up. What the first may have stored has a token that nobody knows.
+    private func create(
+        _ new: NewLinkSession, of manufacturer: Manufacturer, _ request: Request
+    ) async throws -> Response {
         let token = try tokenGenerator.makeToken()
         request.record.session = token.id.text
-        let session = try await sessions.create(
-            new, id: token.id, tokenDigest: try SHA256.digest(of: token.characters), until: request.deadline)
-        return answer(session, of: caller.manufacturer, token, isNew: true)
+        let digest = try SHA256.digest(of: token.characters)
+        do {
+            let session = try await sessions.create(new, id: token.id, tokenDigest: digest, until: request.deadline)
+            return answer(session, of: manufacturer, token, isNew: true)
+        } catch {
+            guard case .nodeUnreachable = error, request.deadline > .now else { throw error }
+            tokenGenerator.leaveShard(of: token.id)
+        }
+        return try await create(new, of: manufacturer, request)
     }
 
     @Sendable private func find(_ request: Request) async throws -> Response {

@@ -98,7 +98,8 @@ package final class ControlPlaneCache: Service {
             return true
         } catch {
             switch error {
-            case .unavailable, .overloaded: logger.debug("control plane not refreshed", metadata: ["cause": "\(error)"])
+            case .unavailable, .nodeUnreachable, .overloaded:
+                logger.debug("control plane not refreshed", metadata: ["cause": "\(error)"])
             case .bug(let cause): logger.error("control plane not refreshed", metadata: ["cause": "\(cause)"])
             }
             return false

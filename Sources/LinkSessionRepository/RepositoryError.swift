@@ -4,6 +4,8 @@ internal import PostgresClient
 package enum RepositoryError: Error, Sendable, Equatable {
     /// No answer from the database in time: worth another try.
     case unavailable(cause: String)
+    /// The node on which the session lies, or would, does not answer; others may.
+    case nodeUnreachable(cause: String)
     /// Too many callers wait already.
     case overloaded
     /// The code, the schema or a stored row is wrong. The cause is free of values.
@@ -12,6 +14,7 @@ package enum RepositoryError: Error, Sendable, Equatable {
     init(_ error: DatabaseError) {
         switch error {
         case .unavailable(.overloaded): self = .overloaded
+        case .unavailable(.nodeUnreachable): self = .nodeUnreachable(cause: error.description)
         case .unavailable, .cancelled: self = .unavailable(cause: error.description)
         case .refused, .undecodable: self = .bug(cause: error.description)
         }

@@ -18,6 +18,8 @@ package enum Unavailability: Sendable, Equatable {
     case shuttingDown
     /// PostgreSQL gave up for want of time, locks or resources (SQLSTATE 57014, 55P03, 53xxx).
     case exhausted(SQLState)
+    /// PostgreSQL answers, and a node of its cluster that the statement needs does not.
+    case nodeUnreachable(SQLState)
 }
 
 extension DatabaseError: CustomStringConvertible {
@@ -28,6 +30,7 @@ extension DatabaseError: CustomStringConvertible {
         case .unavailable(.timedOut): "no answer from the database in time"
         case .unavailable(.shuttingDown): "shutting down"
         case .unavailable(.exhausted(let state)): "the database gave up (SQLSTATE \(state))"
+        case .unavailable(.nodeUnreachable(let state)): "a node of the database is out of reach (SQLSTATE \(state))"
         case .refused(let state, let constraint):
             "the database refused the statement (SQLSTATE \(state)\(constraint.map { ", constraint \($0)" } ?? ""))"
         case .undecodable(let statement, let column): "unexpected result of \(statement), column \(column)"

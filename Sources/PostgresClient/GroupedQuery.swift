@@ -6,7 +6,7 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
     let statement: Statement
     fileprivate let statementForResend: Statement
     package let subqueue: SubqueueKey
-    private let key: @Sendable (Input) -> UInt8
+    private let key: (@Sendable (Input) -> UInt8)?
     fileprivate let encode: @Sendable ([Input]) -> [Parameter]
     fileprivate let decode: @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
 
@@ -16,12 +16,12 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
     ///   - sqlForResend: sent in place of `sql` where that may have been carried out before for any of the callers.
     ///   - maxBatchSize: at most so many callers in one execution.
     ///   - maxConcurrentBatches: at most so many executions under way at once; fewer make larger batches.
-    ///   - key: only inputs with the same one go together.
+    ///   - key: only inputs with the same one go together, and they lie on one node.
     ///   - encode: the parameters for all inputs.
     ///   - decode: one output per input, in the order of the inputs.
     package init(
         _ name: String, _ sql: String, sqlForResend: String? = nil, maxBatchSize: Int, maxConcurrentBatches: Int,
-        key: @escaping @Sendable (Input) -> UInt8 = { _ in 0 }, encode: @escaping @Sendable ([Input]) -> [Parameter],
+        key: (@Sendable (Input) -> UInt8)? = nil, encode: @escaping @Sendable ([Input]) -> [Parameter],
         decode: @escaping @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
     ) {
         statement = Statement(name: name, sql: sql)
@@ -32,7 +32,10 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
         self.decode = decode
     }
 
-    package func batchKey(of input: Input) -> UInt8 { key(input) }
+    package func batchKey(of input: Input) -> UInt8 { key?(input) ?? 0 }
+
+    /// Whether what fails the batch for want of a node fails each of its members.
+    fileprivate var isOnOneNode: Bool { key != nil }
 
     package func execute(
         _ first: PendingCall<Input, Output>, of batch: [any PendingQuery], on connection: inout Connection
@@ -44,9 +47,10 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
 /// Here and not in the query, whose type would have to look up that of its calls for every batch.
 extension PendingCall {
     fileprivate static func execute(
-        _ query: GroupedQuery<Input, Output>, for batch: [PendingCall], on connection: inout Connection
+        _ query: GroupedQuery<Input, Output>, for batch: [PendingCall], hasMissedNode: Bool = false,
+        on connection: inout Connection
     ) -> BatchOutcome {
-        var calls = batch
+        var (calls, hasMissedNode) = (batch, hasMissedNode)
         /// The earliest deadline of those who wait; whoever's time is up is told so and waits no more.
         func earliestDeadline() -> Deadline? {
             while var earliest = calls.first?.deadline {
@@ -90,8 +94,14 @@ extension PendingCall {
                     return .connectionLost(unanswered: [])
                 case .refused(let state, let constraint, _, _):
                     if state.mayPassAtOnce(constraint: constraint) { continue }
-                    if state.consequence == .dataError, calls.count > 1 {
-                        return executeHalves(query, of: calls, on: &connection)
+                    // The node may have been left by its old connections alone.
+                    if state.isOfConnection, !hasMissedNode {
+                        hasMissedNode = true
+                        for call in calls { call.mayHaveBeenSent.store(true, ordering: .relaxed) }
+                        continue
+                    }
+                    if state.consequence == .dataError || state.isOfConnection && !query.isOnOneNode, calls.count > 1 {
+                        return executeHalves(query, of: calls, hasMissedNode: hasMissedNode, on: &connection)
                     }
                     return failAll(state.error(constraint: constraint))
                 }
@@ -116,12 +126,13 @@ extension PendingCall {
 
     /// One bad row must not fail its neighbours, and finding it must not cost a commit for each of them.
     private static func executeHalves(
-        _ query: GroupedQuery<Input, Output>, of calls: [PendingCall], on connection: inout Connection
+        _ query: GroupedQuery<Input, Output>, of calls: [PendingCall], hasMissedNode: Bool,
+        on connection: inout Connection
     ) -> BatchOutcome {
         let half = calls.count / 2
         let rest = Array(calls[half...])
-        switch execute(query, for: Array(calls[..<half]), on: &connection) {
-        case .answered: return execute(query, for: rest, on: &connection)
+        switch execute(query, for: Array(calls[..<half]), hasMissedNode: hasMissedNode, on: &connection) {
+        case .answered: return execute(query, for: rest, hasMissedNode: hasMissedNode, on: &connection)
         case .connectionLost(let unanswered): return .connectionLost(unanswered: unanswered + rest)
         }
     }

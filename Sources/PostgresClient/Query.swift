@@ -61,6 +61,7 @@ package final class Query<Output: Sendable>: DatabaseQuery {
     package func execute(
         _ call: PendingCall<[Parameter], Output>, of _: [any PendingQuery], on connection: inout Connection
     ) -> BatchOutcome {
+        var hasMissedNode = false
         while !call.deadline.hasPassed {
             let result: QueryResult
             do throws(ExecutionError) {
@@ -74,6 +75,11 @@ package final class Query<Output: Sendable>: DatabaseQuery {
                     return .connectionLost(unanswered: [])
                 case .refused(let state, let constraint, _, _):
                     if state.mayPassAtOnce(constraint: constraint) { continue }
+                    // The node may have been left by its old connections alone.
+                    if state.isOfConnection, !hasMissedNode {
+                        hasMissedNode = true
+                        continue
+                    }
                     call.fail(state.error(constraint: constraint))
                     return .answered
                 }

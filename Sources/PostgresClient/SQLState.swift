@@ -40,8 +40,13 @@ package struct SQLState: Sendable, Equatable, CustomStringConvertible {
         consequence == .tryAgain || code == "23514" && constraint == nil
     }
 
+    /// Said on a connection that is whole, it is about another server that this one needs, such as a node of its
+    /// cluster.
+    var isOfConnection: Bool { ["08000", "08001", "08003", "08006"].contains(code) }
+
     /// What the caller is told whose statement is not tried again.
     func error(constraint: String?) -> DatabaseError {
-        consequence == .exhausted ? .unavailable(.exhausted(self)) : .refused(self, constraint: constraint)
+        if isOfConnection { return .unavailable(.nodeUnreachable(self)) }
+        return consequence == .exhausted ? .unavailable(.exhausted(self)) : .refused(self, constraint: constraint)
     }
 }

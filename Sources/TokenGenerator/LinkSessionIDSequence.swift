@@ -20,6 +20,13 @@ final class LinkSessionIDSequence: Sendable {
     /// - Parameter now: nanoseconds since 1970.
     init(now: @escaping @Sendable () -> UInt64) { self.now = now }
 
+    /// Ends a shard before its time, where its sessions cannot be stored.
+    func leave(_ shard: UInt8) {
+        state.withLock { state in
+            if state.shard == shard { state.shardEnds = 0 }
+        }
+    }
+
     /// - Parameter random: 62 bits of it are used: 54 for the id and, where a shard ends, 8 for the next one.
     func next(random: UInt64) -> LinkSessionID {
         let (milliseconds, rest) = now().quotientAndRemainder(dividingBy: 1_000_000)

@@ -45,6 +45,9 @@ package struct TokenGenerator: Sendable {
         return LinkToken(id: ids.next(random: words.0), secret: (words.1, words.2, words.3))
     }
 
+    /// Makes the next tokens with another shard, where a session of this one could not be stored.
+    package func leaveShard(of id: LinkSessionID) { ids.leave(id.shard) }
+
     /// 256 random bits as 43 characters of base64url, for secrets of a browser's sign-in.
     package func makeSecret() throws(RandomnessError) -> String {
         Base64URL.encode(words: try randomWords())

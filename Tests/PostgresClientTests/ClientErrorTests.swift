@@ -107,6 +107,15 @@ import Testing
         }
     }
 
+    @Test func `a node of the database that stays out of reach is given up after one more attempt`() async throws {
+        try await withRaisingDatabase { database, client in
+            let result = await timed { try await client.run(perform("SELECT raise('08006', 1000)")) }.result
+            #expect(result.databaseError == .unavailable(.nodeUnreachable(SQLState("08006"))))
+            let attempts = try await database.count("SELECT last_value FROM raised")
+            #expect(attempts == 2)
+        }
+    }
+
     @Test func `a statement that stays unknown is refused after one more attempt`() async throws {
         try await withRaisingDatabase { database, client in
             let result = await timed { try await client.run(perform("SELECT raise('26000', 1000)")) }.result

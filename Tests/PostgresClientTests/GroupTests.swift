@@ -88,6 +88,24 @@ import Testing
         }
     }
 
+    @Test func `those whose node is out of reach fail, the others of their group do not`() async throws {
+        try await withItems { database, client in
+            try await database.execute(
+                """
+                CREATE FUNCTION reach(id bigint) RETURNS boolean LANGUAGE plpgsql AS $$
+                BEGIN
+                    IF id % 10 = 3 THEN RAISE EXCEPTION USING ERRCODE = '08006'; END IF;
+                    RETURN true;
+                END $$;
+                ALTER TABLE items ADD CHECK (reach(id))
+                """)
+            let insert = insertItems(maxBatchSize: 50, maxConcurrentBatches: 1)
+            let errors = try await inOneGroup(0..<50, insert, database, client)
+            #expect(errors.keys.sorted() == [3, 13, 23, 33, 43])
+            #expect(errors.values.allSatisfy { $0 == .unavailable(.nodeUnreachable(SQLState("08006"))) })
+        }
+    }
+
     @Test func `a fault of the statement fails the whole group at once`() async throws {
         try await withItems { database, client in
             let insert = insertItems(maxBatchSize: 50, maxConcurrentBatches: 1)

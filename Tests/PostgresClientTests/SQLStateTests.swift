@@ -29,6 +29,7 @@ import Testing
         (.unavailable(.timedOut), "no answer from the database in time"),
         (.unavailable(.shuttingDown), "shutting down"),
         (.unavailable(.exhausted(SQLState("53100"))), "the database gave up (SQLSTATE 53100)"),
+        (.unavailable(.nodeUnreachable(SQLState("08006"))), "a node of the database is out of reach (SQLSTATE 08006)"),
         (.refused(SQLState("42P01"), constraint: nil), "the database refused the statement (SQLSTATE 42P01)"),
         (
             .refused(SQLState("23505"), constraint: "a_unique"),
