@@ -9,6 +9,21 @@ package enum DistributedTable: String, CaseIterable, Sendable {
 
     package var column: String { self == .noxUsers ? "user_id" : "shard" }
 
+    /// Columns that a statement leaves out to their defaults: Citus writes the defaults out, so that the service has to
+    /// have the right to write them.
+    private var defaults: String {
+        switch self {
+        case .linkSessions: "sign_ins"
+        case .linkSessionEvents: "occurred_at"
+        case .signIns: "started_at"
+        case .noxUsers: "id, created_at, last_linked_on"
+        }
+    }
+
+    fileprivate var grant: String {
+        "GRANT INSERT (\(defaults)) ON \(rawValue) TO \(DatabaseRole.service.rawValue)"
+    }
+
     /// A session lies on one node with its events and sign-ins.
     fileprivate var distribution: Query<Void> {
         let placement =
@@ -83,6 +98,7 @@ extension AdminRepository {
             where try !run(DistributedTable.isDistributed, [.text(table.rawValue)]) {
                 try run(table.distribution, [.number(Int64(shards))])
                 try run(table.removalOfCopies)
+                try connection.execute(script: table.grant, until: .now + Self.longest)
                 distributed.append(table)
             }
             try connection.execute(script: "COMMIT", until: .now + Self.longest)
