@@ -71,7 +71,7 @@ extension TestDatabase {
         try await wait(until: "\(count) statements wait for a lock") {
             try await self.count(
                 """
-                SELECT count(*) FROM pg_stat_activity
+                SELECT count(*) FROM \(TestEnvironment.citusNodes == nil ? "pg" : "citus")_stat_activity
                 WHERE datname = current_database() AND state = 'active' AND wait_event_type = 'Lock'
                 """) == count
         }

@@ -35,7 +35,12 @@ package struct TestDatabase: Sendable {
     ) async throws -> Value {
         let server = try server ?? TestEnvironment.databaseURL
         let template = try await Template.shared.name(on: server)
-        return try await with(template: template, on: server, body)
+        return try await with(template: template, on: server) { database in
+            guard server == (try? TestEnvironment.databaseURL), let nodes = TestEnvironment.citusNodes else {
+                return try await body(database)
+            }
+            return try await database.distributed(over: nodes, body)
+        }
     }
 
     /// Runs `body` with an empty database of its own.

@@ -24,6 +24,13 @@ package enum TestEnvironment {
         return name.isEmpty ? nil : name
     }
 
+    /// The directories of the sockets of a Citus cluster's nodes, the coordinator first: then every test's database is
+    /// distributed over them. `nil`: on plain PostgreSQL.
+    package static var citusNodes: [String]? {
+        let nodes = ProcessInfo.processInfo.environment["TEST_CITUS_NODES"]?.split(separator: " ").map(String.init)
+        return nodes?.isEmpty == false ? nodes : nil
+    }
+
     package static let projectDirectory = URL(filePath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
