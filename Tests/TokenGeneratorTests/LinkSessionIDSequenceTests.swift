@@ -95,13 +95,13 @@ import TokenGenerator
     @Test func `a shard that is left gives way to another at once, and the next one stays`() throws {
         let replica = Replica()
         let generator = replica.generator
-        let first = try replica.makeIDs(1, at: Replica.start, generator)[0]
+        let first = try replica.makeIDs(1, at: 0, generator)[0]
         generator.leaveShard(of: first)
-        let second = try replica.makeIDs(1, at: Replica.start, generator)[0]
+        let second = try replica.makeIDs(1, at: 0, generator)[0]
         #expect(second.shard != first.shard)
         // All of a group leave it, one after the other.
         generator.leaveShard(of: first)
-        let third = try replica.makeIDs(1, at: Replica.start, generator)[0]
+        let third = try replica.makeIDs(1, at: 0, generator)[0]
         #expect(third.shard == second.shard)
         expectAscending([first, second, third])
     }
