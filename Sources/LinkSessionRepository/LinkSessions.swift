@@ -99,10 +99,14 @@ package struct LinkSessionRepository: Sendable {
     /// Each caller has a result of its own: a row that cannot be read fails those who asked for it and nobody else.
     private static let find = GroupedQuery<LinkSessionID, Result<StoredLinkSession?, DatabaseError>>(
         "find_link_sessions",
-        // The smallest and the largest id tell which partitions may have them.
+        // The smallest and the largest id tell which partitions may have any of them, and each id which one has it. A
+        // volatile column keeps PostgreSQL from making a join of it that reads all that lies between the two.
         """
-        SELECT \(StoredLinkSession.columns()) FROM link_sessions s
-        WHERE s.id = ANY ($1::uuid[]) AND s.id BETWEEN $2::uuid AND $3::uuid AND s.shard = ANY ($4::smallint[])
+        SELECT \(StoredLinkSession.columns(now: "s.now"))
+        FROM unnest($1::uuid[]) AS asked (id), LATERAL (
+            SELECT *, clock_timestamp() AS now FROM link_sessions
+            WHERE id = asked.id AND id BETWEEN $2::uuid AND $3::uuid AND shard = ANY ($4::smallint[])
+        ) AS s
         """,
         maxBatchSize: 256, maxConcurrentBatches: 1,
         encode: { inputs in

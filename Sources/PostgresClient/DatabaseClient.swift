@@ -124,8 +124,11 @@ package final class DatabaseClient: Service {
         }
     }
 
-    /// The server ends by itself what nobody waits for any more.
+    /// The server ends by itself what nobody waits for any more. And it plans each statement once: over many partitions
+    /// it would plan anew for the values of every execution, which takes longer than most executions. Citus needs the
+    /// values to plan.
     private static let sessionSettings = """
+        SELECT set_config('plan_cache_mode', 'force_generic_plan', false) WHERE to_regclass('pg_dist_partition') IS NULL; \
         SET statement_timeout = '2s'; SET lock_timeout = '1s'; SET client_connection_check_interval = '500ms'; \
         SET timezone = 'UTC'
         """
