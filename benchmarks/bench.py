@@ -5,9 +5,9 @@ from load import Wrk
 
 
 class Bench:
-    def __init__(self, executable, database, peers, scratch, has_purge, quick, seconds, rounds):
+    def __init__(self, executable, database, peers, scratch, quick, seconds, rounds):
         self.executable, self.database, self.peers, self.scratch = executable, database, peers, scratch
-        self.has_purge, self.quick, self.seconds, self.rounds = has_purge, quick, seconds, rounds
+        self.quick, self.seconds, self.rounds = quick, seconds, rounds
 
     def say(self, text):
         print(f"  {text}", flush=True)

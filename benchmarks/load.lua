@@ -14,7 +14,7 @@ elseif kind ~= "live" then
     local file = assert(io.open(os.getenv("BENCH_TOKENS")))
     local tokens = file:read("*a")
     file:close()
-    local length, line = 43, 44
+    local length, line = 54, 55
     local count, used = #tokens / line, 0
     local method, path, tail = "GET", os.getenv("BENCH_PATH") .. "/", ""
     local headers = " HTTP/1.1\r\nHost: 127.0.0.1\r\nx-api-key: " .. os.getenv("API_KEY") .. "\r\n"

@@ -44,13 +44,11 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     only = options.only.split(",")
     began = time.monotonic()
-    said = subprocess.run([options.executable, "--help"], capture_output=True, text=True).stdout
-    commands = {line.split()[0] for line in said.partition("SUBCOMMANDS:")[2].splitlines() if line.strip()}
-    database = Postgres(options.sockets, options.data, options.postgres_bin, options.executable, commands)
+    database = Postgres(options.sockets, options.data, options.postgres_bin, options.executable)
     database.make_blank()
     bench = Bench(
         options.executable, database, [name for name in options.peers.split(",") if name], options.scratch,
-        "purge" in commands, options.quick, options.seconds or (1 if options.quick else 10), options.rounds or (1 if options.quick else 3))
+        options.quick, options.seconds or (1 if options.quick else 10), options.rounds or (1 if options.quick else 3))
     figures = {
         "date": datetime.date.today().isoformat(), "quick": options.quick, "seconds": bench.seconds, "rounds": bench.rounds,
         "machine": {**machine.describe(), "postgresql": database.version}, "settings": options.settings.split(),

@@ -1,8 +1,11 @@
 """The throwaway PostgreSQL: its databases, its CPU time, its write-ahead log."""
+import concurrent.futures
 import contextlib
+import math
 import os
 import re
 import subprocess
+import time
 
 import machine
 
@@ -11,28 +14,64 @@ API_KEY = "bench-key"
 AUTHENTICATOR_KEY = "bench-authenticator-key"
 REDIRECT_URL = "https://your-app.com/callback"
 
-# Link tokens of rows that SQL makes: canonical base64url of 32 bytes, distinct, and known again from their number.
-TOKEN_FUNCTION = """
+# In milliseconds.
+DAY = 86_400_000
+
+# Rows that SQL makes: a session's id is known from its number, and its token from its id. And the table of the peer
+# go-random, which has the digest of a random token as its key.
+SCHEMA = """
 CREATE SCHEMA bench;
-CREATE FUNCTION bench.token(number bigint) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT rtrim(translate(encode(sha256(convert_to('bench ' || number, 'UTF8')), 'base64'), '+/', '-_'), '=')
+
+-- 40 bytes in base64url, as the service's tokens are.
+CREATE FUNCTION bench.token(id uuid) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT rtrim(translate(encode(uuid_send(id) || substr(sha256(uuid_send(id)), 1, 24), 'base64'), '+/', '-_'), '=')
+$$;
+
+CREATE TABLE bench.random_sessions (
+    token_hash      bytea PRIMARY KEY CHECK (octet_length(token_hash) = 32),
+    manufacturer_id bigint NOT NULL REFERENCES manufacturers (id),
+    user_id         text NOT NULL CHECK (char_length(user_id) BETWEEN 1 AND 256),
+    redirect_url    text NOT NULL CHECK (octet_length(redirect_url) BETWEEN 1 AND 2048),
+    language        text NOT NULL CHECK (language IN ('nl', 'en', 'fr', 'es')),
+    created_at      timestamptz NOT NULL,
+    expires_at      timestamptz NOT NULL CHECK (expires_at >= created_at),
+    completed_at    timestamptz CHECK (completed_at BETWEEN created_at AND expires_at)
+);
+CREATE INDEX ON bench.random_sessions (manufacturer_id, user_id);
+"""
+
+# A UUIDv7 with the milliseconds of its number, the version 7, the variant 10, and a shard that changes every 100 ms. One
+# expression: PostgreSQL inlines it.
+NUMBERED_IDS = """
+CREATE OR REPLACE FUNCTION bench.id(number bigint) RETURNS uuid LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT overlay(overlay(overlay(
+        md5(number::text) PLACING lpad(to_hex({time}), 12, '0') || '7' FROM 1)
+        PLACING substr('89ab', 1 + (number % 4)::integer, 1) FROM 17)
+        PLACING lpad(to_hex({time} / 100 * 97 % 256), 2, '0') FROM 19)::uuid
 $$;
 """
 
 FILL = """
-INSERT INTO link_sessions
-SELECT sha256(convert_to(bench.token(number), 'UTF8')), 1, 'manufacturer_user_id_' || number,
-       '{url}', (ARRAY['nl', 'en', 'fr', 'es'])[1 + number % 4], created_at, created_at + interval '10 minutes',
+INSERT INTO link_sessions (id, shard, token_hash, manufacturer_id, user_id, redirect_url, language, created_at, expires_at, completed_at)
+SELECT id, get_byte(uuid_send(id), 9), sha256(convert_to(bench.token(id), 'UTF8')), 1,
+       'manufacturer_user_id_' || 1000000000 + number * 611953 % 1000000000, '{url}',
+       (ARRAY['nl', 'en', 'fr', 'es'])[1 + number % 4], created_at, created_at + interval '10 minutes',
        CASE WHEN {completed} THEN created_at + interval '70 seconds' END
-FROM generate_series({first}, {last}) AS number,
-     LATERAL (SELECT date_trunc('second', now() - interval '1 second' * ({age}))) AS made (created_at);
+-- OFFSET 0 keeps PostgreSQL from computing an id again for each of its uses.
+FROM (SELECT number, bench.id(number), date_trunc('second', to_timestamp({time} / 1000))
+      FROM generate_series({begin}::bigint, {end}::bigint) AS number OFFSET 0) AS made (number, id, created_at)
 """
 
 
+def todays_partition():
+    return time.strftime("link_sessions_%Y%m%d", time.gmtime())
+
+
 class Postgres:
-    def __init__(self, sockets, data, programs, executable, commands):
+    def __init__(self, sockets, data, programs, executable):
         self.sockets, self.programs = sockets, programs
-        self._data, self._executable, self._commands = data, executable, commands
+        self._data, self._executable = data, executable
+        self._fills = {}
         self._read_postmaster()
         self.version = self.sql("SHOW server_version", "postgres").split()[0]
 
@@ -105,22 +144,22 @@ class Postgres:
     # Databases.
 
     def make_blank(self):
-        """A migrated database with a manufacturer, whose id is 1, and its key: all others are copies."""
+        """A migrated database with the days' partitions, a manufacturer, whose id is 1, and its key: all others are copies."""
         self.sql("CREATE DATABASE blank", "postgres")
         for command in ["admin", "create-roles"], ["migrate"]:
-            if command[0] not in self._commands:
-                continue
             done = subprocess.run(
                 [self._executable, *command], env={"DATABASE_URL": self.url("blank"), "LINK_SESSION_ENV": "local"},
                 capture_output=True, text=True)
             if done.returncode:
                 raise machine.Failure(f"{' '.join(command)} failed: {(done.stdout + done.stderr).strip()}")
         self.sql(
-            TOKEN_FUNCTION + f"""
+            SCHEMA + f"""
             INSERT INTO manufacturers (name, brand, redirect_urls)
             VALUES ('Acme Manufacturing', 'acme manufacturing', ARRAY['{REDIRECT_URL}']);
             INSERT INTO api_keys (manufacturer_id, key_hash, label) SELECT id, sha256('{API_KEY}'), 'benchmark' FROM manufacturers;
             """, "blank")
+        while self.sql("SELECT is_done FROM maintain_partitions(36500)", "blank") != "t":
+            pass
 
     def copy(self, source, name):
         self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", "postgres")
@@ -129,38 +168,31 @@ class Postgres:
     def drop(self, name):
         self.sql(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)", "postgres")
 
-    def load_into_memory(self, database):
-        """The rows and their key, as a server has them that has run for some time."""
-        self.sql(
-            """
-            CREATE EXTENSION IF NOT EXISTS pg_prewarm;
-            SELECT pg_prewarm('link_sessions'), pg_prewarm('link_sessions_pkey');
-            """, database)
-
     # Rows.
 
     def empty(self, database):
         """No rows, and a fresh checkpoint, so that no run pays for the one before."""
-        self.sql("TRUNCATE link_sessions CASCADE", database)
+        self.sql("TRUNCATE link_sessions, link_session_events, bench.random_sessions", database)
         self.sql("CHECKPOINT", database)
 
-    def rows(self, database, since=None):
+    def rows(self, database, since=None, table="link_sessions"):
         """Counted when no more arrive: a request whose caller is gone may still be under way."""
-        where = f"WHERE created_at >= '{since}'" if since else ""
-        query = f"SELECT count(*) FROM link_sessions {where}"
+        # The service takes an id's time before it sends the row.
+        where = f"WHERE created_at >= '{since}' AND id >= first_id_at('{since}'::timestamptz - interval '1 minute')" if since else ""
+        query = f"SELECT count(*) FROM {table} {where}"
         before, now = -1, self.number(query, database)
         while before != now:
             self.sql("SELECT pg_sleep(0.1)", database)
             before, now = now, self.number(query, database)
         return now
 
-    def missing(self, database, tokens):
+    def missing(self, database, tokens, table="link_sessions"):
         """How many of these tokens have no row."""
         listed = ",".join(f"('{token}')" for token in tokens)
         return self.number(
             f"""
             SELECT count(*) FROM (VALUES {listed}) AS given (token)
-            WHERE NOT EXISTS (SELECT FROM link_sessions WHERE token_hash = sha256(convert_to(token, 'UTF8')))
+            WHERE NOT EXISTS (SELECT FROM {table} WHERE token_hash = sha256(convert_to(token, 'UTF8')))
             """, database) if tokens else 0
 
     def next_second(self, database):
@@ -172,54 +204,79 @@ class Postgres:
             SELECT date_trunc('second', clock_timestamp() + interval '1 millisecond')
             """, database)
 
-    def fill_open(self, database, first, last):
+    def milliseconds(self, time, database):
+        """A time that SQL computes, as ids have it."""
+        return self.number(f"SELECT (extract(epoch FROM {time}) * 1000)::bigint", database)
+
+    def fill_open(self, database, rows):
         """Sessions made now, and open for ten minutes."""
-        self.sql(FILL.format(url=REDIRECT_URL, first=first, last=last, age="0", completed="false"), database)
-        self.sql("VACUUM ANALYZE link_sessions", database)
+        now = self.milliseconds("statement_timestamp()", database)
+        self._fill(database, rows, now - 10_000, now, completed="false")
         self.sql("CHECKPOINT", database)
 
     def fill_past(self, database, rows, days):
-        """Sessions of the past days, the oldest first, half of them completed.
+        """Sessions of today and of the days before, each day in a partition of its own, half of the sessions completed."""
+        now = self.milliseconds("statement_timestamp()", database)
+        self._fill(database, rows, now // DAY * DAY - (days - 1) * DAY, now - 1_000_000, completed="number % 2 = 0")
 
-        The rows are checked as ever, but for the foreign key, and the primary key is built afterwards: with pages
-        filled to 70 %, as random digests leave them one INSERT after the other.
-        """
-        age = f"({rows} - number) * {days * 86400 / rows:.9f} + 1000"
-        # What refers to the primary key goes with it and comes back after it.
-        references = self.sql(
-            """
-            SELECT format('ALTER TABLE %s ADD CONSTRAINT %I %s;', conrelid::regclass, conname, pg_get_constraintdef(oid))
-            FROM pg_constraint WHERE confrelid = 'link_sessions'::regclass
-            """, database)
+    def fill_day(self, database, rows, days_ago):
+        """Sessions of one day."""
+        first = (self.milliseconds("statement_timestamp()", database) // DAY - days_ago) * DAY
+        self._fill(database, rows, first, first + DAY, completed="number % 2 = 0")
+
+    def renew_today(self, database):
+        """Of today's sessions those that `fill_past` made, and no others, as it left them."""
+        self.sql(f"TRUNCATE {todays_partition()}", database)
+        self._fills[database](self.milliseconds("statement_timestamp()", database) // DAY)
+
+    def _fill(self, database, rows, first, end, completed):
+        """A day's partition after the other, by one INSERT each, two at a time. Every row is checked, and indexed, as ever."""
+        step = (end - first) / rows
+        time_of_number = f"({first} + floor(number * {step:.9f}::float8)::bigint)"
+        self.sql(NUMBERED_IDS.format(time=time_of_number), database)
+
+        def fill(day):
+            begin_of_day, end_of_day = (max(0, math.ceil((at - first) / step)) for at in (day * DAY, (day + 1) * DAY))
+            name = time.strftime("%Y%m%d", time.gmtime(day * DAY / 1000))
+            self.sql(
+                FILL.format(
+                    url=REDIRECT_URL, completed=completed, time=time_of_number, begin=begin_of_day, end=min(rows, end_of_day) - 1)
+                + f"; VACUUM (ANALYZE) link_sessions_{name}", database)
+
+        self._fills[database] = fill
+        days = range(first // DAY, (end - 1) // DAY + 1)
         self.sql(
-            "SET session_replication_role = replica; ALTER TABLE link_sessions DROP CONSTRAINT link_sessions_pkey CASCADE;"
-            + FILL.format(url=REDIRECT_URL, first=1, last=rows, age=age, completed="number % 2 = 0")
-            + f"""
-            SET maintenance_work_mem = '512MB';
-            ALTER TABLE link_sessions
-                ADD CONSTRAINT link_sessions_pkey PRIMARY KEY (token_hash) WITH (fillfactor = 70);
-            ALTER INDEX link_sessions_pkey RESET (fillfactor);
-            {references}
+            f"""
+            SELECT add_partition(parent, date '1970-01-01' + day)
+            FROM generate_series({days[0]}, {days[-1]}) AS day,
+                 unnest(ARRAY['link_sessions', 'link_session_events', 'sign_ins']) AS parent
             """, database)
-        self.sql("VACUUM (FREEZE, ANALYZE) link_sessions", database)
+        with concurrent.futures.ThreadPoolExecutor(2) as workers:
+            list(workers.map(fill, days))
+        self.sql("ANALYZE link_sessions", database)
 
     def write_tokens(self, path, database, query):
         """The tokens of the numbers that `query` returns as `number`, one a line."""
         with open(path, "w") as file:
-            file.write(self.sql(f"SELECT bench.token(number) FROM ({query}) AS numbers", database) + "\n")
+            file.write(self.sql(f"SELECT bench.token(bench.id(number)) FROM ({query}) AS numbers", database) + "\n")
 
     def event_bytes(self, database):
-        """What an event of a session takes on disk with its indexes; None where there are none."""
-        if not self.sql("SELECT to_regclass('link_session_events')", database):
-            return None
+        """What an event of a session takes on disk with its indexes."""
         size, events = self.row(
-            "SELECT pg_total_relation_size('link_session_events'), count(*) FROM link_session_events", database)
+            """
+            SELECT sum(pg_total_relation_size(relid)), (SELECT count(*) FROM link_session_events)
+            FROM pg_partition_tree('link_session_events') WHERE isleaf
+            """, database)
         return size / events if events else None
 
     def sizes(self, database):
         names = ["table", "primary_key", "other_indexes"]
         return dict(zip(names, self.row(
             """
-            SELECT pg_table_size('link_sessions'), pg_relation_size('link_sessions_pkey'),
-                   pg_indexes_size('link_sessions') - pg_relation_size('link_sessions_pkey')
+            SELECT sum(pg_table_size(relid)), sum(pg_relation_size(indexrelid)), sum(pg_indexes_size(relid) - pg_relation_size(indexrelid))
+            FROM pg_partition_tree('link_sessions') JOIN pg_index ON indrelid = relid AND indisprimary WHERE isleaf
             """, database)))
+
+    def newest_index_pages(self, database):
+        """The pages of today's indexes, which creates write to."""
+        return self.number(f"SELECT pg_indexes_size('{todays_partition()}') / 8192", database)

@@ -68,7 +68,7 @@ def _service(bench, url, port):
 
 
 def _go(name):
-    return lambda bench, url, port: ([f".local/bench/peers/{name}"], {"DATABASE_URL": url, "PORT": str(port)})
+    return lambda bench, url, port: ([".local/bench/peers/go", name], {"DATABASE_URL": url, "PORT": str(port)})
 
 
 def _fastapi(bench, url, port):
@@ -76,4 +76,4 @@ def _fastapi(bench, url, port):
             "--host", "127.0.0.1", "--port", str(port), "--no-access-log", "--log-level", "warning"], {"DATABASE_URL": url}
 
 
-COMMANDS = {"service": _service, "go-batch": _go("go-batch"), "go": _go("go"), "fastapi": _fastapi}
+COMMANDS = {"service": _service, "go-batch": _go("go-batch"), "go": _go("go"), "go-random": _go("go-random"), "fastapi": _fastapi}

@@ -27,12 +27,16 @@ def measure(bench):
     return {"runs": runs, "servers": names}
 
 
+def _table(name):
+    return "bench.random_sessions" if name == "go-random" else "link_sessions"
+
+
 def _create(bench, name, connections):
     with Server(name, bench, "creates") as server:
         _warm_up(bench, server, name, connections)
         bench.database.empty("creates")
         run = bench.with_cost(server, lambda: bench.wrk(server, "create", connections).result())
-        run["rows"] = bench.database.rows("creates")
+        run["rows"] = bench.database.rows("creates", table=_table(name))
         run["peak_kib"] = server.peak_kib()
     load.check_rows(f"{name} at {connections} connections", run["rows"], run["succeeded"], connections)
     return run
@@ -47,10 +51,10 @@ def _warm_up(bench, server, name, connections):
         time.sleep(0.2)
     finally:
         tokens = callers.stop()
-    bench.database.rows("creates")
+    bench.database.rows("creates", table=_table(name))
     if not tokens:
         raise Failure(f"{name}: no caller was given a token during the warm-up")
-    if missing := bench.database.missing("creates", tokens):
+    if missing := bench.database.missing("creates", tokens, _table(name)):
         raise Failure(f"{name}: LOST {missing} of {len(tokens)} sessions whose token a caller was given")
 
 

@@ -22,9 +22,9 @@ def measure(bench):
     tokens, rows = bench.path("tokens"), 30_000 * bench.seconds
     for round_number in range(bench.rounds):
         bench.database.copy("blank", "lookups")
-        bench.database.fill_open("lookups", 1, rows)
+        bench.database.fill_open("lookups", rows)
         bench.database.write_tokens(
-            tokens, "lookups", f"SELECT number FROM generate_series(1, {rows}) AS number ORDER BY random()")
+            tokens, "lookups", f"SELECT number FROM generate_series(0, {rows} - 1) AS number ORDER BY random()")
         with Server("service", bench, "lookups") as server:
             authenticator = {
                 "path": load.AUTHENTICATOR_PATH, "tokens": tokens, "key": postgres.AUTHENTICATOR_KEY}
