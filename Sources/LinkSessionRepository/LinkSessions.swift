@@ -92,7 +92,7 @@ package struct LinkSessionRepository: Sendable {
                 let new = input.new
                 return LinkSession(
                     id: input.id, manufacturer: new.manufacturer, userID: new.userID, redirectURL: new.redirectURL,
-                    language: new.language, createdAt: times.created, expiresAt: times.expires, now: times.created)
+                    language: new.language, createdAt: times.created, expiresAt: times.expires, isPastExpiry: false)
             }
         })
 

@@ -17,7 +17,7 @@ extension StoredLinkSession {
             s.id, s.token_hash, s.manufacturer_id, s.user_id, s.redirect_url, s.language, s.created_at, \
             \(column("expires_at")), \(column("completed_at")), \(column("confirmed_at")), \
             \(column("nox_user_id"))::text, \(column("supplier")), \(column("supplier_user_id")), \
-            \(column("completed_by")), \(now)
+            \(column("completed_by")), \(column("expires_at")) <= \(now), \(now)
             """
     }
 }
@@ -35,12 +35,13 @@ extension Row {
         let language = try parse(Language.init)
         let (createdAt, expiresAt) = (try unixSeconds(), try unixSeconds())
         let (completedAt, confirmedAt) = (try optionalUnixSeconds(), try optionalUnixSeconds())
-        let (link, completedBy, now) = (try link(), try optionalDigest(), try unixSeconds())
+        let (link, completedBy) = (try link(), try optionalDigest())
+        let (isPastExpiry, now) = (try bool(), try unixSeconds())
         return StoredLinkSession(
             session: LinkSession(
                 id: id, manufacturer: manufacturer, userID: userID, redirectURL: redirectURL, language: language,
                 createdAt: createdAt, expiresAt: expiresAt, completedAt: completedAt, confirmedAt: confirmedAt,
-                link: link, now: now),
+                link: link, isPastExpiry: isPastExpiry),
             tokenDigest: tokenDigest, now: now, completedBy: completedBy)
     }
 

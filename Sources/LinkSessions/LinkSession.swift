@@ -27,11 +27,11 @@ package struct LinkSession: Sendable {
     package let link: Link?
     package let status: Status
 
-    /// - Parameter now: by the database's clock, at the moment of the question.
+    /// - Parameter isPastExpiry: `expires_at` compared with the database's clock at the moment of the question.
     package init(
         id: LinkSessionID, manufacturer: Manufacturer.ID, userID: ManufacturerUserID, redirectURL: RedirectURL,
         language: Language, createdAt: UnixSeconds, expiresAt: UnixSeconds, completedAt: UnixSeconds? = nil,
-        confirmedAt: UnixSeconds? = nil, link: Link? = nil, now: UnixSeconds
+        confirmedAt: UnixSeconds? = nil, link: Link? = nil, isPastExpiry: Bool
     ) {
         self.id = id
         self.manufacturer = manufacturer
@@ -43,7 +43,7 @@ package struct LinkSession: Sendable {
         self.completedAt = completedAt
         self.confirmedAt = confirmedAt
         self.link = link
-        status = completedAt != nil ? .completed : expiresAt <= now ? .expired : .open
+        status = completedAt != nil ? .completed : isPastExpiry ? .expired : .open
     }
 }
 
