@@ -94,7 +94,8 @@ import Testing
         Breach("suppliers_scopes_have_openid", supplier(scopes: "'{openid,NULL}'")),
         Breach(
             "nox_users_pkey", noxUser() + ";" + noxUser()),
-        Breach("erasures_pkey", "INSERT INTO erasures (digest, erased_at) VALUES (sha256(''), now()), (sha256(''), now())"),
+        Breach(
+            "erasures_pkey", "INSERT INTO erasures (digest, erased_at) VALUES (sha256(''), now()), (sha256(''), now())"),
         Breach("erasures_digest_is_sha256", "INSERT INTO erasures (digest, erased_at) VALUES ('\\x00', now())"),
         Breach("nox_users_user_id_length", noxUser(user: "''")),
         Breach("nox_users_user_id_length", noxUser(user: "repeat('x', 257)")),
