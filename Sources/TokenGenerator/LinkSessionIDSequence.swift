@@ -9,7 +9,8 @@ final class LinkSessionIDSequence: Sendable {
     private struct State {
         var ticks: UInt64 = 0
         var shard: UInt8 = 0
-        var shardEnds: UInt64 = 0
+        /// By the clock, which may step back: the shard's ids go on.
+        var shardBegan: UInt64 = .max
     }
 
     private static let ticksOfAShard: UInt64 = 100 * 4096
@@ -23,7 +24,7 @@ final class LinkSessionIDSequence: Sendable {
     /// Ends a shard before its time, where its sessions cannot be stored.
     func leave(_ shard: UInt8) {
         state.withLock { state in
-            if state.shard == shard { state.shardEnds = 0 }
+            if state.shard == shard { state.shardBegan = .max }
         }
     }
 
@@ -34,9 +35,9 @@ final class LinkSessionIDSequence: Sendable {
         let ticks = milliseconds << 12 | (rest << 12) / 1_000_000
         return state.withLock { state in
             state.ticks = max(state.ticks + 1, ticks)
-            if state.ticks >= state.shardEnds {
+            if ticks < state.shardBegan || ticks - state.shardBegan >= Self.ticksOfAShard {
                 state.shard = UInt8(truncatingIfNeeded: random >> 54)
-                state.shardEnds = state.ticks + Self.ticksOfAShard
+                state.shardBegan = ticks
             }
             return LinkSessionID(ticks: state.ticks, shard: state.shard, random: random)
         }

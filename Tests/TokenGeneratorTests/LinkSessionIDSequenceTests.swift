@@ -124,6 +124,18 @@ import TokenGenerator
         #expect(try shard(at: 1100) != third)
     }
 
+    @Test func `a clock that steps back an hour keeps no shard for that hour`() throws {
+        let replica = Replica()
+        let generator = replica.generator
+        let before = try replica.makeIDs(1, at: 0, generator)[0]
+        let hour: Double = 3_600_000
+        let back = try replica.makeIDs(2, at: -hour, generator)
+        #expect(back[0].shard != before.shard && back[1].shard == back[0].shard)
+        let later = try replica.makeIDs(1, at: 100 - hour, generator)[0]
+        #expect(later.shard != back[0].shard)
+        expectAscending([before] + back + [later])
+    }
+
     @Test func `over a time all shards get their part`() throws {
         let clock = Atomic<UInt64>(Replica.start * 1_000_000)
         let generator = TokenGenerator(
