@@ -99,6 +99,8 @@ BEGIN
     ORDER BY c.relname LIMIT 1;
     IF FOUND THEN
         EXECUTE format('SELECT count(*) FROM %I', 'link_sessions' || old) INTO deleted;
+        -- In the order in which a request locks them: a completion that waits for one holds the one before.
+        LOCK TABLE ONLY link_sessions, link_session_events, sign_ins IN ACCESS EXCLUSIVE MODE;
         FOREACH parent IN ARRAY parents LOOP
             EXECUTE format('DROP TABLE IF EXISTS %I', parent || old);
         END LOOP;
