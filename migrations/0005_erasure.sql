@@ -32,7 +32,9 @@ BEGIN
     nox_user_ids := '{}';
     FOR number IN 1 .. cardinality(owners) LOOP
         PERFORM 1 FROM link_sessions s
-        WHERE s.manufacturer_id = owners[number] AND s.user_id = user_ids[number]
+        WHERE user_key(s.manufacturer_id, get_byte(uuid_send(s.id), 2) & 7, s.user_id)
+                = ANY (user_keys(owners[number], user_ids[number]))
+          AND s.manufacturer_id = owners[number] AND s.user_id = user_ids[number]
           AND (s.completed_at IS NOT NULL OR s.expires_at > statement_timestamp())
         LIMIT 1;
         IF NOT FOUND THEN
@@ -59,7 +61,10 @@ DECLARE
 BEGIN
     -- Sessions first: what is under way on one of them is over by the time that its row is locked.
     WITH gone AS (
-        DELETE FROM link_sessions s WHERE s.manufacturer_id = owner AND s.user_id = erased_user_id
+        DELETE FROM link_sessions s
+        WHERE user_key(s.manufacturer_id, get_byte(uuid_send(s.id), 2) & 7, s.user_id)
+                = ANY (user_keys(owner, erased_user_id))
+          AND s.manufacturer_id = owner AND s.user_id = erased_user_id
         RETURNING s.id, s.nox_user_id
     )
     SELECT count(*), coalesce(array_agg(gone.id ORDER BY gone.id), '{}'), array_agg(gone.nox_user_id)

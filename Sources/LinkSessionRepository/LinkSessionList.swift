@@ -101,12 +101,9 @@ private struct LinkSessionSearch {
     private var mostLookedAt: Int { filter.passesOver ? 500 : limit + 1 }
 
     func run(in ids: IDRange, now: UnixSeconds) async throws(RepositoryError) -> Found {
-        if let userID = filter.userID {
-            return try await look(at: .ofUser, in: ids, [.text(userID.text)], most: mostLookedAt)
-        }
-        // A manufacturer with few sessions: its ids come from the index by user, whatever else there is.
+        // With few sessions: their ids come from the index by user, whatever else there is.
         if let few = try await fewIDs(in: ids) { return try await look(at: few[...], in: ids) }
-        // One with many: the newest days have them. There are more than are looked at, so that this comes to an end.
+        // With many: the newest days have them. There are more than are looked at, so that this comes to an end.
         var found = Found()
         var left = mostLookedAt
         var day = now / 86_400
@@ -124,7 +121,7 @@ private struct LinkSessionSearch {
                 left -= newest.count
                 found.cut = newest.last ?? found.cut
             } else {
-                let further = try await look(at: .all, in: today, [], most: left)
+                let further = try await look(at: .all, in: today, [.text(filter.userID?.text)], most: left)
                 found.sessions += further.sessions
                 found.cut = further.cut
                 left = 0
@@ -133,10 +130,10 @@ private struct LinkSessionSearch {
         return found
     }
 
-    /// The manufacturer's ids, the newest first; `nil` where there are too many.
+    /// The ids of the manufacturer's sessions, or of its user's, the newest first; `nil` where there are too many.
     private func fewIDs(in ids: IDRange) async throws(RepositoryError) -> [LinkSessionID]? {
         let found = try await database.answer(
-            Self.ids, [.number(manufacturer.number)] + ids.parameters, until: deadline)
+            Self.ids, [.number(manufacturer.number)] + ids.parameters + [.text(filter.userID?.text)], until: deadline)
         return found.count > Self.mostSorted ? nil : found.sorted { $0 > $1 }
     }
 
@@ -168,12 +165,7 @@ private struct LinkSessionSearch {
 
     private static let ids = Query<[LinkSessionID]>(
         "list_ids",
-        // In the order of the index by user, which has them all side by side.
-        """
-        SELECT s.id FROM link_sessions s
-        WHERE s.manufacturer_id = $1::bigint AND s.id >= $2::uuid AND s.id < $3::uuid
-        ORDER BY s.user_id, s.id LIMIT \(mostSorted + 1)
-        """,
+        "SELECT session_ids($1::bigint, $4::text, $2::uuid, $3::uuid, \(mostSorted))",
         readEach: { (row) throws(DatabaseError) in try row.linkSessionID() })
 }
 
@@ -186,20 +178,19 @@ private struct ListedSession: Sendable {
 
 /// Which sessions a statement of a list looks at.
 private enum Candidates: Int {
-    case ofUser, named, all
+    case named, all
 
     func query(filtered: Bool) -> Query<[ListedSession]> { Self.queries[rawValue * 2 + (filtered ? 1 : 0)] }
 
-    private static let queries = [ofUser, named, all].flatMap { candidates in
+    private static let queries = [named, all].flatMap { candidates in
         [false, true].map { candidates.makeQuery(filtered: $0) }
     }
 
     private var condition: String {
         switch self {
-        case .ofUser: "s.manufacturer_id = $1::bigint AND s.user_id = $5::text"
         case .named: "s.manufacturer_id = $1::bigint AND s.id = ANY ($5::uuid[])"
         // The sum keeps to the index by id, whose order is the one that is asked for.
-        case .all: "s.manufacturer_id + 0 = $1::bigint"
+        case .all: "s.manufacturer_id + 0 = $1::bigint AND ($5::text IS NULL OR s.user_id = $5::text)"
         }
     }
 
@@ -209,20 +200,19 @@ private enum Candidates: Int {
             ORDER BY s.id DESC LIMIT $4::bigint
             """
         let columns = StoredLinkSession.columns(now: "statement_timestamp()")
-        let first = self == .all ? 5 : 6
         // Numbered outside of the limit, which every node of a distributed table can then keep to by itself.
         let passing = """
             SELECT \(columns), s.number, s.is_asked_for
             FROM (
                 SELECT s.*, row_number() OVER (ORDER BY s.id DESC) AS number,
-                       s.created_at > to_timestamp($\(first)::bigint) AND s.created_at < to_timestamp($\(first + 1)::bigint)
-                       AND ($\(first + 2)::text IS NULL OR $\(first + 2)::text = CASE
+                       s.created_at > to_timestamp($6::bigint) AND s.created_at < to_timestamp($7::bigint)
+                       AND ($8::text IS NULL OR $8::text = CASE
                            WHEN s.completed_at IS NOT NULL THEN 'completed'
                            WHEN s.expires_at <= statement_timestamp() THEN 'expired' ELSE 'open' END) AS is_asked_for
                 FROM (SELECT s.* \(looked)) s
             ) s
             WHERE s.is_asked_for OR s.number = $4::bigint
-            ORDER BY s.id DESC LIMIT $\(first + 3)::bigint
+            ORDER BY s.id DESC LIMIT $9::bigint
             """
         return Query(
             "list_\(self)\(filtered ? "_filtered" : "")",

@@ -36,18 +36,26 @@ extension AdminRepository {
         try await onThread { connection throws(ConnectionError) in
             let wanted = Set(given + (try connection.run(Self.erasures, until: .now + Self.longest)))
             var receipts: [ErasureReceipt] = []
-            for walk in Self.walks {
-                var last = walk.start
-                while true {
-                    let subjects = try connection.run(walk.piece, last, until: .now + Self.longest)
-                    for subject in subjects {
-                        for digest in digests(subject) where wanted.contains(digest) {
-                            receipts.append(try ErasureReceipt.erase(subject, digest: digest, on: &connection))
-                        }
+            func eraseWanted(_ subjects: [DataSubject]) throws(ConnectionError) {
+                for subject in subjects {
+                    for digest in digests(subject) where wanted.contains(digest) {
+                        receipts.append(try ErasureReceipt.erase(subject, digest: digest, on: &connection))
                     }
-                    guard let end = subjects.last else { break }
-                    last = end.parameters
                 }
+            }
+            var last = LinkSessionID.first(at: 0).bytes
+            while true {
+                let piece = try connection.run(Self.sessions, [.blob(last)], until: .now + Self.longest)
+                try eraseWanted(piece.flatMap(\.subjects))
+                guard let end = piece.last else { break }
+                last = end.id.bytes
+            }
+            var lastUser: [Parameter] = [.number(.min), .text("")]
+            while true {
+                let users = try connection.run(Self.noxUsers, lastUser, until: .now + Self.longest)
+                try eraseWanted(users)
+                guard let end = users.last else { break }
+                lastUser = end.parameters
             }
             return (receipts.filter { !$0.isOfNobody }, wanted.count)
         }
@@ -57,41 +65,36 @@ extension AdminRepository {
         "erasures", "SELECT digest FROM erasures",
         readEach: { (row) throws(DatabaseError) in try row.digest() })
 
-    /// Each finds all data subjects of a table in pieces, by an index and in its order: each piece begins behind the
-    /// last one's end.
-    private static let walks: [(piece: Query<[DataSubject]>, start: [Parameter])] = [
-        (users(of: "link_sessions"), [.number(.min), .text("")]),
-        (users(of: "nox_users"), [.number(.min), .text("")]),
-        (accounts, [.text(""), .text("")]),
-    ]
-
-    private static func users(of table: String) -> Query<[DataSubject]> {
-        Query(
-            "users_of_\(table)",
-            """
-            SELECT DISTINCT manufacturer_id, user_id FROM \(table)
-            WHERE (manufacturer_id, user_id) > ($1::bigint, $2::text)
-            ORDER BY manufacturer_id, user_id LIMIT 10000
-            """,
-            readEach: { (row) throws(DatabaseError) in
-                let manufacturer = Manufacturer.ID(try row.int64())
-                return .user(try row.parse(ManufacturerUserID.init), of: manufacturer)
-            })
-    }
-
-    private static let accounts = Query<[DataSubject]>(
-        "accounts",
+    /// Sessions and their data subjects, in pieces: each begins behind the last one's end.
+    private static let sessions = Query<[(id: LinkSessionID, subjects: [DataSubject])]>(
+        "subjects_of_sessions",
         """
-        SELECT DISTINCT supplier_user_id, supplier FROM link_sessions
-        WHERE supplier_user_id IS NOT NULL AND (supplier_user_id, supplier) > ($1::text, $2::text)
-        ORDER BY supplier_user_id, supplier LIMIT 10000
+        SELECT id, manufacturer_id, user_id, supplier, supplier_user_id FROM link_sessions
+        WHERE id > $1::uuid ORDER BY id LIMIT 10000
         """,
         readEach: { (row) throws(DatabaseError) in
-            let userID = try row.text()
-            guard let supplier = Supplier.Slug(try row.text()),
-                let identity = SupplierIdentity(supplier: supplier, userID: userID)
-            else { throw row.mismatch() }
-            return .account(identity)
+            let (id, manufacturer) = (try row.linkSessionID(), Manufacturer.ID(try row.int64()))
+            var subjects: [DataSubject] = [.user(try row.parse(ManufacturerUserID.init), of: manufacturer)]
+            let (supplier, userID) = (try row.optionalText(), try row.optionalText())
+            if let supplier, let userID {
+                guard let slug = Supplier.Slug(supplier),
+                    let identity = SupplierIdentity(supplier: slug, userID: userID)
+                else { throw row.mismatch() }
+                subjects.append(.account(identity))
+            }
+            return (id, subjects)
+        })
+
+    /// Those whose sessions have all gone, too.
+    private static let noxUsers = Query<[DataSubject]>(
+        "subjects_of_nox_users",
+        """
+        SELECT manufacturer_id, user_id FROM nox_users WHERE (manufacturer_id, user_id) > ($1::bigint, $2::text)
+        ORDER BY manufacturer_id, user_id LIMIT 10000
+        """,
+        readEach: { (row) throws(DatabaseError) in
+            let manufacturer = Manufacturer.ID(try row.int64())
+            return .user(try row.parse(ManufacturerUserID.init), of: manufacturer)
         })
 }
 

@@ -36,7 +36,11 @@ extension SessionReport {
         return reports
     }
 
-    private static let ofUser = sessions("s.manufacturer_id = $1::bigint AND s.user_id = $2::text", of: "user")
+    private static let ofUser = sessions(
+        """
+        user_key(s.manufacturer_id, get_byte(uuid_send(s.id), 2) & 7, s.user_id) = ANY (user_keys($1::bigint, $2::text))
+        AND s.manufacturer_id = $1::bigint AND s.user_id = $2::text
+        """, of: "user")
     private static let ofAccount = sessions("s.supplier_user_id = $1::text AND s.supplier = $2::text", of: "account")
 
     private static func sessions(_ condition: String, of kind: String) -> Query<[SessionReport]> {
