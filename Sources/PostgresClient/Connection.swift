@@ -207,11 +207,12 @@ internal import Foundation
         guard unsafe PQstatus(pointer) == CONNECTION_OK, let result = last else { throw .connectionBroken }
         guard hasFailed else { return result }
         // libpq reports a lost connection as an error without SQLSTATE.
-        guard let state = result.errorField("C").map(SQLState.init),
-            state.consequence != .connectionBroken || state.isOfConnection
-        else { throw .connectionBroken }
+        guard let state = result.errorField("C").map(SQLState.init) else { throw .connectionBroken }
+        let message = result.errorField("M") ?? ""
+        if state.isOfNode(message: message) { throw .nodeUnreachable(state, message: message) }
+        guard state.consequence != .connectionBroken else { throw .connectionBroken }
         throw .refused(
-            state, constraint: result.errorField("n"), message: result.errorField("M") ?? "",
+            state, constraint: result.errorField("n"), message: message,
             // The second is the position in a statement that a function executed.
             position: (result.errorField("P") ?? result.errorField("p")).flatMap { Int($0) })
     }

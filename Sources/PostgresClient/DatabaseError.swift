@@ -57,6 +57,8 @@ enum ExecutionError: Error {
     case connectionBroken
     /// Every caller's deadline passed: the connection is in the middle of a query and of no use any more.
     case abandoned
+    /// A node that the statement needs is out of reach: the statement may have been carried out.
+    case nodeUnreachable(SQLState, message: String)
     case refused(SQLState, constraint: String?, message: String, position: Int?)
 }
 
@@ -80,6 +82,7 @@ extension ConnectionError {
         switch failure {
         case .notSent, .connectionBroken: message = "the connection to the database was lost"
         case .abandoned: message = "the database did not answer in time"
+        case .nodeUnreachable(let state, let text): (message, sqlState) = (text, state)
         case .refused(let state, _, let text, let at): (message, sqlState, position) = (text, state, at)
         }
     }

@@ -47,10 +47,10 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
 /// Here and not in the query, whose type would have to look up that of its calls for every batch.
 extension PendingCall {
     fileprivate static func execute(
-        _ query: GroupedQuery<Input, Output>, for batch: [PendingCall], hasMissedNode: Bool = false,
+        _ query: GroupedQuery<Input, Output>, for batch: [PendingCall], triedAgain: Set<SQLState.Retry> = [],
         on connection: inout Connection
     ) -> BatchOutcome {
-        var (calls, hasMissedNode) = (batch, hasMissedNode)
+        var (calls, triedAgain) = (batch, triedAgain)
         /// The earliest deadline of those who wait; whoever's time is up is told so and waits no more.
         func earliestDeadline() -> Deadline? {
             while var earliest = calls.first?.deadline {
@@ -92,16 +92,19 @@ extension PendingCall {
                     return .connectionLost(unanswered: calls)
                 case .abandoned:
                     return .connectionLost(unanswered: [])
-                case .refused(let state, let constraint, _, _):
-                    if state.mayPassAtOnce(constraint: constraint) { continue }
-                    // The node may have been left by its old connections alone.
-                    if state.isOfConnection, !hasMissedNode {
-                        hasMissedNode = true
+                case .nodeUnreachable(let state, _):
+                    if triedAgain.insert(.node).inserted {
                         for call in calls { call.mayHaveBeenSent.store(true, ordering: .relaxed) }
                         continue
                     }
-                    if state.consequence == .dataError || state.isOfConnection && !query.isOnOneNode, calls.count > 1 {
-                        return executeHalves(query, of: calls, hasMissedNode: hasMissedNode, on: &connection)
+                    if !query.isOnOneNode, calls.count > 1 {
+                        return executeHalves(query, of: calls, triedAgain, on: &connection)
+                    }
+                    return failAll(.unavailable(.nodeUnreachable(state)))
+                case .refused(let state, let constraint, _, _):
+                    if state.mayPassAtOnce(constraint: constraint, &triedAgain) { continue }
+                    if state.consequence == .dataError, calls.count > 1 {
+                        return executeHalves(query, of: calls, triedAgain, on: &connection)
                     }
                     return failAll(state.error(constraint: constraint))
                 }
@@ -126,13 +129,13 @@ extension PendingCall {
 
     /// One bad row must not fail its neighbours, and finding it must not cost a commit for each of them.
     private static func executeHalves(
-        _ query: GroupedQuery<Input, Output>, of calls: [PendingCall], hasMissedNode: Bool,
+        _ query: GroupedQuery<Input, Output>, of calls: [PendingCall], _ triedAgain: Set<SQLState.Retry>,
         on connection: inout Connection
     ) -> BatchOutcome {
         let half = calls.count / 2
         let rest = Array(calls[half...])
-        switch execute(query, for: Array(calls[..<half]), hasMissedNode: hasMissedNode, on: &connection) {
-        case .answered: return execute(query, for: rest, hasMissedNode: hasMissedNode, on: &connection)
+        switch execute(query, for: Array(calls[..<half]), triedAgain: triedAgain, on: &connection) {
+        case .answered: return execute(query, for: rest, triedAgain: triedAgain, on: &connection)
         case .connectionLost(let unanswered): return .connectionLost(unanswered: unanswered + rest)
         }
     }

@@ -61,7 +61,7 @@ package final class Query<Output: Sendable>: DatabaseQuery {
     package func execute(
         _ call: PendingCall<[Parameter], Output>, of _: [any PendingQuery], on connection: inout Connection
     ) -> BatchOutcome {
-        var hasMissedNode = false
+        var triedAgain: Set<SQLState.Retry> = []
         while !call.deadline.hasPassed {
             let result: QueryResult
             do throws(ExecutionError) {
@@ -73,13 +73,12 @@ package final class Query<Output: Sendable>: DatabaseQuery {
                 case .abandoned:
                     call.fail(.unavailable(.timedOut))
                     return .connectionLost(unanswered: [])
+                case .nodeUnreachable(let state, _):
+                    if triedAgain.insert(.node).inserted { continue }
+                    call.fail(.unavailable(.nodeUnreachable(state)))
+                    return .answered
                 case .refused(let state, let constraint, _, _):
-                    if state.mayPassAtOnce(constraint: constraint) { continue }
-                    // The node may have been left by its old connections alone.
-                    if state.isOfConnection, !hasMissedNode {
-                        hasMissedNode = true
-                        continue
-                    }
+                    if state.mayPassAtOnce(constraint: constraint, &triedAgain) { continue }
                     call.fail(state.error(constraint: constraint))
                     return .answered
                 }

@@ -35,18 +35,27 @@ package struct SQLState: Sendable, Equatable, CustomStringConvertible {
     /// Whether the same statement may pass at once.
     ///
     /// A check without a constraint's name is a partition's own: while a row was on its way to the default partition, that
-    /// of its day was made.
-    func mayPassAtOnce(constraint: String?) -> Bool {
-        consequence == .tryAgain || code == "23514" && constraint == nil
+    /// of its day was made. Once alone, since what comes from a node of a Citus cluster never has a name.
+    func mayPassAtOnce(constraint: String?, _ triedAgain: inout Set<Retry>) -> Bool {
+        consequence == .tryAgain || code == "23514" && constraint == nil && triedAgain.insert(.check).inserted
     }
 
     /// Said on a connection that is whole, it is about another server that this one needs, such as a node of its
-    /// cluster.
-    var isOfConnection: Bool { ["08000", "08001", "08003", "08006"].contains(code) }
+    /// cluster. Citus says it as an internal error where the node was lost in the middle of a transaction.
+    func isOfNode(message: String) -> Bool {
+        ["08000", "08001", "08003", "08006"].contains(code)
+            || code == "XX000" && message.hasPrefix("failure on connection marked as essential")
+    }
 
     /// What the caller is told whose statement is not tried again.
     func error(constraint: String?) -> DatabaseError {
-        if isOfConnection { return .unavailable(.nodeUnreachable(self)) }
-        return consequence == .exhausted ? .unavailable(.exhausted(self)) : .refused(self, constraint: constraint)
+        consequence == .exhausted ? .unavailable(.exhausted(self)) : .refused(self, constraint: constraint)
+    }
+
+    /// For what a statement is tried again once.
+    enum Retry {
+        case check
+        /// The node may have been left by its old connections alone.
+        case node
     }
 }

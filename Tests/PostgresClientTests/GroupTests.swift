@@ -88,13 +88,24 @@ import Testing
         }
     }
 
-    @Test func `those whose node is out of reach fail, the others of their group do not`() async throws {
+    @Test(
+        arguments: [
+            ("08006", "", .unavailable(.nodeUnreachable(SQLState("08006")))),
+            (
+                "XX000", "failure on connection marked as essential: 10.0.0.7:5432",
+                .unavailable(.nodeUnreachable(SQLState("XX000")))
+            ),
+            ("23514", "a check of a node, which has no name here", .refused(SQLState("23514"), constraint: nil)),
+        ] as [(String, String, DatabaseError)])
+    func `those whom their node fails fail, the others of their group do not`(
+        code: String, message: String, error: DatabaseError
+    ) async throws {
         try await withItems { database, client in
             try await database.execute(
                 """
                 CREATE FUNCTION reach(id bigint) RETURNS boolean LANGUAGE plpgsql AS $$
                 BEGIN
-                    IF id % 10 = 3 THEN RAISE EXCEPTION USING ERRCODE = '08006'; END IF;
+                    IF id % 10 = 3 THEN RAISE EXCEPTION USING ERRCODE = '\(code)', MESSAGE = '\(message)'; END IF;
                     RETURN true;
                 END $$;
                 ALTER TABLE items ADD CHECK (reach(id))
@@ -102,7 +113,7 @@ import Testing
             let insert = insertItems(maxBatchSize: 50, maxConcurrentBatches: 1)
             let errors = try await inOneGroup(0..<50, insert, database, client)
             #expect(errors.keys.sorted() == [3, 13, 23, 33, 43])
-            #expect(errors.values.allSatisfy { $0 == .unavailable(.nodeUnreachable(SQLState("08006"))) })
+            #expect(errors.values.allSatisfy { $0 == error })
         }
     }
 

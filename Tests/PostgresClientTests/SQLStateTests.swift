@@ -43,10 +43,25 @@ import Testing
     }
 
     @Test func `a check fails for good, but for that of a partition, which has no constraint's name`() {
-        #expect(!SQLState("23514").mayPassAtOnce(constraint: "items_check"))
-        #expect(SQLState("23514").mayPassAtOnce(constraint: nil))
-        #expect(SQLState("40001").mayPassAtOnce(constraint: nil))
-        #expect(!SQLState("23505").mayPassAtOnce(constraint: nil))
-        #expect(!SQLState("22001").mayPassAtOnce(constraint: nil))
+        for (code, constraint, passes) in [
+            ("23514", "items_check", [false, false]), ("23514", nil, [true, false]), ("40001", nil, [true, true]),
+            ("23505", nil, [false, false]), ("22001", nil, [false, false]),
+        ] as [(String, String?, [Bool])] {
+            var triedAgain: Set<SQLState.Retry> = []
+            let attempts = passes.map { _ in SQLState(code).mayPassAtOnce(constraint: constraint, &triedAgain) }
+            #expect(attempts == passes, "\(code)")
+        }
+    }
+
+    @Test func `a node is lost where SQLSTATE says so, or the message of Citus`() {
+        let lost = "failure on connection marked as essential: 10.0.0.7:5432"
+        for (code, message, isOfNode) in [
+            ("08006", "", true), ("08001", "", true), ("08000", "", true), ("08003", "", true), ("08P01", "", false),
+            ("57P01", "", false), ("XX000", lost, true), ("XX000", "cache lookup failed", false),
+            ("XX001", lost, false),
+            ("23505", lost, false),
+        ] {
+            #expect(SQLState(code).isOfNode(message: message) == isOfNode, "\(code) \(message)")
+        }
     }
 }
