@@ -46,6 +46,14 @@ package enum DistributedTable: String, CaseIterable, Sendable {
         "is_distributed", "SELECT EXISTS (SELECT FROM pg_dist_partition WHERE logicalrelid = $1::text::regclass)",
         readOne: { (row) throws(DatabaseError) in try row.bool() })
 
+    /// What a statement may leave to the nodes to call. They have it already where Citus was there before the migrations.
+    fileprivate static let distributionOfFunctions = Query<Void>(
+        "distribute_functions",
+        """
+        SELECT create_distributed_function(name::regprocedure) FROM unnest(ARRAY[
+            'first_id_at(timestamptz)', 'user_key(bigint, integer, text)', 'user_keys(bigint, text)']) AS name
+        """)
+
     /// Fails with a sentence where nothing can be distributed.
     fileprivate static var check: String {
         let tables = allCases.map { "('\($0.rawValue)')" }.joined(separator: ", ")
@@ -93,6 +101,7 @@ extension AdminRepository {
             try connection.execute(
                 script: "\(DistributedTable.check); BEGIN; SELECT pg_advisory_xact_lock(6617340281950274)",
                 until: .now + Self.longest)
+            try run(DistributedTable.distributionOfFunctions)
             var distributed: [DistributedTable] = []
             for table in DistributedTable.allCases
             where try !run(DistributedTable.isDistributed, [.text(table.rawValue)]) {
