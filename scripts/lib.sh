@@ -20,6 +20,14 @@ background() { # COMMAND [ARGUMENT...]
     setsid setpriv --pdeathsig TERM -- "$@" </dev/null 9>&- &
 }
 
+# Where the servers of tests lie: in memory where there is room, since a disk that is still busy with what was built must
+# not decide about times.
+memory_directory() {
+    local memory=/dev/shm
+    [[ -w $memory ]] && (($(df --output=avail --block-size=1M "$memory" | tail -n 1) >= 1024)) || memory=/tmp
+    printf '%s' "$memory"
+}
+
 as_root() {
     if ((EUID == 0)); then "$@"; else sudo "$@"; fi
 }

@@ -111,7 +111,9 @@ import Testing
                 in: storage.database,
                 """
                 INSERT INTO link_session_events (session_id, shard, event, request_id)
-                SELECT id, shard, 'looked_up', 'x' FROM (SELECT id, shard FROM link_sessions FOR KEY SHARE) AS locked
+                SELECT id, shard, 'looked_up', 'x' FROM (
+                    SELECT id, shard FROM link_sessions WHERE id = \(id.sql) AND shard = \(id.shard) FOR KEY SHARE
+                ) AS locked
                 """)
             async let receipt = AdminRepository(address: try storage.database.address).erase(
                 .user(try ManufacturerUserID("manufacturer_user_id_123"), of: storage.acme.id), digest: nil)

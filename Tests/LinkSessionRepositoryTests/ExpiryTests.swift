@@ -88,7 +88,7 @@ import Testing
             let id = try await storage.created()
             let completion = try OpenTransaction(
                 in: storage.database,
-                "UPDATE link_sessions SET completed_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
+                TestDatabase.update(["completed_at": "greatest(created_at, date_trunc('second', clock_timestamp()))"]))
             async let expired = storage.expire(id)
             try await storage.database.waitForBlocked()
             try completion.end("COMMIT")
@@ -107,7 +107,7 @@ import Testing
             let id = try await storage.created()
             try await storage.expireSoon(id)
             let before = try await storage.database.value("SELECT expires_at FROM link_sessions")
-            let lock = try OpenTransaction(in: storage.database, "SELECT FROM link_sessions FOR UPDATE")
+            let lock = try OpenTransaction(in: storage.database, TestDatabase.lock(id))
             async let expired = storage.expire(id)
             try await storage.database.waitForBlocked()
             try await Task.sleep(for: .milliseconds(650))

@@ -168,24 +168,18 @@ extension CompletionOutcome {
 extension Storage {
     /// Makes the session so much older; its id stays.
     func move(_ id: LinkSessionID, by interval: String) async throws {
-        try await database.execute(
-            """
-            UPDATE link_sessions SET
-                created_at = created_at - interval '\(interval)', expires_at = expires_at - interval '\(interval)',
-                completed_at = completed_at - interval '\(interval)'
-            WHERE id = \(id.sql)
-            """)
+        try await database.age(sessions: "id = \(id.sql)", by: interval)
     }
 
     /// Half a second is left.
     func expireSoon(_ id: LinkSessionID) async throws {
         try await database.execute(
-            """
-            UPDATE link_sessions SET
-                created_at = created_at - interval '599 seconds',
-                expires_at = clock_timestamp() + interval '500 milliseconds'
-            WHERE id = \(id.sql)
-            """)
+            TestDatabase.update(
+                sessions: "id = \(id.sql)",
+                [
+                    "created_at": "created_at - interval '599 seconds'",
+                    "expires_at": "clock_timestamp() + interval '500 milliseconds'",
+                ]))
     }
 
     /// Changes the control plane, and waits until it is in force here.

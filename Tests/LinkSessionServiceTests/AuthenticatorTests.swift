@@ -69,12 +69,7 @@ extension ProgramTests {
                 #expect(found.json["completed_at"] == .number(moment))
 
                 // Also long after the ten minutes: the reply may have been lost.
-                try await service.update(
-                    token,
-                    """
-                    created_at = created_at - interval '1 hour', expires_at = expires_at - interval '1 hour',
-                    completed_at = completed_at - interval '1 hour'
-                    """)
+                try await service.age(token)
                 let late = try await service.complete(token)
                 #expect(late.status == 200)
                 #expect(late.json["completed_at"] == .number(moment - 3600))
@@ -90,7 +85,7 @@ extension ProgramTests {
                 _ = try await service.expire(expired)
                 let exactly = try await service.createdToken()
                 try await service.update(
-                    exactly, "expires_at = greatest(created_at, date_trunc('second', clock_timestamp()))")
+                    exactly, ["expires_at": "greatest(created_at, date_trunc('second', clock_timestamp()))"])
                 for (what, token) in [
                     ("ten minutes are over", aged), ("expired on request", expired), ("at expires_at", exactly),
                 ] {
@@ -115,7 +110,8 @@ extension ProgramTests {
                 async let expiry: Void = service.database.execute(
                     """
                     BEGIN;
-                    UPDATE link_sessions SET expires_at = greatest(created_at, date_trunc('second', clock_timestamp()));
+                    \(TestDatabase.update(
+                        ["expires_at": "greatest(created_at, date_trunc('second', clock_timestamp()))"]));
                     SELECT pg_sleep(0.5);
                     COMMIT
                     """)
@@ -131,9 +127,8 @@ extension ProgramTests {
         @Test func `a completion that waits until the session has expired is refused`() async throws {
             try await Service.run { service in
                 let token = try await service.createdToken()
-                try await service.update(token, "expires_at = clock_timestamp() + interval '300 milliseconds'")
-                async let lock: Void = service.database.execute(
-                    "BEGIN; SELECT * FROM link_sessions FOR UPDATE; SELECT pg_sleep(0.6); COMMIT")
+                try await service.update(token, ["expires_at": "clock_timestamp() + interval '300 milliseconds'"])
+                async let lock: Void = service.lockRow(of: token, seconds: 0.6)
                 try await Task.sleep(for: .milliseconds(150))
                 let (duration, completed) = try await timed { try await service.complete(token) }
                 try await lock
@@ -148,8 +143,7 @@ extension ProgramTests {
                 for round in 1...3 {
                     let token = try await service.createdToken()
                     // All of them wait for the row, so that they really race.
-                    async let lock: Void = service.database.execute(
-                        "BEGIN; SELECT * FROM link_sessions FOR UPDATE; SELECT pg_sleep(0.2); COMMIT")
+                    async let lock: Void = service.lockRow(of: token, seconds: 0.2)
                     try await Task.sleep(for: .milliseconds(50))
                     let answers = try await withThrowingTaskGroup(of: TestResponse.self) { group in
                         for _ in 0..<32 { group.addTask { try await service.complete(token) } }

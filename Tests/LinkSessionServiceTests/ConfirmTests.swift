@@ -159,8 +159,8 @@ extension ProgramTests {
                 let first = try await service.confirm(early, code: earlyCode)
                 #expect(first.status == 200)
                 let confirmed = try #require(first.json["confirmed_at"]?.number)
-                try await service.ageCompletion(early, minutes: 10)
-                try await service.ageCompletion(late, minutes: 10)
+                try await service.age(early, by: "10 minutes")
+                try await service.age(late, by: "10 minutes")
                 let sentence = "the code was good for 10 minutes after the completion; create a new link session"
                 for _ in 0..<2 {
                     service.expect(
@@ -181,7 +181,7 @@ extension ProgramTests {
                 #expect(try await service.events(early) == ["completed", "confirmed"])
                 // A minute before its end it is still good.
                 let (soon, soonCode, _) = try await completed(service)
-                try await service.ageCompletion(soon, minutes: 9)
+                try await service.age(soon, by: "9 minutes")
                 #expect(try await service.confirm(soon, code: soonCode).status == 200)
             }
         }
@@ -256,8 +256,7 @@ extension ProgramTests {
                 for round in 1...3 {
                     let (token, code, _) = try await completed(service)
                     // All of them wait for the row, so that they really race.
-                    async let lock: Void = service.database.execute(
-                        "BEGIN; SELECT * FROM link_sessions FOR UPDATE; SELECT pg_sleep(0.2); COMMIT")
+                    async let lock: Void = service.lockRow(of: token, seconds: 0.2)
                     try await Task.sleep(for: .milliseconds(50))
                     let answers = try await withThrowingTaskGroup(of: TestResponse.self) { group in
                         for _ in 0..<32 { group.addTask { try await service.confirm(token, code: code) } }

@@ -66,14 +66,6 @@ extension Service {
             sourceLocation: sourceLocation)
     }
 
-    /// Lets a completion be so many minutes older.
-    func ageCompletion(_ token: String, minutes: Int) async throws {
-        try await update(
-            token,
-            ["created_at", "expires_at", "completed_at", "confirmed_at"]
-                .map { "\($0) = \($0) - interval '\(minutes) minutes'" }.joined(separator: ", "))
-    }
-
     /// The published keys, as a program of a manufacturer's would take them.
     func keyCollection() async throws -> JWTKeyCollection {
         try await JWTKeyCollection().add(jwksJSON: try await get("/.well-known/jwks.json").text)

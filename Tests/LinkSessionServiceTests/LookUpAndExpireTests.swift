@@ -48,11 +48,11 @@ extension ProgramTests {
                 let token = try await service.createdToken()
                 func status() async throws -> String? { try await service.find(token).json["status"]?.string }
                 #expect(try await status() == "open")
-                try await service.update(token, "expires_at = clock_timestamp() + interval '400 milliseconds'")
+                try await service.update(token, ["expires_at": "clock_timestamp() + interval '400 milliseconds'"])
                 #expect(try await status() == "open", "a moment before expires_at")
                 try await Task.sleep(for: .milliseconds(450))
                 #expect(try await status() == "expired", "a moment after expires_at")
-                try await service.update(token, "completed_at = created_at")
+                try await service.update(token, ["completed_at": "created_at"])
                 #expect(try await status() == "completed", "a completed session does not expire")
                 let found = try await service.find(token)
                 #expect(found.json["completed_at"] == found.json["created_at"])
@@ -155,14 +155,7 @@ extension ProgramTests {
                 let token = try await service.createdToken()
                 #expect(try await service.complete(token).status == 200)
                 for moment in ["at once", "later"] {
-                    if moment == "later" {
-                        try await service.update(
-                            token,
-                            """
-                            created_at = created_at - interval '1 hour', expires_at = expires_at - interval '1 hour',
-                            completed_at = completed_at - interval '1 hour'
-                            """)
-                    }
+                    if moment == "later" { try await service.age(token) }
                     let row = try await service.row(token)
                     service.expect(try await service.expire(token), 409, "link_session_completed", moment)
                     #expect(try await service.row(token) == row, "\(moment)")

@@ -167,20 +167,16 @@ extension ProgramTests {
                 let path = try await service.sandboxSignIn(completed, browser)
                 _ = try await browser.post(path)
                 // To the minute: at 59 minutes it is still there.
-                try await service.update(
-                    expired,
-                    "created_at = created_at - interval '69 minutes', expires_at = expires_at - interval '69 minutes'")
-                try await service.ageCompletion(completed, minutes: 59)
+                try await service.age(expired, by: "69 minutes")
+                try await service.age(completed, by: "59 minutes")
                 let before = [
                     try await browser.get("/ui?token=\(expired)"), try await browser.get("/ui?token=\(completed)"),
                     try await browser.get(path),
                 ]
                 #expect(before.map(\.status) == [410, 200, 200])
                 #expect(before.map(\.name) == ["expired", "completed", "completed"])
-                try await service.update(
-                    expired,
-                    "created_at = created_at - interval '1 minute', expires_at = expires_at - interval '1 minute'")
-                try await service.ageCompletion(completed, minutes: 1)
+                try await service.age(expired, by: "1 minute")
+                try await service.age(completed, by: "1 minute")
                 for url in ["/ui?token=\(expired)", "/ui?token=\(completed)", path] {
                     let page = try await browser.get(url)
                     #expect((page.status, page.name) == (404, "unknown"), "\(url)")

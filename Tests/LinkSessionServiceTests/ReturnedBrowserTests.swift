@@ -76,11 +76,11 @@ extension ProgramTests {
                 let (token, browser) = (try await service.createdToken(), TestBrowser(service))
                 let path = try await service.sandboxSignIn(token, browser)
                 let done = try await browser.post(path)
-                try await service.ageCompletion(token, minutes: 9)
+                try await service.age(token, by: "9 minutes")
                 let fresh = try await browser.get("/ui?token=\(token)")
                 #expect(
                     ReturnedResult(fresh.link("back"))?.members["code"] == ReturnedResult(done.goTo)?.members["code"])
-                try await service.ageCompletion(token, minutes: 1)
+                try await service.age(token, by: "1 minute")
                 for url in ["/ui?token=\(token)", path] {
                     let page = try await browser.get(url)
                     #expect((page.status, page.name, page.link("back")) == (200, "completed", Self.plain))

@@ -1,6 +1,7 @@
 // One run of the program, and what holds for every answer and every log line of it.
 
 import Foundation
+import LinkSessions
 import Synchronization
 @testable import TestSupport
 import Testing
@@ -271,16 +272,22 @@ extension Service {
         ).first ?? []
     }
 
-    /// Sets columns of a session's row, such as `expires_at = now()`.
-    func update(_ token: String, _ assignments: String) async throws {
-        try await database.execute(
-            "UPDATE link_sessions SET \(assignments) WHERE token_hash = decode('\(TestKeys.digest(token))', 'hex')")
+    /// Sets columns of a session's row to SQL expressions.
+    func update(_ token: String, _ values: KeyValuePairs<String, String>) async throws {
+        try await database.execute(TestDatabase.update(sessions: Self.has(token), values))
     }
 
-    /// Lets a session's ten minutes be over.
-    func age(_ token: String) async throws {
-        try await update(
-            token, "created_at = created_at - interval '1 hour', expires_at = expires_at - interval '1 hour'")
+    /// Makes a session older: with an hour, its ten minutes are over.
+    func age(_ token: String, by interval: String = "1 hour") async throws {
+        try await database.age(sessions: Self.has(token), by: interval)
+    }
+
+    private static func has(_ token: String) -> String { "token_hash = decode('\(TestKeys.digest(token))', 'hex')" }
+
+    /// Holds a session's row locked for so many seconds.
+    func lockRow(of token: String, seconds: Double) async throws {
+        let id = try #require(LinkToken(token)?.id)
+        try await database.execute("BEGIN; \(TestDatabase.lock(id)); SELECT pg_sleep(\(seconds)); COMMIT")
     }
 }
 

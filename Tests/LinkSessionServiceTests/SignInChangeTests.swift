@@ -12,9 +12,7 @@ extension ProgramTests {
                     let token = try await service.createdToken()
                     let browser = TestBrowser(service)
                     let request = AuthenticationRequest(url: try await browser.start(token, at: "mock-energy").goTo)
-                    try await service.update(
-                        token,
-                        "created_at = created_at - interval '20 min', expires_at = expires_at - interval '20 min'")
+                    try await service.age(token, by: "20 minutes")
                     let answer = try await browser.get(browser.callback(provider.code(for: request), request))
                     let page = try await browser.get(answer.location)
                     #expect((page.status, page.name) == (410, "expired"))

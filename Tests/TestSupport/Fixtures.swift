@@ -1,6 +1,6 @@
 // Manufacturers and keys for tests.
 
-import LinkSessions
+package import LinkSessions
 import TokenGenerator
 
 package enum TestKeys {
@@ -61,6 +61,39 @@ extension TestDatabase {
         (left(first_id_at(\(time))::text, 14) || '7000-80' || lpad(to_hex(\(shard)), 2, '0') || '-'
             || lpad(to_hex(\(number)), 12, '0'))::uuid
         """
+    }
+
+    /// SQL that sets columns of sessions. An UPDATE of a distributed table may compute no times: they are computed first.
+    ///
+    /// - Parameters:
+    ///   - condition: which sessions; all where it is left out.
+    ///   - values: SQL expressions by column.
+    package static func update(sessions condition: String = "true", _ values: KeyValuePairs<String, String>) -> String {
+        let computed = values.map { "\($0.value) AS new_\($0.key)" }.joined(separator: ", ")
+        let assignments = values.map { "\($0.key) = new_\($0.key)" }.joined(separator: ", ")
+        return """
+            WITH new AS MATERIALIZED (
+                SELECT id AS new_id, shard AS new_shard, \(computed) FROM link_sessions WHERE \(condition)
+            )
+            UPDATE link_sessions SET \(assignments) FROM new WHERE id = new_id AND shard = new_shard
+            """
+    }
+
+    /// Makes sessions so much older; their ids stay.
+    package func age(sessions condition: String, by interval: String) async throws {
+        func earlier(_ column: String) -> String { "\(column) - interval '\(interval)'" }
+        try await execute(
+            Self.update(
+                sessions: condition,
+                [
+                    "created_at": earlier("created_at"), "expires_at": earlier("expires_at"),
+                    "completed_at": earlier("completed_at"), "confirmed_at": earlier("confirmed_at"),
+                ]))
+    }
+
+    /// SQL that locks a session's row. A distributed table locks none whose shard is not named.
+    package static func lock(_ id: LinkSessionID) -> String {
+        "SELECT FROM link_sessions WHERE id = '\(id.text)' AND shard = \(id.shard) FOR UPDATE"
     }
 
     /// Stores open or expired sessions of a manufacturer that were made so long ago, as if the service had.

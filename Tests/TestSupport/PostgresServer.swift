@@ -6,6 +6,8 @@ package final class PostgresServer: @unchecked Sendable {  // Used by one test a
     private let directory: URL
     private let binaries: String
     private let user: String?
+    /// Of `pg_ctl`.
+    private let startCommand: String
 
     package var url: String { "postgres://postgres@/postgres?host=\(directory.path)" }
 
@@ -23,9 +25,20 @@ package final class PostgresServer: @unchecked Sendable {  // Used by one test a
         }
     }
 
+    /// One that runs already, as a node of a cluster, and is started again with the options that it was started with.
+    ///
+    /// - Parameter directory: has its data as `data`.
+    package init(runningIn directory: String) throws {
+        binaries = try TestEnvironment.postgresBinaries
+        user = TestEnvironment.postgresUser
+        self.directory = URL(filePath: directory)
+        startCommand = "restart"
+    }
+
     private init() throws {
         binaries = try TestEnvironment.postgresBinaries
         user = TestEnvironment.postgresUser
+        startCommand = "start"
         let id = UUID().uuidString.prefix(8)
         directory = FileManager.default.temporaryDirectory.appending(path: "pg-\(id)")
         try FileManager.default.createDirectory(
@@ -53,7 +66,13 @@ package final class PostgresServer: @unchecked Sendable {  // Used by one test a
             while let old = try? processIDs().first, kill(old, 0) == 0, Date() < deadline {
                 Thread.sleep(forTimeInterval: 0.02)
             }
-            try runAsUser("\(binaries)/pg_ctl", ["-D", data, "-l", "\(data)/server.log", "-w", "-t", "30", "start"])
+            // From inside its directory, to which the options of one that is started again refer.
+            try runAsUser(
+                "/bin/sh",
+                [
+                    "-c", "cd \"$0\" && exec \"$@\"", directory.path, "\(binaries)/pg_ctl", "-D", "data", "-l",
+                    "data/server.log", "-w", "-t", "30", startCommand,
+                ])
         }
     }
 

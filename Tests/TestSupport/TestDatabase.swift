@@ -34,13 +34,7 @@ package struct TestDatabase: Sendable {
         on server: String? = nil, _ body: (TestDatabase) async throws -> Value
     ) async throws -> Value {
         let server = try server ?? TestEnvironment.databaseURL
-        let template = try await Template.shared.name(on: server)
-        return try await with(template: template, on: server) { database in
-            guard server == (try? TestEnvironment.databaseURL), let nodes = TestEnvironment.citusNodes else {
-                return try await body(database)
-            }
-            return try await database.distributed(over: nodes, body)
-        }
+        return try await with(template: try await Template.shared.name(on: server), on: server, body)
     }
 
     /// Runs `body` with an empty database of its own.
@@ -52,16 +46,21 @@ package struct TestDatabase: Sendable {
         template: String, on server: String, _ body: (TestDatabase) async throws -> Value
     ) async throws -> Value {
         let name = "test_\(UUID().uuidString.lowercased().replacing("-", with: ""))"
-        let administration = TestDatabase(name: "postgres", url: server)
-        try await administration.execute("CREATE DATABASE \(name) TEMPLATE \(template)")
+        let administrations = administrations(of: server)
         let result: Result<Value, any Error>
         do {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                for node in administrations {
+                    group.addTask { try await node.execute("CREATE DATABASE \(name) TEMPLATE \(template)") }
+                }
+                try await group.waitForAll()
+            }
             result = .success(try await body(TestDatabase(name: name, url: Self.url(server, database: name))))
         } catch {
             result = .failure(error)
         }
         // A test may have ended its server.
-        try? await administration.execute("DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
+        for node in administrations { try? await node.execute("DROP DATABASE IF EXISTS \(name) WITH (FORCE)") }
         return try result.get()
     }
 
@@ -93,7 +92,14 @@ package struct TestDatabase: Sendable {
             var connection = try Connection.open(to: address, applicationName: "tests", settings: "SET timezone='UTC'")
             let rows = Query<[[String?]]>(
                 "test",
-                "SELECT (SELECT array_agg(coalesce(e.value, '\u{1}') ORDER BY e.ordinality) FROM json_each_text(row_to_json(q)) WITH ORDINALITY e(key, value, ordinality)) FROM (\(sql)) q",
+                // What is computed here of the rows is no matter for the nodes on which they lie.
+                """
+                WITH q AS MATERIALIZED (\(sql))
+                SELECT (
+                    SELECT array_agg(coalesce(e.value, '\u{1}') ORDER BY e.ordinality)
+                    FROM json_each_text(row_to_json(q)) WITH ORDINALITY AS e (key, value, ordinality)
+                ) FROM q
+                """,
                 readEach: { (row) throws(DatabaseError) in try row.texts().map { $0 == "\u{1}" ? nil : $0 } })
             return try connection.run(rows, until: .now + .seconds(30))
         }
@@ -118,7 +124,8 @@ private actor Template {
         if let known = names[server] { return try await known.value }
         let task = Task { () async throws -> String in
             let name = "template_\(ProcessInfo.processInfo.processIdentifier)"
-            let administration = TestDatabase(name: "postgres", url: server)
+            let administrations = TestDatabase.administrations(of: server)
+            let administration = administrations[0]
             _ = try await AdminRepository(address: try administration.address).createRoles()
             for role in ["service", "operator"] {
                 try await administration.execute(
@@ -127,10 +134,13 @@ private actor Template {
                     EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$
                     """)
             }
-            try await administration.execute("DROP DATABASE IF EXISTS \(name) WITH (FORCE)")
+            for node in administrations { try await node.execute("DROP DATABASE IF EXISTS \(name) WITH (FORCE)") }
             try await administration.execute("CREATE DATABASE \(name)")
-            let address = try DatabaseAddress(connectionString: TestDatabase.url(server, database: name))
-            _ = try await Migrator(address: address, histories: [try TestDatabase.schema()]).migrate { _ in }
+            let template = TestDatabase(name: name, url: TestDatabase.url(server, database: name))
+            _ = try await Migrator(address: template.address, histories: [try TestDatabase.schema()]).migrate { _ in }
+            if administrations.count > 1, let nodes = TestEnvironment.citusNodes {
+                try await template.distribute(over: nodes)
+            }
             return name
         }
         names[server] = task
