@@ -14,8 +14,6 @@ BEGIN
     -- Before PostgreSQL 15 everybody may create tables in `public`.
     EXECUTE format('REVOKE CREATE ON SCHEMA %I FROM PUBLIC', current_schema());
     EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
-    -- `migrate` runs a deployment's migrations in a temporary function.
-    EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO link_session_operator', current_database());
 END
 $$;
 
@@ -42,8 +40,10 @@ GRANT SELECT, INSERT (manufacturer_id, user_id), UPDATE (last_linked_on) ON nox_
 GRANT EXECUTE ON FUNCTION maintain_partitions TO link_session_service;
 
 -- link_session_operator: what a deployment's own migrations and the reports of `admin` need. No manufacturer is ever
--- deleted, since its sessions name it: it is disabled.
+-- deleted, since its sessions name it: it is disabled. A deployment's migrations are recorded in their own transaction,
+-- by whoever applies them.
 GRANT SELECT, INSERT, UPDATE, DELETE ON api_keys TO link_session_operator;
 GRANT SELECT, INSERT, UPDATE ON manufacturers, suppliers TO link_session_operator;
-GRANT SELECT ON schema_migrations, link_sessions, link_session_events, sign_ins, nox_users, erasures TO link_session_operator;
+GRANT SELECT ON schema_migrations, deployment_migrations, link_sessions, link_session_events, sign_ins, nox_users, erasures TO link_session_operator;
+GRANT INSERT (history, version, name, checksum) ON deployment_migrations TO link_session_operator;
 GRANT EXECUTE ON FUNCTION erase_user, erase_supplier_user TO link_session_operator;

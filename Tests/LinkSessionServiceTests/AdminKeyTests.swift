@@ -80,7 +80,7 @@ extension ProgramTests {
                 #expect(key.wholeMatch(of: /nox_test_[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}/) != nil)
                 let live = try await deployment.key(
                     "add-key", "Acme", "--label", "live",
-                    environment: ["LINK_SESSION_ENV": "production", "DATABASE_URL": ""])
+                    environment: ["LINK_SESSION_ENV": "production", "DATABASE_URL": "", "OPERATOR_DATABASE_URL": ""])
                 #expect(live.wholeMatch(of: /nox_live_[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}/) != nil)
                 #expect(try await deployment.migrate().status == 0)
                 try await deployment.database.addKey("made-before-the-form", manufacturer: "Acme")

@@ -28,10 +28,11 @@ extension ProgramTests {
                 let name = "O'Hara $$ Heat; -- \\ é"
                 let added = try await deployment.admin(
                     "add-manufacturer", "--name", name, "--redirect-url", "com.ohara.app:/linked", "--redirect-url",
-                    "https://ohara.example/back", environment: ["DATABASE_URL": ""])
+                    "https://ohara.example/back", environment: ["DATABASE_URL": "", "OPERATOR_DATABASE_URL": ""])
                 #expect(added.status == 0, "\(added.summary)")
                 let key = try await deployment.key(
-                    "add-key", name, "--label", "it's", "--expires-in", "90d", environment: ["DATABASE_URL": ""])
+                    "add-key", name, "--label", "it's", "--expires-in", "90d",
+                    environment: ["DATABASE_URL": "", "OPERATOR_DATABASE_URL": ""])
                 #expect(try await deployment.database.count("SELECT count(*) FROM manufacturers") == 0)
                 let files = try deployment.files()
                 #expect(files.keys.sorted() == ["0001_add_manufacturer.sql", "0002_add_key.sql"])

@@ -102,7 +102,8 @@ extension ProgramTests {
 
         @Test func `a database that is down gets one line, exit code 1, and no file`() async throws {
             try await Deployment.with { deployment in
-                let dead = ["DATABASE_URL": "postgres://zq7:zq7password@127.0.0.1:1/none"]
+                let nowhere = "postgres://zq7:zq7password@127.0.0.1:1/none"
+                let dead = ["DATABASE_URL": nowhere, "OPERATOR_DATABASE_URL": nowhere]
                 for arguments in [
                     ["add-manufacturer", "--name", "a", "--unrestricted", "--apply"],
                     ["add-key", "a", "--label", "x", "--apply"], ["list"],

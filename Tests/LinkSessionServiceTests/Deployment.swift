@@ -44,13 +44,19 @@ struct Deployment: Sendable {
         try await run(["admin"] + arguments, environment, input)
     }
 
+    var environment: [String: String] {
+        [
+            "DATABASE_URL": database.url, "OPERATOR_DATABASE_URL": database.operatorURL,
+            "MIGRATIONS_DIRECTORIES": "migrations,\(path)",
+        ]
+    }
+
     func migrate() async throws -> Command { try await run(["migrate"], [:], "") }
 
     private func run(_ arguments: [String], _ environment: [String: String], _ input: String) async throws -> Command {
         try await Command.run(
             arguments,
-            environment: ["DATABASE_URL": database.url, "MIGRATIONS_DIRECTORIES": "migrations,\(path)"]
-                .merging(environment) { $1 },
+            environment: self.environment.merging(environment) { $1 },
             input: input, within: 30)
     }
 

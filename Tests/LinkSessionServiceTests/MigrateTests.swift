@@ -54,7 +54,7 @@ extension ProgramTests {
                     let own = directory.appending(path: "own").path
                     let names = try TestDatabase.schema().migrations.map(\.name)
                     let environment = [
-                        "DATABASE_URL": database.url,
+                        "DATABASE_URL": database.url, "OPERATOR_DATABASE_URL": database.operatorURL,
                         "MIGRATIONS_DIRECTORIES": "\(TestDatabase.schemaDirectory),\(own)",
                     ]
                     let run = try await Command.run(["migrate"], environment: environment)
@@ -119,7 +119,7 @@ extension ProgramTests {
                     let run = try await Command.run(
                         ["migrate"],
                         environment: [
-                            "DATABASE_URL": database.url,
+                            "DATABASE_URL": database.url, "OPERATOR_DATABASE_URL": database.operatorURL,
                             "MIGRATIONS_DIRECTORIES":
                                 "\(TestDatabase.schemaDirectory),\(directory.appending(path: "own").path)",
                         ])

@@ -41,10 +41,7 @@ extension ProgramTests {
                 let before = try deployment.files()
                 let process = try ServiceProcess(
                     ["admin", "rotate-key", "Acme", "--overlap", "0s", "--apply"],
-                    environment: [
-                        "DATABASE_URL": deployment.database.url,
-                        "MIGRATIONS_DIRECTORIES": "migrations,\(deployment.path)",
-                    ], shell: output)
+                    environment: deployment.environment, shell: output)
                 #expect(try await process.waitForExit() == 1, "\(process.log)")
                 #expect(process.log.contains("cannot print the key; nothing was changed"), "\(process.log)")
                 #expect(try deployment.files() == before)
@@ -58,10 +55,7 @@ extension ProgramTests {
                 let lock = try OpenTransaction(in: deployment.database, "LOCK TABLE api_keys IN ACCESS EXCLUSIVE MODE")
                 let process = try ServiceProcess(
                     ["admin", "add-key", "Acme", "--label", "x", "--apply"],
-                    environment: [
-                        "DATABASE_URL": deployment.database.url,
-                        "MIGRATIONS_DIRECTORIES": "migrations,\(deployment.path)",
-                    ])
+                    environment: deployment.environment)
                 try await deployment.database.waitForBlocked()
                 try await Task.sleep(for: .milliseconds(200))
                 #expect(process.log.isEmpty, "\(process.log)")

@@ -93,10 +93,10 @@ extension ProgramTests {
                     [
                         "add-supplier", "o-hara", "--name", name, "--issuer", issuer, "--client-id", "nox';--\\",
                         "--client-secret-name", "SUPPLIER_O_HARA", "--scopes", "\(scope) email",
-                    ], environment: ["DATABASE_URL": ""])
+                    ], environment: ["DATABASE_URL": "", "OPERATOR_DATABASE_URL": ""])
                 #expect(added.status == 0, "\(added.summary)")
                 let disabled = try await deployment.admin(
-                    ["disable-supplier", "o-hara"], environment: ["DATABASE_URL": ""])
+                    ["disable-supplier", "o-hara"], environment: ["DATABASE_URL": "", "OPERATOR_DATABASE_URL": ""])
                 #expect(disabled.status == 0, "\(disabled.summary)")
                 #expect(try await deployment.database.count("SELECT count(*) FROM suppliers") == 0)
                 let files = try deployment.files()
@@ -224,7 +224,8 @@ extension ProgramTests {
 
         @Test func `a database that is down gets one line, exit code 1, and no file`() async throws {
             try await Deployment.with { deployment in
-                let dead = ["DATABASE_URL": "postgres://zq7:zq7password@127.0.0.1:1/none"]
+                let nowhere = "postgres://zq7:zq7password@127.0.0.1:1/none"
+                let dead = ["DATABASE_URL": nowhere, "OPERATOR_DATABASE_URL": nowhere]
                 for arguments in [
                     Self.add + ["--apply"], ["disable-supplier", "a", "--apply"], ["list-suppliers"],
                     ["list-suppliers", "--json"],

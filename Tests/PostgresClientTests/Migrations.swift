@@ -25,8 +25,8 @@ struct MigrationDirectory: Sendable {
     func delete() { try? FileManager.default.removeItem(atPath: path) }
 
     /// The digest is the text itself: what is tested here is that it is kept and compared.
-    func history(_ name: String = "one", role: String? = nil) throws -> MigrationHistory {
-        try MigrationHistory(name: name, role: role, directory: path) { $0 }
+    func history(_ name: String = "one", rights: MigrationRights = .owner) throws -> MigrationHistory {
+        try MigrationHistory(name: name, rights: rights, directory: path) { $0 }
     }
 }
 
@@ -42,7 +42,9 @@ func migrate(
     let lines = Mutex<[String]>([])
     let result: Result<Int, any Error>
     do {
-        let migrator = Migrator(address: try database.address, histories: histories)
+        let migrator = Migrator(
+            address: try database.address,
+            operatorAddress: try DatabaseAddress(connectionString: database.operatorURL), histories: histories)
         result = .success(try await migrator.migrate { line in lines.withLock { $0.append(line) } })
     } catch {
         result = .failure(error)

@@ -44,34 +44,56 @@ import Testing
         }
     }
 
-    @Test func `a history's migrations run as its role, one after the other, and the ledger is written without it`()
+    @Test func `an operator's migrations run as its login, one after the other, and are in a ledger of their own`()
         async throws
     {
         try await withDirectory { directory, database in
-            let role = "role_of_history"
+            let login = "test_operator"
+            // The owner's run makes the ledgers.
+            #expect(try await migrate(database, []).result.get() == 0)
             try await database.execute(
                 """
-                DO $$ BEGIN CREATE ROLE \(role) NOLOGIN; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
-                CREATE TABLE runs (id int, who text DEFAULT current_user);
-                GRANT INSERT ON runs TO \(role);
-                DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO \(role)', current_database()); END $$;
+                CREATE TABLE runs (id int, who text DEFAULT session_user);
+                GRANT INSERT ON runs TO \(login);
+                GRANT SELECT, INSERT ON deployment_migrations TO \(login);
                 """)
             try directory.write("0001_a.sql", "INSERT INTO runs VALUES (1); SET statement_timeout = '1h';")
             try directory.write("0002_b.sql", "INSERT INTO runs VALUES (2);")
-            let (count, _) = await migrate(database, [try directory.history(role: role)])
+            let (count, _) = await migrate(database, [try directory.history(rights: .operator)])
             #expect(try count.get() == 2)
-            #expect(try await database.rows("SELECT id, who FROM runs ORDER BY id") == [["1", role], ["2", role]])
+            #expect(try await database.rows("SELECT id, who FROM runs ORDER BY id") == [["1", login], ["2", login]])
+            #expect(try await database.count("SELECT count(*) FROM schema_migrations") == 0)
+            #expect(try await database.count("SELECT count(*) FROM deployment_migrations") == 2)
             for (sql, refusal) in [
                 ("ALTER TABLE runs ADD x int", "must be owner of table runs"),
                 ("TRUNCATE runs", "permission denied for table runs"),
                 ("CREATE TABLE mine ()", "permission denied for schema public"),
             ] {
                 try directory.write("0003_c.sql", sql)
-                let (result, _) = await migrate(database, [try directory.history(role: role)])
+                let (result, _) = await migrate(database, [try directory.history(rights: .operator)])
                 #expect(throws: MigrationError.self, "\(sql)") { try result.get() }
                 guard case .failure(let failure) = result else { continue }
                 #expect("\(failure)".contains(refusal), "\(failure)")
             }
+        }
+    }
+
+    @Test func `a status that is asked for when idle also waits for an operator's migration whose migrator was lost`()
+        async throws
+    {
+        try await withDirectory { directory, database in
+            try directory.write("0001_a.sql", "CREATE TABLE a ();")
+            let migrator = Migrator(address: try database.address, histories: [try directory.history()])
+            let lost = try OpenTransaction(in: database, "SELECT pg_advisory_xact_lock(3916602718844051)")
+            let idle = Task {
+                let status = try await migrator.status(whenIdle: true).first
+                return (status?.pending, ContinuousClock.now)
+            }
+            try await Task.sleep(for: .milliseconds(300))
+            let released = ContinuousClock.now
+            try lost.end("ROLLBACK")
+            let (pending, answered) = try await idle.value
+            #expect(pending == ["0001_a.sql"] && answered > released)
         }
     }
 

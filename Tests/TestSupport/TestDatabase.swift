@@ -39,7 +39,10 @@ package struct TestDatabase: Sendable {
 
     /// Runs `body` with an empty database of its own.
     package static func withEmpty<Value>(_ body: (TestDatabase) async throws -> Value) async throws -> Value {
-        try await with(template: "template0", on: try TestEnvironment.databaseURL, body)
+        let server = try TestEnvironment.databaseURL
+        // The roles belong to the cluster, and are made with the template.
+        _ = try await Template.shared.name(on: server)
+        return try await with(template: "template0", on: server, body)
     }
 
     private static func with<Value>(

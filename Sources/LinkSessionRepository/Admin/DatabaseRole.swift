@@ -4,10 +4,9 @@ internal import PostgresClient
 package enum DatabaseRole: String, CaseIterable, Sendable {
     /// For `serve` and `purge`.
     case service = "link_session_service"
-    /// For a deployment's own migrations.
+    /// For a deployment's own migrations, and for reports and erasures.
     case `operator` = "link_session_operator"
 
-    /// Whoever migrates has to be able to become the operator; a superuser is anyway.
     var creation: String {
         """
         DO $$
@@ -27,13 +26,6 @@ package enum DatabaseRole: String, CaseIterable, Sendable {
                      OR EXISTS (SELECT FROM pg_auth_members WHERE member = r.oid)))
             THEN
                 RAISE EXCEPTION 'the role \(rawValue) exists and may do more than it should: make it NOLOGIN, without rights of its own or of other roles';
-            END IF;
-            -- Since PostgreSQL 16 a member may not always become the role.
-            IF NOT pg_has_role(
-                current_user, '\(rawValue)',
-                CASE WHEN current_setting('server_version_num')::integer >= 160000 THEN 'SET' ELSE 'MEMBER' END)
-            THEN
-                GRANT \(rawValue) TO CURRENT_USER;
             END IF;
         END
         $$;

@@ -39,7 +39,7 @@ struct ChangeOptions: ParsableArguments {
     fileprivate func write(
         _ change: AdminChange, _ settings: Settings, beforeCommit: @escaping MigrationWriter.BeforeCommit = {}
     ) async throws -> String {
-        let (directories, database) = (try settings.migrationDirectories, apply ? try settings.database : nil)
+        let (directories, database) = (try settings.migrationDirectories, apply ? try settings.operatorAddress : nil)
         guard directories.count >= 2, let last = directories.last else {
             throw CommandError.setting(
                 "MIGRATIONS_DIRECTORIES",

@@ -14,7 +14,7 @@ struct ExportUser: Command {
     @OptionGroup var whose: DataSubjectOptions
 
     func perform() async throws {
-        let repository = AdminRepository(address: try await Settings().database)
+        let repository = AdminRepository(address: try await Settings().operatorAddress)
         let export = try await repository.export(try await whose.subject(in: repository))
         guard !export.isEmpty else { throw CommandError.nothingKnown }
         let names = Dictionary(uniqueKeysWithValues: try await repository.manufacturers().map { ($0.id, $0.name) })

@@ -15,7 +15,7 @@ struct ReportOptions: ParsableArguments {
 
 extension ReportCommand {
     func perform() async throws {
-        let report = try await report(from: AdminRepository(address: try await Settings().database))
+        let report = try await report(from: AdminRepository(address: try await Settings().operatorAddress))
         print(options.json ? try report.json.text : report.text)
         if let failure = report.failure { throw failure }
     }

@@ -10,7 +10,8 @@ struct Migrate: Command {
         discussion: """
             Files are applied in order, one transaction each; a ledger keeps their checksums. Edited, missing and \
             out-of-order files are refused, and named. Two at once take turns. Migrations that a later build applied \
-            are listed as ahead and left alone.
+            are listed as ahead and left alone. DATABASE_URL applies the first directory, OPERATOR_DATABASE_URL the \
+            others.
             """)
 
     @Flag(help: "List applied, pending and ahead migrations; change nothing.") var status = false
@@ -20,7 +21,8 @@ struct Migrate: Command {
     func perform() async throws {
         let settings = try await Settings(self)
         let migrator = Migrator(
-            address: try settings.database, histories: try MigrationHistory.all(try settings.migrationDirectories))
+            address: try settings.database, operatorAddress: try settings.operatorAddress,
+            histories: try MigrationHistory.all(try settings.migrationDirectories))
         guard status || check else {
             let count = try await migrator.migrate { print($0) }
             return print(count == 0 ? "nothing to apply" : "\(count) applied")
@@ -65,7 +67,7 @@ extension MigrationHistory {
             }
             histories.append(
                 try MigrationHistory(
-                    name: name, role: index == 0 ? nil : DatabaseRole.operator.rawValue, directory: directory
+                    name: name, rights: index == 0 ? .owner : .operator, directory: directory
                 ) { try SHA256.digest(of: $0).bytes })
         }
         return histories

@@ -19,23 +19,17 @@ struct SettingList: Sendable {
 
     let database = Setting<DatabaseAddress>.text(
         "database.url", help: "where PostgreSQL is, as a URI or as libpq's key words (required)",
-        expects: "a PostgreSQL URI such as postgres://user@host/database", isSecret: true
-    ) { found throws(CommandError) in
-        let address: DatabaseAddress
-        do throws(DatabaseAddressError) {
-            address = try DatabaseAddress(connectionString: found.content)
-        } catch {
-            switch error {
-            case .malformed: return nil
-            case .ambiguousPassword:
-                throw found.error(expects: "one @ before the host: in a password write @ as %40 and / as %2F")
-            }
-        }
-        guard !found.settings.isProduction || address.isLocalSocket || address.sslmode == "verify-full" else {
-            throw found.error(expects: "sslmode=verify-full in production, or a Unix socket")
-        }
-        return address
-    }
+        expects: databaseExpectation, isSecret: true
+    ) { found throws(CommandError) in try found.databaseAddress }
+
+    /// `nil`: whoever DATABASE_URL names has the operator's rights and no more.
+    let operatorDatabase = Setting<DatabaseAddress?>.text(
+        "operator.database.url",
+        help:
+            "the same database for a login with the operator's rights and no more: admin works there, and migrate applies "
+            + "a deployment's own migrations (DATABASE_URL where it is unset)",
+        expects: databaseExpectation, isSecret: true, orElse: .some(nil)
+    ) { found throws(CommandError) in try found.databaseAddress }
 
     let databaseConnections = Setting<Int>.number(
         "database.connections", 1...100,
@@ -176,6 +170,29 @@ struct SettingList: Sendable {
             }
             return lines.joined(separator: "\n")
         }.joined(separator: "\n")
+    }
+}
+
+private let databaseExpectation = "a PostgreSQL URI such as postgres://user@host/database"
+
+extension FoundValue<String> {
+    fileprivate var databaseAddress: DatabaseAddress? {
+        get throws(CommandError) {
+            let address: DatabaseAddress
+            do throws(DatabaseAddressError) {
+                address = try DatabaseAddress(connectionString: content)
+            } catch {
+                switch error {
+                case .malformed: return nil
+                case .ambiguousPassword:
+                    throw self.error(expects: "one @ before the host: in a password write @ as %40 and / as %2F")
+                }
+            }
+            guard !settings.isProduction || address.isLocalSocket || address.sslmode == "verify-full" else {
+                throw self.error(expects: "sslmode=verify-full in production, or a Unix socket")
+            }
+            return address
+        }
     }
 }
 

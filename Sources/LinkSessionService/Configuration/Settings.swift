@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import Configuration
 internal import LinkSessions
+internal import PostgresClient
 
 /// Where settings come from: options, the environment and files. The first that has a setting decides; a wrong or
 /// missing setting stops the command with a line that names it.
@@ -12,6 +13,14 @@ internal import LinkSessions
 
     subscript<Value>(dynamicMember setting: KeyPath<SettingList, Setting<Value>>) -> Value {
         get throws(CommandError) { try Self.list[keyPath: setting].read(reader, self) }
+    }
+
+    /// Where operators work, and a deployment's own migrations are applied.
+    var operatorAddress: DatabaseAddress {
+        get throws(CommandError) {
+            if let address = try self.operatorDatabase { return address }
+            return try self.database
+        }
     }
 
     /// Which API keys are made and accepted.

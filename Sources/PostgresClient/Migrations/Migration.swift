@@ -9,11 +9,10 @@ package struct Migration: Sendable, Equatable {
     package let checksum: [UInt8]
 }
 
-/// A directory of migrations. Each has a history of its own in the ledger and numbers on its own.
+/// A directory of migrations. Each has a history of its own in a ledger and numbers on its own.
 package struct MigrationHistory: Sendable {
     package let name: String
-    /// The role that its migrations run as, an SQL identifier; `nil` for whoever migrates.
-    package let role: String?
+    package let rights: MigrationRights
     /// In ascending order of their versions.
     package let migrations: [Migration]
 
@@ -23,7 +22,7 @@ package struct MigrationHistory: Sendable {
     /// - Throws: ``MigrationError`` where the directory or a file cannot be read, a file's name has no number,
     ///   or two have the same.
     package init(
-        name: String, role: String? = nil, directory: String, checksum: ([UInt8]) throws -> [UInt8]
+        name: String, rights: MigrationRights = .owner, directory: String, checksum: ([UInt8]) throws -> [UInt8]
     ) throws(MigrationError) {
         guard let files = try? FileManager.default.contentsOfDirectory(atPath: directory) else {
             throw MigrationError("MIGRATIONS_DIRECTORIES expects readable directories: cannot read \(directory)")
@@ -46,26 +45,81 @@ package struct MigrationHistory: Sendable {
             migrations.append(Migration(version: version, name: file, sql: sql, checksum: digest))
         }
         self.name = name
-        self.role = role
+        self.rights = rights
         self.migrations = migrations
     }
 }
 
-/// What the ledger holds of one applied migration.
+/// Whose rights a history's migrations run with. Each has a ledger of its own, written in the migration's transaction:
+/// whoever may not write the one cannot pretend that its migrations were applied.
+package enum MigrationRights: Sendable {
+    /// The product's own: they make the tables.
+    case owner
+    /// A deployment's: they change rows.
+    case `operator`
+
+    var ledger: Ledger { self == .owner ? .schema : .deployment }
+}
+
+/// A table of applied migrations.
+struct Ledger {
+    static let schema = Ledger(table: "schema_migrations")
+    static let deployment = Ledger(table: "deployment_migrations")
+
+    let table: String
+    let entries: Query<[LedgerEntry]>
+    let record: Query<Void>
+
+    private init(table: String) {
+        self.table = table
+        entries = Query(
+            "entries_of_\(table)",
+            "SELECT version, name, checksum FROM \(table) WHERE history = $1::text ORDER BY version",
+            readEach: { (row) throws(DatabaseError) in
+                LedgerEntry(version: try row.int32(), name: try row.text(), checksum: try row.blob())
+            })
+        record = Query(
+            "record_in_\(table)",
+            """
+            INSERT INTO \(table) (history, version, name, checksum)
+            VALUES ($1::text, $2::bigint::integer, $3::text, $4::bytea)
+            """)
+    }
+
+    /// Makes the table where it is missing.
+    var creation: String {
+        """
+        DO $$ BEGIN
+            IF to_regclass('\(table)') IS NULL THEN
+                CREATE TABLE \(table) (
+                    history    text NOT NULL,
+                    version    integer NOT NULL,
+                    name       text NOT NULL,
+                    checksum   bytea NOT NULL,
+                    applied_at timestamptz NOT NULL DEFAULT now(),
+                    CONSTRAINT \(table)_pkey PRIMARY KEY (history, version)
+                );
+            END IF;
+        END $$;
+        """
+    }
+}
+
+/// What a ledger holds of one applied migration.
 struct LedgerEntry {
     let version: Int32
     let name: String
     let checksum: [UInt8]
-
-    static let ofHistory = Query<[LedgerEntry]>(
-        "migrations_of_history",
-        "SELECT version, name, checksum FROM schema_migrations WHERE history = $1::text ORDER BY version",
-        readEach: { (row) throws(DatabaseError) in
-            LedgerEntry(version: try row.int32(), name: try row.text(), checksum: try row.blob())
-        })
 }
 
-/// A history compared with the ledger.
+extension Migration {
+    /// Of the statement that records it.
+    func record(in history: MigrationHistory) -> [Parameter] {
+        [.text(history.name), .number(Int64(version)), .text(name), .blob(checksum)]
+    }
+}
+
+/// A history compared with its ledger.
 package struct MigrationStatus: Sendable, Equatable {
     package let history: String
     package private(set) var applied: [String] = []

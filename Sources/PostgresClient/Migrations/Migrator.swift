@@ -4,10 +4,17 @@ internal import Foundation
 /// run at once: they take turns.
 package struct Migrator: Sendable {
     private let address: DatabaseAddress
+    private let operatorAddress: DatabaseAddress
     private let histories: [MigrationHistory]
 
-    package init(address: DatabaseAddress, histories: [MigrationHistory]) {
+    /// - Parameters:
+    ///   - address: whoever owns the tables, or will own them.
+    ///   - operatorAddress: a login without the owner's rights, for histories with the operator's; `nil`: the same.
+    package init(
+        address: DatabaseAddress, operatorAddress: DatabaseAddress? = nil, histories: [MigrationHistory]
+    ) {
         self.address = address
+        self.operatorAddress = operatorAddress ?? address
         self.histories = histories
     }
 
@@ -24,7 +31,10 @@ package struct Migrator: Sendable {
     ) async throws(MigrationError) -> Int {
         try await onThread { connection throws(MigrationError) in
             try Self.lock(&connection, report: report)
-            try Self.createLedger(&connection)
+            try Self.attempt("cannot create the ledgers", &connection) { connection throws(ConnectionError) in
+                try connection.execute(
+                    script: Ledger.schema.creation + Ledger.deployment.creation, until: .now + Self.longest)
+            }
             let statuses = try Self.statuses(of: histories, &connection)
             let problems = statuses.flatMap(\.problems)
             guard problems.isEmpty else { throw MigrationError(lines: problems) }
@@ -32,7 +42,12 @@ package struct Migrator: Sendable {
             for (history, status) in zip(histories, statuses) {
                 for name in status.ahead { report("ahead    \(history.name)/\(name)") }
                 for migration in history.migrations where status.pending.contains(migration.name) {
-                    try Self.apply(migration, of: history, willCommit, &connection)
+                    switch history.rights {
+                    case .owner: try Self.apply(migration, of: history, willCommit, &connection)
+                    case .operator:
+                        try Self.applyAsOperator(
+                            migration, of: history, at: operatorAddress, in: try Self.schema(&connection), willCommit)
+                    }
                     report("applied  \(history.name)/\(migration.name)")
                     count += 1
                 }
@@ -56,7 +71,7 @@ package struct Migrator: Sendable {
         of history: MigrationHistory, in database: DatabaseClient, until deadline: Deadline
     ) async throws(DatabaseError) -> MigrationStatus {
         do {
-            let ledger = try await database.run(LedgerEntry.ofHistory, [.text(history.name)], until: deadline)
+            let ledger = try await database.run(history.rights.ledger.entries, [.text(history.name)], until: deadline)
             return MigrationStatus(of: history, ledger: ledger)
         } catch .refused(let state, _) where state == undefinedTable {
             return MigrationStatus(of: history, ledger: [])
@@ -68,21 +83,24 @@ package struct Migrator: Sendable {
         "lock_migrations", "SELECT pg_try_advisory_lock(7420183390125671)",
         readOne: { (row) throws(DatabaseError) in try row.bool() })
 
+    /// Whether no file of an operator's is at work any more, on a connection that its migrator may have lost.
+    private static let operatorIsIdle = Query<Bool>(
+        "operator_is_idle", "SELECT pg_try_advisory_lock(\(operatorLock)) AND pg_advisory_unlock(\(operatorLock))",
+        readOne: { (row) throws(DatabaseError) in try row.bool() })
+
+    /// Where the tables are: for another login another schema may be the first.
+    private static let currentSchema = Query<String>(
+        "current_schema", "SELECT quote_ident(current_schema())",
+        readOne: { (row) throws(DatabaseError) in try row.text() })
+
     private static let transactionID = Query<Int64>(
         "transaction_id", "SELECT txid_current()", readOne: { (row) throws(DatabaseError) in try row.int64() })
 
-    private static let record = Query<Void>(
-        "record_migration",
-        """
-        INSERT INTO schema_migrations (history, version, name, checksum)
-        VALUES ($1::text, $2::bigint::integer, $3::text, $4::bytea)
-        """)
-
     private static let undefinedTable = SQLState("42P01")
 
-    private static let brief = Duration.seconds(10)
+    static let brief = Duration.seconds(10)
     /// An index on a large table takes its time.
-    private static let longest = Duration.seconds(6 * 3600)
+    static let longest = Duration.seconds(6 * 3600)
 
     private func onThread<Value: Sendable>(
         _ body: @escaping @Sendable (inout Connection) throws(MigrationError) -> Value
@@ -99,10 +117,11 @@ package struct Migrator: Sendable {
         for history in histories {
             var entries: [LedgerEntry] = []
             do throws(ConnectionError) {
-                entries = try connection.run(LedgerEntry.ofHistory, [.text(history.name)], until: .now + brief)
+                entries = try connection.run(history.rights.ledger.entries, [.text(history.name)], until: .now + brief)
             } catch {
                 if error == .unexpectedResult {
-                    throw MigrationError("the ledger schema_migrations has another shape than this build expects")
+                    let table = history.rights.ledger.table
+                    throw MigrationError("the ledger \(table) has another shape than this build expects")
                 }
                 guard error.sqlState == undefinedTable else {
                     throw MigrationError("cannot read the ledger: \(error.line)")
@@ -113,13 +132,20 @@ package struct Migrator: Sendable {
         return statuses
     }
 
+    private static func schema(_ connection: inout Connection) throws(MigrationError) -> String {
+        try attempt("cannot tell the schema", &connection) { connection throws(ConnectionError) in
+            try connection.run(currentSchema, until: .now + brief)
+        }
+    }
+
     /// The lock belongs to the connection: it ends with it, whatever happens.
     private static func lock(_ connection: inout Connection, report: (String) -> Void) throws(MigrationError) {
         let deadline = ContinuousClock.now + .seconds(60)
         var hasReported = false
         func isLocked() throws(MigrationError) -> Bool {
             try attempt("cannot lock", &connection) { connection throws(ConnectionError) in
-                try connection.run(tryLock, until: .now + brief)
+                guard try connection.run(tryLock, until: .now + brief) else { return false }
+                return try connection.run(operatorIsIdle, until: .now + brief)
             }
         }
         while try !isLocked() {
@@ -129,26 +155,6 @@ package struct Migrator: Sendable {
             if !hasReported { report("waiting for another migrate to end") }
             hasReported = true
             Thread.sleep(forTimeInterval: 0.1)
-        }
-    }
-
-    private static func createLedger(_ connection: inout Connection) throws(MigrationError) {
-        let script = """
-            DO $$ BEGIN
-                IF to_regclass('schema_migrations') IS NULL THEN
-                    CREATE TABLE schema_migrations (
-                        history    text NOT NULL,
-                        version    integer NOT NULL,
-                        name       text NOT NULL,
-                        checksum   bytea NOT NULL,
-                        applied_at timestamptz NOT NULL DEFAULT now(),
-                        CONSTRAINT schema_migrations_pkey PRIMARY KEY (history, version)
-                    );
-                END IF;
-            END $$
-            """
-        try attempt("cannot create the ledger schema_migrations", &connection) { connection throws(ConnectionError) in
-            try connection.execute(script: script, until: .now + longest)
         }
     }
 
@@ -162,7 +168,7 @@ package struct Migrator: Sendable {
             try connection.execute(script: "BEGIN", until: .now + longest)
             let transaction = try connection.run(transactionID, until: .now + brief)
             do throws(ConnectionError) {
-                try execute(migration.sql, as: history.role, &connection)
+                try connection.execute(script: migration.sql, until: .now + longest)
             } catch {
                 throw error.withLine(of: migration.sql)
             }
@@ -175,12 +181,7 @@ package struct Migrator: Sendable {
             try connection.execute(
                 script: "RESET SESSION AUTHORIZATION; RESET ROLE; RESET ALL; \(Connection.operatorSettings)",
                 until: .now + longest)
-            try connection.run(
-                record,
-                [
-                    .text(history.name), .number(Int64(migration.version)), .text(migration.name),
-                    .blob(migration.checksum),
-                ], until: .now + brief)
+            try connection.run(history.rights.ledger.record, migration.record(in: history), until: .now + brief)
         }
         try willCommit()
         try attempt(label, &connection) { connection throws(ConnectionError) in
@@ -188,27 +189,8 @@ package struct Migrator: Sendable {
         }
     }
 
-    /// Runs a script, where there is a role as one that it cannot leave: in a function of that role's, PostgreSQL
-    /// refuses to change the role and to end the transaction.
-    private static func execute(
-        _ sql: String, as role: String?, _ connection: inout Connection
-    ) throws(ConnectionError) {
-        guard let role else { return try connection.execute(script: sql, until: .now + longest) }
-        // The tables are in the schema that is first for whoever migrates; for the role it may be another one.
-        try connection.execute(
-            script: """
-                SELECT set_config('search_path', quote_ident(current_schema()), true);
-                SET LOCAL ROLE \(role);
-                CREATE FUNCTION pg_temp.apply_migration(sql text) RETURNS void
-                    LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN EXECUTE sql; END $$
-                """, until: .now + brief)
-        try connection.run(
-            Query<Void>("", "SELECT pg_temp.apply_migration($1::text)"), [.text(sql)], until: .now + longest)
-        try connection.execute(script: "DROP FUNCTION pg_temp.apply_migration(text)", until: .now + brief)
-    }
-
     /// A failure names what was attempted.
-    private static func attempt<Value>(
+    static func attempt<Value>(
         _ what: String, _ connection: inout Connection, _ body: (inout Connection) throws(ConnectionError) -> Value
     ) throws(MigrationError) -> Value {
         do throws(ConnectionError) {
@@ -221,7 +203,7 @@ package struct Migrator: Sendable {
 
 extension ConnectionError {
     /// Names the line of the script in which PostgreSQL found the fault.
-    fileprivate func withLine(of script: String) -> ConnectionError {
+    func withLine(of script: String) -> ConnectionError {
         guard let position else { return self }
         let line = script.unicodeScalars.prefix(position - 1).count { $0 == "\n" } + 1
         return ConnectionError(message: "line \(line): \(message)", sqlState: sqlState)
