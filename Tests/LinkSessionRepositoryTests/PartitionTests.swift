@@ -41,7 +41,7 @@ import TokenGenerator
             }
             let rows = try await storage.database.rows(
                 """
-                SELECT user_id, tableoid::regclass::text
+                SELECT user_id, \(Storage.place)
                            = 'link_sessions_' || to_char((now() AT TIME ZONE 'UTC')::date + 2, 'YYYYMMDD')
                 FROM link_sessions ORDER BY id
                 """)
@@ -137,9 +137,12 @@ extension Storage {
         ).joined().compactMap(\.self)
     }
 
+    /// An SQL expression for the partition of a row, without the number that its table has besides on a node of a cluster.
+    fileprivate static let place = "regexp_replace(tableoid::regclass::text, '_[0-9]{6}$', '')"
+
     /// Where the sessions lie, in the order of their ids.
     func places() async throws -> [String] {
-        try await database.rows("SELECT tableoid::regclass::text FROM link_sessions ORDER BY id")
+        try await database.rows("SELECT \(Self.place) FROM link_sessions ORDER BY id")
             .joined().compactMap(\.self)
     }
 

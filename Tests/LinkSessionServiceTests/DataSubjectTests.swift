@@ -101,7 +101,7 @@ extension ProgramTests {
             async throws
         {
             try await with { deployment, noxUser in
-                let backup = try await deployment.database.rows("SELECT * FROM link_sessions")
+                let backup = try await deployment.database.rows("SELECT * FROM link_sessions ORDER BY id")
                 try await deployment.database.execute(
                     """
                     CREATE TABLE backup_sessions AS SELECT * FROM link_sessions;
@@ -126,7 +126,7 @@ extension ProgramTests {
                     INSERT INTO nox_users SELECT * FROM backup_users;
                     DELETE FROM erasures WHERE digest = '\\x\(digest)'
                     """)
-                #expect(try await deployment.database.rows("SELECT * FROM link_sessions") == backup)
+                #expect(try await deployment.database.rows("SELECT * FROM link_sessions ORDER BY id") == backup)
                 let first = try await deployment.admin("erase-again", environment: Self.secrets)
                 #expect(first.status == 0 && first.output.contains("found and erased again 1\n"), "\(first.summary)")
                 #expect(try await deployment.database.count("SELECT count(*) FROM link_sessions") == 2)
