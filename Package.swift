@@ -50,21 +50,26 @@ let package = Package(
             name: "PostgresClient", dependencies: ["CLibpq", deque, logging, lifecycle],
             swiftSettings: settingsAtTheCBoundary),
         .target(name: "LinkSessions", swiftSettings: settings),
+        .target(name: "IPAddresses", swiftSettings: settingsAtTheCBoundary),
+        .target(name: "RateLimits", dependencies: ["IPAddresses"], swiftSettings: settings),
         .target(
             name: "TokenGenerator", dependencies: ["COpenSSL", "LinkSessions"],
             swiftSettings: settingsAtTheCBoundary),
         .target(
-            name: "LinkSessionRepository", dependencies: ["LinkSessions", "PostgresClient", logging, lifecycle],
+            name: "LinkSessionRepository",
+            dependencies: ["LinkSessions", "PostgresClient", "RateLimits", logging, lifecycle],
             swiftSettings: settings),
         .target(
             name: "APIKeyAuth",
-            dependencies: ["LinkSessions", "LinkSessionRepository", "TokenGenerator", logging, lifecycle],
+            dependencies: [
+                "LinkSessions", "LinkSessionRepository", "RateLimits", "TokenGenerator", logging, lifecycle,
+            ],
             swiftSettings: settings),
         .target(name: "JSON", swiftSettings: settings),
         .target(
             name: "HTTPServer",
             dependencies: [
-                "JSON", deque, logging, lifecycle, nioCore, nioHTTP1, nioPosix, nioExtras,
+                "IPAddresses", "JSON", "RateLimits", deque, logging, lifecycle, nioCore, nioHTTP1, nioPosix, nioExtras,
                 .product(name: "Metrics", package: "swift-metrics"),
             ],
             swiftSettings: settings),
@@ -73,8 +78,8 @@ let package = Package(
         .target(
             name: "HTTPFront",
             dependencies: [
-                "APIKeyAuth", "HTTPServer", "JSON", "LinkSessions", "LinkSessionRepository", "ReturnLinks",
-                "TokenGenerator", nioHTTP1,
+                "APIKeyAuth", "HTTPServer", "JSON", "LinkSessions", "LinkSessionRepository", "RateLimits",
+                "ReturnLinks", "TokenGenerator", nioHTTP1,
             ],
             resources: [.embedInCode("openapi.json")],
             swiftSettings: settings),
@@ -93,8 +98,9 @@ let package = Package(
         .executableTarget(
             name: "LinkSessionService",
             dependencies: [
-                "APIKeyAuth", "AuthenticatorUI", "HTTPFront", "HTTPServer", "JSON", "LinkSessions",
-                "LinkSessionRepository", "PostgresClient", "ReturnLinks", "TokenGenerator", logging, lifecycle, nioCore,
+                "APIKeyAuth", "AuthenticatorUI", "HTTPFront", "HTTPServer", "IPAddresses", "JSON", "LinkSessions",
+                "LinkSessionRepository", "PostgresClient", "RateLimits", "ReturnLinks", "TokenGenerator", logging,
+                lifecycle, nioCore,
                 nioHTTP1,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
@@ -111,6 +117,8 @@ let package = Package(
             ],
             path: "Tests/TestSupport", swiftSettings: settings),
         .testTarget(name: "LinkSessionsTests", dependencies: ["LinkSessions"], swiftSettings: settings),
+        .testTarget(name: "IPAddressesTests", dependencies: ["IPAddresses"], swiftSettings: settings),
+        .testTarget(name: "RateLimitsTests", dependencies: ["IPAddresses", "RateLimits"], swiftSettings: settings),
         .testTarget(
             name: "TokenGeneratorTests", dependencies: ["LinkSessions", "TokenGenerator"], swiftSettings: settings),
         .testTarget(
@@ -124,18 +132,20 @@ let package = Package(
         .testTarget(
             name: "APIKeyAuthTests",
             dependencies: [
-                "APIKeyAuth", "LinkSessionRepository", "LinkSessions", "PostgresClient", "TestSupport", logging,
+                "APIKeyAuth", "LinkSessionRepository", "LinkSessions", "PostgresClient", "RateLimits", "TestSupport",
+                logging,
             ],
             swiftSettings: settings),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: settings),
         .testTarget(
-            name: "HTTPServerTests", dependencies: ["HTTPServer", logging, nioCore, nioEmbedded, nioHTTP1],
+            name: "HTTPServerTests",
+            dependencies: ["HTTPServer", "IPAddresses", logging, nioCore, nioEmbedded, nioHTTP1],
             swiftSettings: settings),
         .testTarget(
             name: "HTTPFrontTests",
             dependencies: [
                 "APIKeyAuth", "HTTPFront", "HTTPServer", "LinkSessionRepository", "LinkSessions", "PostgresClient",
-                "ReturnLinks", "TestSupport", "TokenGenerator", logging, nioCore,
+                "RateLimits", "ReturnLinks", "TestSupport", "TokenGenerator", logging, nioCore,
             ], swiftSettings: settings),
         .testTarget(
             name: "AuthenticatorUITests",

@@ -19,6 +19,8 @@ CREATE TABLE manufacturers (
     enabled         boolean NOT NULL DEFAULT true,
     redirect_policy text NOT NULL DEFAULT 'registered',
     redirect_urls   text[] NOT NULL DEFAULT '{}',
+    creates_a_second integer,
+    creates_at_once  integer,
     created_at      timestamptz NOT NULL DEFAULT date_trunc('second', now()),
     CONSTRAINT manufacturers_pkey PRIMARY KEY (id),
     CONSTRAINT manufacturers_name_unique UNIQUE (name),
@@ -28,12 +30,30 @@ CREATE TABLE manufacturers (
     CONSTRAINT manufacturers_name_no_bidi CHECK (name !~ '[\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]'),
     CONSTRAINT manufacturers_brand_no_bidi CHECK (brand !~ '[\u061C\u200E\u200F\u2028-\u202E\u2066-\u2069]'),
     CONSTRAINT manufacturers_redirect_policy_known CHECK (redirect_policy IN ('registered', 'unrestricted')),
-    CONSTRAINT manufacturers_redirect_urls_not_null CHECK (array_position(redirect_urls, NULL) IS NULL)
+    CONSTRAINT manufacturers_redirect_urls_not_null CHECK (array_position(redirect_urls, NULL) IS NULL),
+    CONSTRAINT manufacturers_rate_limit_valid CHECK (
+        num_nonnulls(creates_a_second, creates_at_once) = 0
+        OR (creates_a_second >= 1 AND creates_at_once BETWEEN creates_a_second AND 1000000) IS TRUE)
 );
 
 COMMENT ON COLUMN manufacturers.brand IS 'As the manufacturer writes it; answers carry it title-cased. NULL: answers carry no brand.';
 COMMENT ON COLUMN manufacturers.redirect_policy IS
     'registered: only redirect_urls, none where the list is empty. unrestricted: any well-formed URL.';
+
+COMMENT ON COLUMN manufacturers.creates_a_second IS 'Its own rate limit; NULL: that of RATE_LIMIT_CREATES.';
+
+-- What replicas tell each other every second, so that a rate limit holds over all of them. Of no use a minute later, and
+-- so not worth a log.
+CREATE UNLOGGED TABLE rate_demands (
+    replica         uuid NOT NULL,
+    manufacturer_id bigint NOT NULL,
+    creates         bigint NOT NULL,
+    requests        bigint NOT NULL,
+    reported_at     timestamptz NOT NULL DEFAULT clock_timestamp(),
+    CONSTRAINT rate_demands_pkey PRIMARY KEY (replica, manufacturer_id)
+);
+
+COMMENT ON COLUMN rate_demands.creates IS 'Asked for in a thousand seconds.';
 
 -- The key itself is never stored, only its SHA-256.
 CREATE TABLE api_keys (

@@ -37,6 +37,7 @@ GRANT SELECT,
     UPDATE (answered_at, answered_by, outcome, supplier_user_id, account)
     ON sign_ins TO link_session_service;
 GRANT SELECT, INSERT (manufacturer_id, user_id), UPDATE (last_linked_on) ON nox_users TO link_session_service;
+GRANT SELECT, INSERT, UPDATE, DELETE ON rate_demands TO link_session_service;
 GRANT EXECUTE ON FUNCTION maintain_partitions TO link_session_service;
 
 -- link_session_operator: what a deployment's own migrations and the reports of `admin` need. No manufacturer is ever

@@ -1,11 +1,14 @@
 package import LinkSessionRepository
 package import LinkSessions
+package import RateLimits
 internal import TokenGenerator
 
 /// A manufacturer's backend, known by its key.
 package struct ManufacturerCaller: Sendable {
     package let manufacturer: Manufacturer
     package let redirectPolicy: RedirectPolicy
+    /// Of creates; `nil` where it has none of its own.
+    package let createLimit: RateLimit?
 }
 
 package enum AuthenticationError: Error, Sendable, Equatable {
@@ -21,19 +24,22 @@ package struct APIKeyAuthenticator: Sendable {
     private let environment: APIKey.Environment
     private let authenticatorDigests: [SHA256Digest]
     private let uses: APIKeyUsageRecorder
+    package let limits: ManufacturerLimits
 
     /// - Parameters:
     ///   - environment: keys of another one are unknown.
     ///   - authenticatorDigests: of the Authenticator's keys; several, so that they can be rotated.
     ///   - uses: told of every key that is used.
+    ///   - limits: of those whose keys they are.
     package init(
         controlPlane: ControlPlaneCache, environment: APIKey.Environment, authenticatorDigests: [SHA256Digest],
-        uses: APIKeyUsageRecorder
+        uses: APIKeyUsageRecorder, limits: ManufacturerLimits
     ) {
         self.controlPlane = controlPlane
         self.environment = environment
         self.authenticatorDigests = authenticatorDigests
         self.uses = uses
+        self.limits = limits
     }
 
     /// Whose key it is.
@@ -44,7 +50,8 @@ package struct APIKeyAuthenticator: Sendable {
             let entry = plane.manufacturers[key.manufacturer], entry.isEnabled
         else { throw .unauthorized }
         uses.note(digest)
-        return ManufacturerCaller(manufacturer: entry.manufacturer, redirectPolicy: entry.redirectPolicy)
+        return ManufacturerCaller(
+            manufacturer: entry.manufacturer, redirectPolicy: entry.redirectPolicy, createLimit: entry.createLimit)
     }
 
     /// Throws unless it is one of the Authenticator's keys.

@@ -46,6 +46,8 @@ enum Notice: String, CaseIterable {
     case otherBrowser = "other-browser"
     case state
     case tooMany = "too-many"
+    case notFound = "not-found"
+    case busy
 }
 
 /// The addresses of pages, on this host.

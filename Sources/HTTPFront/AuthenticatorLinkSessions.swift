@@ -13,8 +13,8 @@ struct AuthenticatorLinkSessions {
 
     func add(to routes: inout Routes) {
         let path = "/v2/authenticator/link-sessions/{link_token}"
-        routes.add(path, .get(answeringErrors(find)))
-        routes.add(path + "/complete", .post(answeringErrors(complete)))
+        routes.add(path, .keyed, .get(answeringErrors(find)))
+        routes.add(path + "/complete", .keyed, .post(answeringErrors(complete)))
     }
 
     @Sendable private func find(_ request: Request) async throws -> Response {

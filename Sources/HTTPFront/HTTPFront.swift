@@ -4,6 +4,7 @@ internal import JSON
 package import LinkSessionRepository
 internal import LinkSessions
 internal import NIOHTTP1
+internal import RateLimits
 package import ReturnLinks
 package import TokenGenerator
 
@@ -22,8 +23,8 @@ extension Routes {
         AuthenticatorLinkSessions(apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks).add(to: &self)
         // RFC 7517, section 5. A new key is published before it signs, for longer than the set is kept.
         add("/.well-known/jwks.json", Self.document(returnLinks.keySet))
-        add("/health/live", .get { _ in Response(json: JSONWriter.object { $0.add("status", "ok") }) })
-        add("/health/ready", .get { _ in await readiness.answer() })
+        add("/health/live", .free, .get { _ in Response(json: JSONWriter.object { $0.add("status", "ok") }) })
+        add("/health/ready", .free, .get { _ in await readiness.answer() })
         add("/openapi.json", Self.document(PackageResources.openapi_json))
     }
 
@@ -52,10 +53,21 @@ func answeringErrors(_ handler: @escaping @Sendable (Request) async throws -> Re
 
 /// Who is calling: decided from the head of a request, before its body is read.
 extension APIKeyAuthenticator {
-    /// The manufacturer whose key the request carries, which is noted for the log.
-    func manufacturer(of request: Request) throws(AuthenticationError) -> ManufacturerCaller {
+    /// The manufacturer whose key the request carries, which is noted for the log. Beyond its rate limit it is held back
+    /// and refused.
+    ///
+    /// - Parameter kind: what the request counts as.
+    func manufacturer(
+        of request: Request, for kind: ManufacturerLimits.Kind = .requests
+    ) async throws -> ManufacturerCaller {
         let caller = try manufacturer(forKey: try Self.key(in: request))
         request.record.caller = caller.manufacturer.id.number
+        guard let (decision, status) = limits.take(kind, of: caller) else { return caller }
+        request.record.rateLimit = status
+        if case .refused(let retryAfter) = decision {
+            await limits.delay.wait()
+            throw ErrorAnswer.rateLimited(retryAfter: retryAfter)
+        }
         return caller
     }
 

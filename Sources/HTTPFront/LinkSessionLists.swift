@@ -7,7 +7,7 @@ internal import LinkSessions
 extension ManufacturerLinkSessions {
     /// The caller's own sessions, the newest first.
     @Sendable func list(_ request: Request) async throws -> Response {
-        let caller = try apiKeys.manufacturer(of: request)
+        let caller = try await apiKeys.manufacturer(of: request)
         let query = FormFields(request.query)
         let filter = try LinkSessionFilter(query)
         let limit = try query.limit

@@ -18,14 +18,14 @@ struct ManufacturerLinkSessions {
 
     func add(to routes: inout Routes) {
         let path = "/v2/manufacturer/link-sessions"
-        routes.add(path, .get(answeringErrors(list)), .post(answeringErrors(create)))
-        routes.add(path + "/{link_token}", .get(answeringErrors(find)))
-        routes.add(path + "/{link_token}/expire", .post(answeringErrors(expire)))
-        routes.add(path + "/{link_token}/confirm", .post(answeringErrors(confirm)))
+        routes.add(path, .keyed, .get(answeringErrors(list)), .post(answeringErrors(create)))
+        routes.add(path + "/{link_token}", .keyed, .get(answeringErrors(find)))
+        routes.add(path + "/{link_token}/expire", .keyed, .post(answeringErrors(expire)))
+        routes.add(path + "/{link_token}/confirm", .keyed, .post(answeringErrors(confirm)))
     }
 
     @Sendable private func create(_ request: Request) async throws -> Response {
-        let caller = try apiKeys.manufacturer(of: request)
+        let caller = try await apiKeys.manufacturer(of: request, for: .creates)
         let new = try NewLinkSession(try await request.jsonBody(), for: caller)
         return try await create(new, of: caller.manufacturer, request)
     }
@@ -49,13 +49,13 @@ struct ManufacturerLinkSessions {
     }
 
     @Sendable private func find(_ request: Request) async throws -> Response {
-        let caller = try apiKeys.manufacturer(of: request)
+        let caller = try await apiKeys.manufacturer(of: request)
         let (session, token) = try await session(of: caller, request)
         return answer(session, of: caller.manufacturer, token)
     }
 
     @Sendable private func expire(_ request: Request) async throws -> Response {
-        let caller = try apiKeys.manufacturer(of: request)
+        let caller = try await apiKeys.manufacturer(of: request)
         let (found, token) = try await session(of: caller, request)
         let session = try await sessions.expire(found.id, requestID: request.id, until: request.deadline)
         guard let session else { throw ErrorAnswer.linkSessionNotFound }
@@ -71,7 +71,7 @@ struct ManufacturerLinkSessions {
     /// The manufacturer's backend says which of its users came back with the result: `completed` alone says that a
     /// browser finished, not whose it was.
     @Sendable private func confirm(_ request: Request) async throws -> Response {
-        let caller = try apiKeys.manufacturer(of: request)
+        let caller = try await apiKeys.manufacturer(of: request)
         let body = try await request.jsonBody()
         let userID = try ManufacturerUserID(try body.string("user_id", .userID))
         let code = try body.string("code", .code)

@@ -1,3 +1,4 @@
+internal import IPAddresses
 internal import Logging
 internal import NIOCore
 internal import NIOHTTP1
@@ -16,6 +17,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private let limits: ConnectionLimits
     private let place: ConnectionPlaces.Place
     private let logger: Logger
+    private var peer = Client(nil)
     /// Unchecked, as some others here, because all runs on the event loop, and nothing is called while one is accessed;
     /// the checks would be a hundredth of a create.
     @exclusivity(unchecked) private var state: ConnectionState
@@ -71,6 +73,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func handlerAdded(context: ChannelHandlerContext) {
         self.context = context
+        peer = Client(context.remoteAddress?.ipAddress.flatMap { IPAddress($0) })
         let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
         let eventLoop = context.eventLoop
         place.occupy {
@@ -200,10 +203,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func start(_ exchange: Exchange) {
         guard let context else { return }
         let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let (responder, head, body) = (responder, exchange.head, exchange.body)
+        let (responder, head, body, peer) = (responder, exchange.head, exchange.body, peer)
         // Begins here and now; where it has to wait, it goes on on the same event loop.
         Task.immediate(executorPreference: executor) {
-            let response = await responder.respond(to: head, body)
+            let response = await responder.respond(to: head, body, from: peer)
             connection.value.write(response, withBody: head.method != .HEAD)
         }
     }

@@ -1,5 +1,6 @@
 internal import JSON
 package import NIOHTTP1
+internal import RateLimits
 
 /// Status, stable code and sentence of an answer that is no success. The codes are part of the API; the sentences may be improved.
 package struct ErrorAnswer: Sendable, Equatable {
@@ -9,7 +10,7 @@ package struct ErrorAnswer: Sendable, Equatable {
     /// For the log alone.
     package let cause: String?
     /// Further fields that the status asks for.
-    let headers: HTTPHeaders
+    package let headers: HTTPHeaders
 
     package init(
         _ status: HTTPResponseStatus, _ code: String, _ message: String, cause: String? = nil,
@@ -27,6 +28,14 @@ package struct ErrorAnswer: Sendable, Equatable {
         .payloadTooLarge, "body_too_large", "the body must be at most 16 KiB")
     package static let overloaded = ErrorAnswer(
         .serviceUnavailable, "overloaded", "the service is overloaded, try again", headers: retryAfter)
+
+    /// RFC 6585, section 4.
+    package static func rateLimited(retryAfter: Duration) -> ErrorAnswer {
+        ErrorAnswer(
+            .tooManyRequests, "rate_limited",
+            "too many requests; try again after the seconds in the Retry-After header",
+            headers: ["retry-after": String(retryAfter.roundedUpToSeconds)])
+    }
 
     package static func unavailable(cause: String) -> ErrorAnswer {
         ErrorAnswer(
@@ -62,7 +71,10 @@ extension Response {
             }, status: error.status)
         headers.add(contentsOf: error.headers)
         self.requestID = requestID
+        self.error = error
     }
+
+    init(_ error: ErrorAnswer, _ request: Request) { self.init(error, requestID: request.id) }
 }
 
 /// Why a connection is refused: its last answer.

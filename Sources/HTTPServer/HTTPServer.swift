@@ -1,3 +1,4 @@
+package import IPAddresses
 package import Logging
 internal import NIOCore
 internal import NIOExtras
@@ -30,14 +31,21 @@ package struct HTTPServer: Service {
 
     /// - Parameters:
     ///   - isSecret: whether a text that a caller chose for its request's id must not be logged or repeated.
+    ///   - trustedProxies: tell of the clients behind them.
+    ///   - anonymous: holds back whoever asks for too much without a key; `nil`: nobody is.
+    ///   - errorPage: what a browser gets in place of an error's JSON.
     ///   - beforeListening: what the first request needs; must end by itself soon.
     ///   - onListening: called with the port once the server accepts connections.
     package init(
-        _ configuration: Configuration, routes: Routes, isSecret: @escaping @Sendable (String) -> Bool, logger: Logger,
+        _ configuration: Configuration, routes: Routes, isSecret: @escaping @Sendable (String) -> Bool,
+        trustedProxies: [IPNetwork] = [], limits anonymous: AnonymousLimits? = nil,
+        errorPage: @escaping ErrorPage = { _, _ in nil }, logger: Logger,
         accessLog: @escaping AccessLog, beforeListening: @escaping @Sendable () async -> Void = {},
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
-        let responder = Responder(routes: routes, isSecret: isSecret, accessLog: accessLog)
+        let responder = Responder(
+            routes: routes, isSecret: isSecret, trustedProxies: TrustedProxies(networks: trustedProxies),
+            limits: anonymous, errorPage: errorPage, accessLog: accessLog)
         let places = ConnectionPlaces(limit: configuration.maximumConnections)
         var limits = ConnectionLimits()
         limits.idle = TimeAmount(configuration.idleTimeout)

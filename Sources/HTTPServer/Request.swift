@@ -1,6 +1,7 @@
 internal import Foundation
 internal import NIOCore
 package import NIOHTTP1
+package import RateLimits
 internal import Synchronization
 
 /// A request as its handler sees it. Begun with its head, while the body may still be on its way.
@@ -18,7 +19,14 @@ package struct Request: Sendable {
 
 /// What a handler finds out and the log wants to know.
 package final class RequestRecord: Sendable {
-    private let findings = Mutex<(caller: Int64?, session: String?, cause: String?)>((nil, nil, nil))
+    private struct Findings {
+        var caller: Int64?
+        var session: String?
+        var cause: String?
+        var rateLimit: RateLimitStatus?
+    }
+
+    private let findings = Mutex(Findings())
 
     /// Who was recognized by a key.
     package var caller: Int64? {
@@ -30,6 +38,12 @@ package final class RequestRecord: Sendable {
     package var session: String? {
         get { findings.withLock { $0.session } }
         set { findings.withLock { $0.session = newValue } }
+    }
+
+    /// What is left of the caller's rate limit, for every answer's header fields.
+    package var rateLimit: RateLimitStatus? {
+        get { findings.withLock { $0.rateLimit } }
+        set { findings.withLock { $0.rateLimit = newValue } }
     }
 
     /// Why the answer is no success, where it does not tell. Holds no secret and no personal data.

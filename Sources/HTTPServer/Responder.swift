@@ -1,4 +1,5 @@
 internal import NIOHTTP1
+package import RateLimits
 
 /// One answered request. Holds no token, no key and no user id.
 package struct AccessLogEntry: Sendable {
@@ -8,6 +9,8 @@ package struct AccessLogEntry: Sendable {
     package let status: Int
     package let duration: Duration
     package let requestID: String
+    /// The network of the client's address: /24, or /48 of IPv6; `-` where there is none.
+    package let client: String
     /// Who was recognized by a key.
     package let caller: Int64?
     /// The id of the session that the request names, whether there is one or not.
@@ -19,36 +22,57 @@ package struct AccessLogEntry: Sendable {
 /// Takes every entry, on the event loop of its request: it must neither block nor take long.
 package typealias AccessLog = @Sendable (AccessLogEntry) -> Void
 
-/// What surrounds every request: its id, its time, its log line and its count.
+/// The page that a browser gets in place of an error's JSON; `nil` where there is none.
+package typealias ErrorPage = @Sendable (ErrorAnswer, Request) -> Response?
+
+/// What holds clients back that ask for too much without a key.
+package struct AnonymousLimits: Sendable {
+    let addresses: AddressLimits
+    let delay: RefusalDelay
+
+    package init(_ limit: RateLimit, delay: RefusalDelay) {
+        addresses = AddressLimits(limit)
+        self.delay = delay
+    }
+}
+
+/// What surrounds every request: its id, its client's limit, its time, its log line and its count.
 final class Responder: Sendable {
     private let routes: Routes
     private let isSecret: @Sendable (String) -> Bool
+    private let trustedProxies: TrustedProxies
+    private let limits: AnonymousLimits?
+    private let errorPage: ErrorPage
     private let accessLog: AccessLog
     private let metrics = RequestMetrics()
 
-    init(routes: Routes, isSecret: @escaping @Sendable (String) -> Bool, accessLog: @escaping AccessLog) {
+    init(
+        routes: Routes, isSecret: @escaping @Sendable (String) -> Bool,
+        trustedProxies: TrustedProxies = TrustedProxies(networks: []), limits: AnonymousLimits? = nil,
+        errorPage: @escaping ErrorPage = { _, _ in nil }, accessLog: @escaping AccessLog
+    ) {
         self.routes = routes
         self.isSecret = isSecret
+        self.trustedProxies = trustedProxies
+        self.limits = limits
+        self.errorPage = errorPage
         self.accessLog = accessLog
     }
 
-    func respond(to head: HTTPRequestHead, _ body: RequestBody) async -> Response {
+    func respond(to head: HTTPRequestHead, _ body: RequestBody, from peer: Client) async -> Response {
         let start = ContinuousClock.now
         let match = routes.match(head.uri)
         let request = Request(
             id: RequestID.accepted(from: head.headers, isSecret: isSecret) ?? RequestID.make(), method: head.method,
             headers: head.headers, query: Routes.query(of: head.uri), body: body, parameter: match?.parameter ?? "")
-        var response =
-            if let match {
-                if let handler = match.resource.handler(of: head.method) {
-                    await handler(request)
-                } else {
-                    Response(.methodNotAllowed(allow: match.resource.allow), requestID: request.id)
-                }
-            } else {
-                Response(.notFound, requestID: request.id)
-            }
+        let client = trustedProxies.client(of: peer, head.headers)
+        var response = await response(to: request, match?.resource, from: client)
+        if let error = response.error, isPage(head), let page = errorPage(error, request) { response = page }
         response.requestID = request.id
+        if let status = request.record.rateLimit {
+            response.headers.add(name: "ratelimit-policy", value: status.policy)
+            response.headers.add(name: "ratelimit", value: status.state)
+        }
 
         let duration = ContinuousClock.now - start
         let status = Int(response.status.code)
@@ -56,8 +80,37 @@ final class Responder: Sendable {
         accessLog(
             AccessLogEntry(
                 method: head.method.rawValue, route: route, status: status, duration: duration, requestID: request.id,
-                caller: request.record.caller, session: request.record.session, cause: request.record.cause))
+                client: client.network, caller: request.record.caller, session: request.record.session,
+                cause: request.record.cause))
         metrics.record(route: route, method: head.method.rawValue, status: status, duration: duration)
         return response
+    }
+
+    private func response(to request: Request, _ resource: Routes.Resource?, from client: Client) async -> Response {
+        let handler = resource?.handler(of: request.method)
+        // Without a handler nobody looks for a key.
+        let access = handler == nil ? .anonymous : resource?.access ?? .anonymous
+        if access == .anonymous, let refusal = await refusal(of: client) { return Response(refusal, request) }
+        guard let resource else { return Response(.notFound, request) }
+        guard let handler else { return Response(.methodNotAllowed(allow: resource.allow), request) }
+        let response = await handler(request)
+        if access == .keyed, response.status == .unauthorized, let refusal = await refusal(of: client) {
+            return Response(refusal, request)
+        }
+        return response
+    }
+
+    /// Held back, so that whoever goes on asking waits for it.
+    private func refusal(of client: Client) async -> ErrorAnswer? {
+        guard let limits, let address = client.address,
+            case .refused(let retryAfter) = limits.addresses.take(address, now: .now)
+        else { return nil }
+        await limits.delay.wait()
+        return .rateLimited(retryAfter: retryAfter)
+    }
+
+    /// Whether a browser asks for a page, outside of the API (RFC 9110, section 12.5.1).
+    private func isPage(_ head: HTTPRequestHead) -> Bool {
+        !head.uri.hasPrefix("/v2/") && head.headers["accept"].contains { $0.lowercased().contains("text/html") }
     }
 }

@@ -17,6 +17,8 @@ package struct Response: Sendable {
     /// Written after ``body``, which is empty then.
     private(set) var sharedBody: SharedBody?
     var requestID = ""
+    /// Of an answer that is no success.
+    var error: ErrorAnswer?
 
     package init(status: HTTPResponseStatus, headers: HTTPHeaders, body: [UInt8]) {
         self.status = status

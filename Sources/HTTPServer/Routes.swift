@@ -20,8 +20,19 @@ package struct Routes: Sendable {
         }
     }
 
+    /// Who may be held back for asking too much.
+    package enum Access: Sendable {
+        /// Nobody.
+        case free
+        /// A client's address, until a key is found to be usable: by then the limit is the caller's own.
+        case keyed
+        /// A client's address.
+        case anonymous
+    }
+
     struct Resource: Sendable {
         let path: String
+        let access: Access
         /// Without names in braces.
         fileprivate let isFixed: Bool
         fileprivate let template: [ArraySlice<UInt8>]
@@ -42,10 +53,20 @@ package struct Routes: Sendable {
 
     package init() {}
 
+    /// For everybody: a client's address is held back for asking too much.
     package mutating func add(_ path: String, _ endpoints: Endpoint...) {
+        add(path, .anonymous, endpoints)
+    }
+
+    package mutating func add(_ path: String, _ access: Access, _ endpoints: Endpoint...) {
+        add(path, access, endpoints)
+    }
+
+    private mutating func add(_ path: String, _ access: Access, _ endpoints: [Endpoint]) {
         let template = Self.segments(Array(path.utf8)[...])
         let isFixed = template.allSatisfy { $0.first != UInt8(ascii: "{") }
-        resources.append(Resource(path: path, isFixed: isFixed, template: template, endpoints: endpoints))
+        resources.append(
+            Resource(path: path, access: access, isFixed: isFixed, template: template, endpoints: endpoints))
     }
 
     /// The resource that a request's target (RFC 9112, section 3.2) names, and what stands in the place of a name in

@@ -1,5 +1,6 @@
 package import LinkSessions
 package import PostgresClient
+package import RateLimits
 
 /// What operators decide: manufacturers, their keys, and suppliers, as they were at one moment.
 package struct ControlPlane: Sendable {
@@ -7,6 +8,8 @@ package struct ControlPlane: Sendable {
         package let manufacturer: Manufacturer
         package let isEnabled: Bool
         package let redirectPolicy: RedirectPolicy
+        /// Of creates; `nil` where it has none of its own.
+        package let createLimit: RateLimit?
         /// How many of its registered redirect URLs are no valid redirect URLs, and so allow nothing.
         let invalidRedirectURLs: Int
     }
@@ -82,12 +85,15 @@ package struct ControlPlaneRepository: Sendable {
         })
 
     private static let manufacturers = Query<[ControlPlane.ManufacturerEntry]>(
-        "manufacturers", "SELECT \(Manufacturer.columns), m.enabled, \(RedirectPolicy.columns) FROM manufacturers m",
+        "manufacturers",
+        "SELECT \(Manufacturer.columns), m.enabled, \(RedirectPolicy.columns), \(RateLimit.columns) FROM manufacturers m",
         readEach: { (row) throws(DatabaseError) in
             let (manufacturer, isEnabled) = (try row.manufacturer(), try row.bool())
             let (policy, invalid) = try row.redirectPolicy()
+            let createLimit = try row.rateLimit()
             return ControlPlane.ManufacturerEntry(
-                manufacturer: manufacturer, isEnabled: isEnabled, redirectPolicy: policy, invalidRedirectURLs: invalid)
+                manufacturer: manufacturer, isEnabled: isEnabled, redirectPolicy: policy, createLimit: createLimit,
+                invalidRedirectURLs: invalid)
         })
 
     private static let suppliers = Query<[Supplier?]>(
@@ -120,7 +126,19 @@ extension RedirectPolicy {
     static let columns = "m.redirect_policy, m.redirect_urls"
 }
 
+extension RateLimit {
+    /// What ``PostgresClient/Row/rateLimit()`` reads of a manufacturer `m`.
+    static let columns = "m.creates_a_second::bigint, m.creates_at_once::bigint"
+}
+
 extension Row {
+    mutating func rateLimit() throws(DatabaseError) -> RateLimit? {
+        let (perSecond, atOnce) = (try optionalInt64(), try optionalInt64())
+        guard let perSecond, let atOnce else { return nil }
+        guard let limit = RateLimit(perSecond: Int(perSecond), atOnce: Int(atOnce)) else { throw mismatch() }
+        return limit
+    }
+
     mutating func manufacturer() throws(DatabaseError) -> Manufacturer {
         Manufacturer(
             id: Manufacturer.ID(try int64()), name: try text(), brand: try optionalText().map(Brand.init(stored:)))

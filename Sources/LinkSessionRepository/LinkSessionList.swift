@@ -82,7 +82,7 @@ private struct IDRange {
 /// A list's way through the partitions, with the two indexes that every create pays for already: one by user and one by
 /// id. A third one, by manufacturer and id, would be simpler and add a quarter to what a create writes.
 private struct LinkSessionSearch {
-    let database: DatabaseClient
+    let database: DatabaseAccess
     let manufacturer: Manufacturer.ID
     let filter: LinkSessionFilter
     let limit: Int

@@ -6,11 +6,14 @@ package import PostgresClient
 /// Every statement names one session by its id and shard, and joins nothing but that session's own events and sign-ins:
 /// so it touches one partition and, where the tables are distributed by shard, one node.
 package struct LinkSessionRepository: Sendable {
-    let database: DatabaseClient
+    let database: DatabaseAccess
     let controlPlane: ControlPlaneCache
 
-    package init(database: DatabaseClient, controlPlane: ControlPlaneCache) {
-        self.database = database
+    /// - Parameter serviceClass: with whom its callers wait.
+    package init(
+        database: DatabaseClient, as serviceClass: ServiceClass = .first, controlPlane: ControlPlaneCache
+    ) {
+        self.database = DatabaseAccess(client: database, serviceClass: serviceClass)
         self.controlPlane = controlPlane
     }
 
@@ -96,7 +99,6 @@ package struct LinkSessionRepository: Sendable {
             }
         })
 
-    /// Each caller has a result of its own: a row that cannot be read fails those who asked for it and nobody else.
     private static let find = GroupedQuery<LinkSessionID, Result<StoredLinkSession?, DatabaseError>>(
         "find_link_sessions",
         // The smallest and the largest id tell which partitions may have any of them, and each id which one has it. A
@@ -109,27 +111,44 @@ package struct LinkSessionRepository: Sendable {
         ) AS s
         """,
         maxBatchSize: 256, maxConcurrentBatches: 1,
-        encode: { inputs in
-            [
-                .uuids(inputs.map(\.bytes)), .blob(inputs.min()?.bytes), .blob(inputs.max()?.bytes),
-                .smallNumbers(Set(inputs.map(\.shard)).map(Int16.init)),
-            ]
-        },
+        encode: { Parameter.sessions($0) },
         decode: { result, inputs throws(DatabaseError) in
-            var found: [LinkSessionID: Result<StoredLinkSession?, DatabaseError>] = [:]
-            try result.forEachRow { (row) throws(DatabaseError) in
-                let id = try row.linkSessionID()
-                do throws(DatabaseError) {
-                    found[id] = .success(try row.storedLinkSession(id: id))
-                } catch {
-                    found[id] = .failure(error)
-                    row.skipRest()
-                }
+            try result.found(by: inputs) { (row) throws(DatabaseError) in
+                try row.linkSessionID()
+            } read: { (row, id) throws(DatabaseError) in
+                try row.storedLinkSession(id: id)
             }
-            return inputs.map { found[$0] ?? .success(nil) }
         })
 }
 
 extension Parameter {
     static func shard(of id: LinkSessionID) -> Parameter { .smallNumber(Int16(id.shard)) }
+
+    /// `$1` to `$4` of the statements that find sessions of several callers: their ids, the smallest and the largest, and
+    /// their shards.
+    static func sessions(_ ids: [LinkSessionID]) -> [Parameter] {
+        [
+            .uuids(ids.map(\.bytes)), .blob(ids.min()?.bytes), .blob(ids.max()?.bytes),
+            .smallNumbers(Set(ids.map(\.shard)).map(Int16.init)),
+        ]
+    }
+}
+
+extension QueryResult {
+    /// What was found for each of the inputs. A row that cannot be read fails those who asked for it and nobody else.
+    borrowing func found<ID: Hashable, Value>(
+        by ids: [ID], _ readID: RowReader<ID>, read: (inout Row, ID) throws(DatabaseError) -> Value
+    ) throws(DatabaseError) -> [Result<Value?, DatabaseError>] {
+        var found: [ID: Result<Value?, DatabaseError>] = [:]
+        try forEachRow { (row) throws(DatabaseError) in
+            let id = try readID(&row)
+            do throws(DatabaseError) {
+                found[id] = .success(try read(&row, id))
+            } catch {
+                found[id] = .failure(error)
+                row.skipRest()
+            }
+        }
+        return ids.map { found[$0] ?? .success(nil) }
+    }
 }

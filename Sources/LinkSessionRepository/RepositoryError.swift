@@ -21,15 +21,27 @@ package enum RepositoryError: Error, Sendable, Equatable {
     }
 }
 
-extension DatabaseClient {
+/// The database as callers of one class have it.
+struct DatabaseAccess: Sendable {
+    let client: DatabaseClient
+    let serviceClass: ServiceClass
+
     /// The border between the client's errors and ours.
     func answer<Input: Sendable, Output: Sendable>(
         _ query: any DatabaseQuery<Input, Output>, _ input: Input, until deadline: Deadline
     ) async throws(RepositoryError) -> Output {
         do throws(DatabaseError) {
-            return try await run(query, input, until: deadline)
+            return try await client.run(query, input, as: serviceClass, until: deadline)
         } catch {
             throw RepositoryError(error)
         }
+    }
+}
+
+extension DatabaseClient {
+    func answer<Input: Sendable, Output: Sendable>(
+        _ query: any DatabaseQuery<Input, Output>, _ input: Input, until deadline: Deadline
+    ) async throws(RepositoryError) -> Output {
+        try await DatabaseAccess(client: self, serviceClass: .first).answer(query, input, until: deadline)
     }
 }

@@ -36,11 +36,14 @@ package struct SignInRepository: Sendable {
     /// How often a session's user may begin.
     package static let limit = 10
 
-    private let database: DatabaseClient
+    private let database: DatabaseAccess
     private let controlPlane: ControlPlaneCache
 
-    package init(database: DatabaseClient, controlPlane: ControlPlaneCache) {
-        self.database = database
+    /// - Parameter serviceClass: with whom its callers wait.
+    package init(
+        database: DatabaseClient, as serviceClass: ServiceClass = .first, controlPlane: ControlPlaneCache
+    ) {
+        self.database = DatabaseAccess(client: database, serviceClass: serviceClass)
         self.controlPlane = controlPlane
     }
 
@@ -48,8 +51,7 @@ package struct SignInRepository: Sendable {
     package func find(
         _ id: SignIn.ID, until deadline: Deadline
     ) async throws(RepositoryError) -> (signIn: SignIn, snapshot: LinkSessionSnapshot)? {
-        let found = try await database.answer(
-            Self.find, [.blob(id.session.bytes), .shard(of: id.session), .blob(id.stateDigest.bytes)], until: deadline)
+        let found = try await database.answer(Self.find, id, until: deadline).mapError(RepositoryError.init).get()
         guard let (signIn, session) = found else { return nil }
         let owner = try controlPlane.manufacturer(session.session.manufacturer)
         return (signIn, LinkSessionSnapshot(session, of: owner))
@@ -102,15 +104,28 @@ package struct SignInRepository: Sendable {
         LinkSessionRepository.parameters(id.session, requestID) + [.blob(id.stateDigest.bytes)]
     }
 
-    private static let find = Query<(signIn: SignIn, session: StoredLinkSession)?>(
-        "find_sign_in",
+    /// As sessions are found: each caller has a result of its own.
+    private static let find = GroupedQuery<SignIn.ID, Result<(SignIn, StoredLinkSession)?, DatabaseError>>(
+        "find_sign_ins",
         """
-        SELECT \(SignIn.columns), \(StoredLinkSession.columns())
-        FROM link_sessions s JOIN sign_ins a ON a.session_id = s.id AND a.shard = s.shard
-        WHERE s.id = $1::uuid AND s.shard = $2::smallint
-          AND a.session_id = $1::uuid AND a.shard = $2::smallint AND a.state_hash = $3::bytea
+        SELECT \(SignIn.columns), \(StoredLinkSession.columns(now: "s.now"))
+        FROM unnest($1::uuid[], $5::bytea[]) AS asked (id, state_hash), LATERAL (
+            SELECT *, clock_timestamp() AS now FROM link_sessions
+            WHERE id = asked.id AND id BETWEEN $2::uuid AND $3::uuid AND shard = ANY ($4::smallint[])
+        ) AS s JOIN sign_ins a ON a.session_id = s.id AND a.shard = s.shard
+        WHERE a.session_id BETWEEN $2::uuid AND $3::uuid AND a.shard = ANY ($4::smallint[])
+          AND a.state_hash = asked.state_hash
         """,
-        readOptional: { (row) throws(DatabaseError) in (signIn: try row.signIn(), session: try row.storedLinkSession())
+        maxBatchSize: 256, maxConcurrentBatches: 1,
+        encode: { inputs in
+            Parameter.sessions(inputs.map(\.session)) + [.blobs(inputs.map(\.stateDigest.bytes))]
+        },
+        decode: { result, inputs throws(DatabaseError) in
+            try result.found(by: inputs) { (row) throws(DatabaseError) in
+                SignIn.ID(session: try row.linkSessionID(), stateDigest: try row.digest())
+            } read: { (row, id) throws(DatabaseError) in
+                (try row.signIn(id), try row.storedLinkSession())
+            }
         })
 
     /// The row of the session decides how many there are: whoever waits for it judges the number anew. Sent again after
@@ -175,8 +190,8 @@ extension SignIn {
 }
 
 extension Row {
-    fileprivate mutating func signIn() throws(DatabaseError) -> SignIn {
-        let id = SignIn.ID(session: try linkSessionID(), stateDigest: try digest())
+    /// - Parameter id: was read already.
+    fileprivate mutating func signIn(_ id: SignIn.ID) throws(DatabaseError) -> SignIn {
         guard let supplier = Supplier.Slug(try text()) else { throw mismatch() }
         return SignIn(
             id: id, supplier: supplier, language: try parse(Language.init), hasCallback: try bool(),

@@ -9,6 +9,7 @@ internal import LinkSessions
 internal import Logging
 internal import NIOCore
 internal import PostgresClient
+internal import RateLimits
 internal import ReturnLinks
 internal import ServiceLifecycle
 internal import TokenGenerator
@@ -32,22 +33,29 @@ struct Application {
         }
         let requests = try database(
             "link-session-service", connections: try settings.databaseConnections, waitingLimit: 4096)
-        // Keys and health must not wait behind requests.
-        let background = try database("link-session-service background", connections: 1, waitingLimit: 64)
-        // Deleting old rows and recording the use of keys may wait for locks: keys and health must not.
+        // Keys wait behind nobody: without them nothing is answered.
+        let keys = try database("link-session-service keys", connections: 1, waitingLimit: 64)
+        let health = try database("link-session-service health", connections: 1, waitingLimit: 64)
+        // Deleting old rows and recording the use of keys may wait for locks: health must not.
         let maintenance = try database("link-session-service maintenance", connections: 1, waitingLimit: 64)
 
         let authenticatorDigests = try settings.authenticatorDigests
         let (signingKeys, sandboxKey) = (try settings.returnSigningKeys, try settings.sandboxSigningKey)
         let controlPlane = ControlPlaneCache(
-            repository: ControlPlaneRepository(database: background), hasSandbox: sandboxKey != nil, logger: logger)
+            repository: ControlPlaneRepository(database: keys), hasSandbox: sandboxKey != nil, logger: logger)
         let apiKeyUsage = APIKeyUsageRecorder(
             repository: ControlPlaneRepository(database: maintenance), logger: logger)
+        let refusalDelay = RefusalDelay()
+        let manufacturerLimits = ManufacturerLimits(
+            limit: try settings.createLimit, delay: refusalDelay,
+            repository: RateDemandRepository(database: health, replica: withUnsafeBytes(of: UUID().uuid) { Array($0) }),
+            logger: logger)
         let apiKeys = APIKeyAuthenticator(
             controlPlane: controlPlane, environment: settings.keyEnvironment,
-            authenticatorDigests: authenticatorDigests, uses: apiKeyUsage)
+            authenticatorDigests: authenticatorDigests, uses: apiKeyUsage,
+            limits: manufacturerLimits)
         let readiness = Readiness {
-            await HealthCheck.ofDatabase(background, schema: schema)
+            await HealthCheck.ofDatabase(health, schema: schema)
         } ownChecks: {
             [
                 controlPlane.isFresh
@@ -67,17 +75,22 @@ struct Application {
         routes.addAPI(
             publicBaseURL: publicBaseURL, apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks,
             tokenGenerator: TokenGenerator(), readiness: readiness)
-        try AuthenticatorUI(
-            publicBaseURL: publicBaseURL, sessions: sessions,
-            signIns: SignInRepository(database: requests, controlPlane: controlPlane), controlPlane: controlPlane,
-            returnLinks: returnLinks, tokenGenerator: TokenGenerator(), clientSecret: environmentVariable
-        ).add(to: &routes)
+        let pages = try AuthenticatorUI(
+            publicBaseURL: publicBaseURL,
+            sessions: LinkSessionRepository(database: requests, as: .second, controlPlane: controlPlane),
+            signIns: SignInRepository(database: requests, as: .second, controlPlane: controlPlane),
+            controlPlane: controlPlane,
+            returnLinks: returnLinks, tokenGenerator: TokenGenerator(), clientSecret: environmentVariable)
+        pages.add(to: &routes)
         let host = try settings.httpHost
         let server = HTTPServer(
             .init(
                 host: host, port: try settings.httpPort, maximumConnections: try Self.maximumConnections(logger),
                 idleTimeout: .seconds(try settings.httpIdleSeconds)),
-            routes: routes, isSecret: { APIKey.isMentioned(in: $0) || apiKeys.isUsable(key: $0) }, logger: logger,
+            routes: routes, isSecret: { APIKey.isMentioned(in: $0) || apiKeys.isUsable(key: $0) },
+            trustedProxies: try settings.trustedProxies,
+            limits: try settings.addressLimit.map { AnonymousLimits($0, delay: refusalDelay) },
+            errorPage: pages.page(for:_:), logger: logger,
             accessLog: { log.write($0) },
             // Without the keys the first requests would get a 503; a database that is down delays nothing for long.
             beforeListening: { await controlPlane.waitUntilFresh(for: .milliseconds(500)) },
@@ -87,7 +100,7 @@ struct Application {
 
         // Stopped from the last to the first, each before the next.
         services = [
-            maintenance, background, requests, apiKeyUsage, controlPlane,
+            maintenance, health, keys, requests, apiKeyUsage, manufacturerLimits, controlPlane,
             Retention(
                 days: try settings.retentionDays, repository: RetentionRepository(database: maintenance),
                 logger: logger),

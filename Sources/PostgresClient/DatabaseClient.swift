@@ -19,7 +19,7 @@ package final class DatabaseClient: Service {
 
     /// - Parameters:
     ///   - connections: so many threads and server sessions.
-    ///   - waitingLimit: further callers are refused as ``Unavailability/overloaded``.
+    ///   - waitingLimit: further callers of a class are refused as ``Unavailability/overloaded``.
     package init(
         address: DatabaseAddress, applicationName: String, connections: Int, waitingLimit: Int, logger: Logger
     ) throws {
@@ -35,7 +35,8 @@ package final class DatabaseClient: Service {
     /// Cancelling the task removes a query that waits in the queue; one that is under way runs to its end or its
     /// deadline.
     package func run<Input: Sendable, Output: Sendable>(
-        _ query: any DatabaseQuery<Input, Output>, _ input: Input, until deadline: Deadline
+        _ query: any DatabaseQuery<Input, Output>, _ input: Input, as serviceClass: ServiceClass = .first,
+        until deadline: Deadline
     ) async throws(DatabaseError) -> Output {
         let id = lastID.add(1, ordering: .relaxed).newValue
         do {
@@ -44,7 +45,7 @@ package final class DatabaseClient: Service {
                     queue.enqueue(
                         PendingCall(
                             id: id, query: query, input: input, deadline: deadline, continuation: continuation),
-                        in: query.subqueue)
+                        in: query.subqueue, of: serviceClass)
                     // The handler below may have come before the query was in the queue.
                     if Task.isCancelled { queue.cancel(id: id) }
                 }

@@ -4,7 +4,9 @@ internal import Synchronization
 /// The bounded queue in which every query waits for a connection, and from which the connections' threads ("workers")
 /// take batches when they are connected and idle.
 ///
-/// Each grouped query has a subqueue of its own, all others share one; the order is that of arrival across subqueues.
+/// Each class of service waits apart, with a bound of its own, so that none starves another: under pressure they take
+/// turns, and while one has nothing to do the other has all. Within a class each grouped query has a subqueue of its own,
+/// all others share one; the order is that of arrival across them.
 final class QueryQueue: Sendable {
     struct Batch {
         let subqueue: Int
@@ -19,6 +21,7 @@ final class QueryQueue: Sendable {
     }
 
     private struct Subqueue {
+        let serviceClass: ServiceClass
         let key: SubqueueKey
         var queries: Deque<(arrival: UInt64, query: any PendingQuery)> = []
         var batchesUnderWay = 0
@@ -31,20 +34,34 @@ final class QueryQueue: Sendable {
 
     private struct State {
         var subqueues: [Subqueue] = []
-        var subqueueIndex: [SubqueueKey: Int] = [:]
+        var subqueueIndex: [SubqueueID: Int] = [:]
         var idleWorkers: [Int] = []
-        var count = 0
+        /// How many wait, and what each class has had: the one that had least is next.
+        var counts = [Int](repeating: 0, count: ServiceClass.allCases.count)
+        var served = [UInt64](repeating: 0, count: ServiceClass.allCases.count)
         var arrivals: UInt64 = 0
         var isStopped = false
 
-        /// The subqueue whose first query has waited longest, among those that may start another batch.
+        /// Among the subqueues that may start another batch, of the class that had least the one whose first query has
+        /// waited longest.
         var nextSubqueue: Int? {
-            var best: (subqueue: Int, arrival: UInt64)?
+            var best: (subqueue: Int, served: UInt64, arrival: UInt64)?
             for index in subqueues.indices {
-                guard let arrival = subqueues[index].firstArrival, arrival < best?.arrival ?? .max else { continue }
-                best = (index, arrival)
+                guard let arrival = subqueues[index].firstArrival else { continue }
+                let served = served[subqueues[index].serviceClass.rawValue]
+                if let best, (best.served, best.arrival) <= (served, arrival) { continue }
+                best = (index, served, arrival)
             }
             return best?.subqueue
+        }
+
+        /// A class that had nothing to do has saved nothing up.
+        mutating func noteArrival(in serviceClass: ServiceClass) {
+            if counts[serviceClass.rawValue] == 0 {
+                let others = counts.indices.filter { counts[$0] > 0 }.map { served[$0] }
+                served[serviceClass.rawValue] = max(served[serviceClass.rawValue], others.min() ?? 0)
+            }
+            counts[serviceClass.rawValue] += 1
         }
 
         mutating func workerToWake() -> Int? {
@@ -52,6 +69,7 @@ final class QueryQueue: Sendable {
         }
     }
 
+    /// Of each class.
     private let limit: Int
     private let wakeups: [Wakeup]
     private let state = Mutex(State())
@@ -62,20 +80,21 @@ final class QueryQueue: Sendable {
     }
 
     /// Appends a query to its subqueue, or fails it at once.
-    func enqueue(_ query: any PendingQuery, in key: SubqueueKey) {
+    func enqueue(_ query: any PendingQuery, in key: SubqueueKey, of serviceClass: ServiceClass) {
+        let id = SubqueueID(serviceClass: serviceClass, key: key)
         let (refusal, worker) = state.withLock { state -> (Unavailability?, Int?) in
             guard !state.isStopped else { return (.shuttingDown, nil) }
-            guard state.count < limit else { return (.overloaded, nil) }
+            guard state.counts[serviceClass.rawValue] < limit else { return (.overloaded, nil) }
             let subqueue: Int
-            if let known = state.subqueueIndex[key] {
+            if let known = state.subqueueIndex[id] {
                 subqueue = known
             } else {
                 subqueue = state.subqueues.count
-                state.subqueues.append(Subqueue(key: key))
-                state.subqueueIndex[key] = subqueue
+                state.subqueues.append(Subqueue(serviceClass: serviceClass, key: key))
+                state.subqueueIndex[id] = subqueue
             }
             state.arrivals += 1
-            state.count += 1
+            state.noteArrival(in: serviceClass)
             state.subqueues[subqueue].queries.append((state.arrivals, query))
             return (nil, state.workerToWake())
         }
@@ -98,7 +117,9 @@ final class QueryQueue: Sendable {
             let count = queries.count
             state.subqueues[subqueue].queries.removeFirst(count)
             state.subqueues[subqueue].batchesUnderWay += 1
-            state.count -= count
+            let serviceClass = state.subqueues[subqueue].serviceClass
+            state.counts[serviceClass.rawValue] -= count
+            state.served[serviceClass.rawValue] += serviceClass.costOfTurn
             return (.batch(Batch(subqueue: subqueue, queries: queries)), state.workerToWake())
         }
         if let other { wakeups[other].signal() }
@@ -113,7 +134,7 @@ final class QueryQueue: Sendable {
             for query in unanswered.reversed() {
                 state.subqueues[batch.subqueue].queries.prepend((0, query))
             }
-            state.count += unanswered.count
+            state.counts[state.subqueues[batch.subqueue].serviceClass.rawValue] += unanswered.count
             // The worker that calls takes work itself next, unless its connection is gone.
             return ([], unanswered.isEmpty ? nil : state.workerToWake())
         }
@@ -137,7 +158,7 @@ final class QueryQueue: Sendable {
                 guard let index = state.subqueues[subqueue].queries.firstIndex(where: { $0.query.id == id }) else {
                     continue
                 }
-                state.count -= 1
+                state.counts[state.subqueues[subqueue].serviceClass.rawValue] -= 1
                 return state.subqueues[subqueue].queries.remove(at: index).query
             }
             return nil
@@ -150,13 +171,15 @@ final class QueryQueue: Sendable {
         let expired = state.withLock { state -> [any PendingQuery] in
             var expired: [any PendingQuery] = []
             for subqueue in state.subqueues.indices {
+                let before = state.subqueues[subqueue].queries.count
                 state.subqueues[subqueue].queries.removeAll { _, query in
                     guard query.deadline.hasPassed else { return false }
                     expired.append(query)
                     return true
                 }
+                state.counts[state.subqueues[subqueue].serviceClass.rawValue] -=
+                    before - state.subqueues[subqueue].queries.count
             }
-            state.count -= expired.count
             return expired
         }
         for query in expired { query.fail(.unavailable(.timedOut)) }
@@ -168,7 +191,7 @@ final class QueryQueue: Sendable {
     func stop() {
         let queries = state.withLock { state -> [any PendingQuery] in
             state.isStopped = true
-            state.count = 0
+            state.counts = state.counts.map { _ in 0 }
             var queries: [any PendingQuery] = []
             for subqueue in state.subqueues.indices {
                 queries += state.subqueues[subqueue].queries.map(\.query)
@@ -179,6 +202,18 @@ final class QueryQueue: Sendable {
         for query in queries { query.fail(.unavailable(.shuttingDown)) }
         for wakeup in wakeups { wakeup.signal() }
     }
+}
+
+/// Callers of two kinds, who wait apart: under pressure the first have four turns for each of the second.
+package enum ServiceClass: Int, CaseIterable, Sendable {
+    case first, second
+
+    fileprivate var costOfTurn: UInt64 { self == .first ? 1 : 4 }
+}
+
+private struct SubqueueID: Hashable {
+    let serviceClass: ServiceClass
+    let key: SubqueueKey
 }
 
 /// Which subqueue a query belongs to, and how much of it may be executed at a time.

@@ -5,6 +5,7 @@ import LinkSessionRepository
 import LinkSessions
 import Logging
 import PostgresClient
+import RateLimits
 import TestSupport
 import Testing
 
@@ -346,7 +347,11 @@ private struct KeyRing {
         authenticator = APIKeyAuthenticator(
             controlPlane: controlPlane, environment: .test,
             authenticatorDigests: authenticatorKeys.compactMap { SHA256Digest(hex: TestKeys.digest($0)) },
-            uses: APIKeyUsageRecorder(repository: repository, logger: logger))
+            uses: APIKeyUsageRecorder(repository: repository, logger: logger),
+            limits: ManufacturerLimits(
+                limit: nil, delay: RefusalDelay(),
+                repository: RateDemandRepository(database: client, replica: [UInt8](repeating: 1, count: 16)),
+                logger: logger))
     }
 
     func manufacturer(forKey key: String) throws(AuthenticationError) -> ManufacturerCaller {

@@ -63,6 +63,7 @@ import Testing
             "declined": ["brand", "supplier"], "failed": ["brand", "supplier"], "pending": ["brand", "supplier"],
             "unavailable": [],
             "cross-origin": brand, "other-browser": brand, "state": brand, "too-many": brand,
+            "not-found": [], "busy": [],
         ]
         for language in Language.allCases {
             for (key, text) in try Pages.catalogue(language) {

@@ -8,6 +8,7 @@ import LinkSessionRepository
 import LinkSessions
 import Logging
 import PostgresClient
+import RateLimits
 import ReturnLinks
 import TestSupport
 import Testing
@@ -59,7 +60,11 @@ extension APIKeyAuthenticator {
     ) -> APIKeyAuthenticator {
         APIKeyAuthenticator(
             controlPlane: controlPlane, environment: .test, authenticatorDigests: [],
-            uses: APIKeyUsageRecorder(repository: ControlPlaneRepository(database: client), logger: logger))
+            uses: APIKeyUsageRecorder(repository: ControlPlaneRepository(database: client), logger: logger),
+            limits: ManufacturerLimits(
+                limit: nil, delay: RefusalDelay(),
+                repository: RateDemandRepository(database: client, replica: [UInt8](repeating: 1, count: 16)),
+                logger: logger))
     }
 }
 

@@ -71,6 +71,18 @@ import Testing
         Breach("link_session_events_refusal_has_reason", session() + ";" + event("'completion_refused'")),
         Breach("link_session_events_reason_valid", session() + ";" + event("'completion_refused'", reason: "''")),
         Breach("link_session_events_reason_valid", session() + ";" + event("'completion_refused'", reason: "'Why'")),
+        Breach(
+            "manufacturers_rate_limit_valid", "INSERT INTO manufacturers (name, creates_a_second) VALUES ('x', 1)"),
+        Breach(
+            "manufacturers_rate_limit_valid",
+            "INSERT INTO manufacturers (name, creates_a_second, creates_at_once) VALUES ('x', 2, 1)"),
+        Breach(
+            "manufacturers_rate_limit_valid",
+            "INSERT INTO manufacturers (name, creates_a_second, creates_at_once) VALUES ('x', 1, 1000001)"),
+        Breach(
+            "rate_demands_pkey",
+            "INSERT INTO rate_demands SELECT '00000000-0000-0000-0000-000000000001', 1, 1, 1 FROM generate_series(1, 2)"
+        ),
         Breach("suppliers_pkey", supplier() + ";" + supplier(name: "'Other'")),
         Breach("suppliers_name_unique", supplier() + ";" + supplier(slug: "'other'")),
         Breach("suppliers_slug_valid", supplier(slug: "'sandbox'")),
@@ -169,7 +181,10 @@ import Testing
                 """
             ).compactMap { $0[0] }
             #expect(
-                Set(names) == Set(Self.breaches.map(\.constraint)).union(["schema_migrations_pkey"]))
+                Set(names)
+                    == Set(Self.breaches.map(\.constraint)).union([
+                        "schema_migrations_pkey", "deployment_migrations_pkey",
+                    ]))
         }
     }
 

@@ -234,7 +234,7 @@ extension ProgramTests {
                 let others = try await database.rows(
                     """
                     SELECT DISTINCT query FROM pg_stat_activity WHERE datname = current_database()
-                    AND application_name = 'link-session-service background'
+                    AND application_name = 'link-session-service keys'
                     """)
                 #expect(
                     others.allSatisfy { ($0.first ?? nil)?.contains("control_plane_version") == true }, "\(others)")

@@ -289,7 +289,7 @@ extension ProgramTests {
                     #expect(lines.count == 1, "\(id): \(lines)")
                     let line = lines.first ?? ""
                     let pattern =
-                        /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info request (.*) ms=\d+(\.\d+)? request_id=[a-z]+ (.*)/
+                        /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info request client=127\.0\.0\.0\/24 (.*) ms=\d+(\.\d+)? request_id=[a-z]+ (.*)/
                     let match = line.wholeMatch(of: pattern)
                     #expect(match.map { String($0.1) } == caller, "\(line)")
                     let session = id == "created" ? ids[1] : ids[0]
@@ -318,7 +318,7 @@ extension ProgramTests {
                 #expect(
                     Set(line.keys) == [
                         "time", "level", "message", "method", "route", "session", "status", "ms", "request_id",
-                        "manufacturer",
+                        "manufacturer", "client",
                     ])
                 #expect(line["method"] as? String == "GET")
                 #expect(line["route"] as? String == "/v2/manufacturer/link-sessions/{link_token}")

@@ -49,6 +49,11 @@ extension ProgramTests {
                 ("HTTP_PORT", "-1", "HTTP_PORT \(number("0 to 65535"))"),
                 ("HTTP_PORT", "80.5", "HTTP_PORT \(number("0 to 65535"))"),
                 ("HTTP_PORT", "99999999999999999999", "HTTP_PORT \(number("0 to 65535"))"),
+                ("RATE_LIMIT_CREATES", "100", "RATE_LIMIT_CREATES expects none, or so many a second"),
+                ("RATE_LIMIT_CREATES", "0/10", "RATE_LIMIT_CREATES expects none, or so many a second"),
+                ("RATE_LIMIT_ADDRESS", "20/10", "RATE_LIMIT_ADDRESS expects none, or so many a second"),
+                ("TRUSTED_PROXIES", "10.0.0.1/8", "TRUSTED_PROXIES expects addresses and networks"),
+                ("TRUSTED_PROXIES", "10.0.0.1,proxy", "TRUSTED_PROXIES expects addresses and networks"),
                 ("HTTP_IDLE_SECONDS", "", "HTTP_IDLE_SECONDS \(number("5 to 3600"))"),
                 ("HTTP_IDLE_SECONDS", "4", "HTTP_IDLE_SECONDS \(number("5 to 3600"))"),
                 ("HTTP_IDLE_SECONDS", "3601", "HTTP_IDLE_SECONDS \(number("5 to 3600"))"),
@@ -103,7 +108,7 @@ extension ProgramTests {
                         line: "\(key) expects "
                     )
                 }
-                #expect(cases.count == 15)
+                #expect(cases.count == 17)
                 try await expectRefusals(cases, directory: directory)
             }
             // The project's own files know neither a database nor a key.

@@ -51,6 +51,43 @@ import Testing
         }
     }
 
+    @Test func `callers of the second class take turns with those of the first, who have four for each of theirs`()
+        async throws
+    {
+        try await TestDatabase.withEmpty { database in
+            try await database.execute("CREATE TABLE served (place int GENERATED ALWAYS AS IDENTITY, class int)")
+            let insert = perform("INSERT INTO served (class) VALUES ($1::bigint)")
+            try await DatabaseClient.running(on: database.address, connections: 1, waitingLimit: 20) { client in
+                async let slow: Void = client.run(perform("SELECT pg_sleep(0.5)"))
+                try await database.waitForSleeping()
+                let refused = try await withThrowingTaskGroup(of: DatabaseError?.self) { group in
+                    for serviceClass in [ServiceClass.second, .first] {
+                        for _ in 0..<(serviceClass == .second ? 25 : 8) {
+                            group.addTask {
+                                do throws(DatabaseError) {
+                                    try await client.run(
+                                        insert, [.number(Int64(serviceClass.rawValue))], as: serviceClass,
+                                        until: .now + .seconds(5))
+                                    return nil
+                                } catch {
+                                    return error
+                                }
+                            }
+                        }
+                        try await Task.sleep(for: .milliseconds(100))
+                    }
+                    return try await group.reduce(into: 0) { $0 += $1 == .unavailable(.overloaded) ? 1 : 0 }
+                }
+                try await slow
+                #expect(refused == 5, "each class has a line of its own")
+                let classes = try await database.rows("SELECT class FROM served ORDER BY place").compactMap { $0[0] }
+                #expect(classes.count == 28)
+                #expect(classes.prefix(12).count { $0 == "0" } == 8, "\(classes)")
+                #expect(classes.prefix(5).contains("1"), "nobody waits until all others are done: \(classes)")
+            }
+        }
+    }
+
     @Test func `every connection works`() async throws {
         try await TestDatabase.withEmpty { database in
             try await DatabaseClient.running(on: database.address, connections: 4) { client in

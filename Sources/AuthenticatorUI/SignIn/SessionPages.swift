@@ -1,4 +1,4 @@
-internal import HTTPServer
+package import HTTPServer
 internal import LinkSessionRepository
 internal import LinkSessions
 internal import NIOHTTP1
@@ -84,6 +84,17 @@ extension AuthenticatorUI {
         let token = request.query.linkToken
         page.url = { PageURL.link(token, $0) }
         return pages.response(page, in: request.fallbackLanguage)
+    }
+
+    /// What a browser gets in place of an error of the HTTP layer.
+    package func page(for error: ErrorAnswer, _ request: Request) -> Response? {
+        let isBusy = error.status == .tooManyRequests
+        var page =
+            isBusy ? Page(notice: .busy, status: error.status) : Page(notice: .notFound, status: error.status)
+        if isBusy, !request.query.isEmpty { page.reload = "?\(request.query)" }
+        var response = pages.response(page, in: PageRequest(request).fallbackLanguage)
+        response.headers.add(contentsOf: error.headers)
+        return response
     }
 
     /// The request could not be answered now; the cause is for the log alone.

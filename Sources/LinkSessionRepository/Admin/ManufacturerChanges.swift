@@ -1,4 +1,5 @@
 package import LinkSessions
+package import RateLimits
 
 /// Manufacturers: added, taken offline and back, and where each may send its users back to.
 extension AdminChange {
@@ -32,6 +33,20 @@ extension AdminChange {
             sql: try update(
                 manufacturer, "enabled = \(enabled)", where: enabled ? "NOT enabled" : "enabled",
                 otherwise: "there is no \(enabled ? "disabled" : "enabled") manufacturer of this name"))
+    }
+
+    /// - Parameter limit: `nil`: that of the settings.
+    package static func setRateLimit(manufacturer: DisplayText, _ limit: RateLimit?) throws(AdminError) -> AdminChange {
+        let values = "(\(limit.map { "\($0.perSecond), \($0.atOnce)" } ?? "NULL, NULL"))"
+        return AdminChange(
+            name: "set_rate_limit",
+            summary: limit == nil
+                ? "A manufacturer may create as many link sessions as others."
+                : "A manufacturer may create so many link sessions a second, and so many at once.",
+            sql: try update(
+                manufacturer, "(creates_a_second, creates_at_once) = \(values)",
+                where: "(creates_a_second, creates_at_once) IS DISTINCT FROM \(values)",
+                otherwise: "there is no manufacturer of this name whose rate limit is another one"))
     }
 
     package static func allowRedirect(manufacturer: DisplayText, _ url: RedirectURL) throws(AdminError) -> AdminChange {

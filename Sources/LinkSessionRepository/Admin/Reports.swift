@@ -1,5 +1,6 @@
 package import LinkSessions
 internal import PostgresClient
+package import RateLimits
 
 /// What an operator sees of a manufacturer.
 package struct ManufacturerReport: Sendable {
@@ -9,6 +10,8 @@ package struct ManufacturerReport: Sendable {
     package let isEnabled: Bool
     package let isUnrestricted: Bool
     package let redirectURLs: [String]
+    /// Its own; `nil`: that of the settings.
+    package let rateLimit: RateLimit?
     package let createdAt: UnixSeconds
     package fileprivate(set) var keys: [KeyReport] = []
 }
@@ -40,7 +43,7 @@ extension ManufacturerReport {
     static let all = Query<[ManufacturerReport]>(
         "report_manufacturers",
         """
-        SELECT m.id, m.name, m.brand, m.enabled, m.redirect_policy = 'unrestricted', m.redirect_urls, m.created_at,
+        SELECT m.id, m.name, m.brand, m.enabled, m.redirect_policy = 'unrestricted', m.redirect_urls, \(RateLimit.columns), m.created_at,
                k.key_hash, k.label,
                CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
                     WHEN k.expires_at <= now() THEN 'expired' ELSE 'usable' END,
@@ -54,7 +57,7 @@ extension ManufacturerReport {
                 let manufacturer = ManufacturerReport(
                     id: Manufacturer.ID(try row.int64()), name: try row.text(), brand: try row.optionalText(),
                     isEnabled: try row.bool(), isUnrestricted: try row.bool(), redirectURLs: try row.texts(),
-                    createdAt: try row.unixSeconds())
+                    rateLimit: try row.rateLimit(), createdAt: try row.unixSeconds())
                 if manufacturers.last?.id != manufacturer.id { manufacturers.append(manufacturer) }
                 guard let digest = try row.optionalDigest() else { return row.skipRest() }
                 let key = KeyReport(

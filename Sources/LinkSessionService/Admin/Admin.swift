@@ -14,7 +14,8 @@ struct Admin: AsyncParsableCommand {
             """,
         subcommands: [
             AddManufacturer.self, AddKey.self, RotateKey.self, RevokeKey.self, Enable.self, Disable.self,
-            AllowRedirect.self, RemoveRedirect.self, SetRedirectPolicy.self, AddSupplier.self, EnableSupplier.self,
+            AllowRedirect.self, RemoveRedirect.self, SetRedirectPolicy.self, SetRateLimit.self, AddSupplier.self,
+            EnableSupplier.self,
             DisableSupplier.self, ListManufacturers.self, ListSuppliers.self, Sessions.self, ExportUser.self,
             EraseUser.self, EraseAgain.self, CreateRoles.self, Distribute.self,
         ])

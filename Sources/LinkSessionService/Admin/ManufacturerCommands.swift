@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import LinkSessionRepository
 internal import LinkSessions
+internal import RateLimits
 
 /// For commands that are about one manufacturer.
 struct ManufacturerArgument: ParsableArguments {
@@ -54,6 +55,25 @@ struct Disable: ChangeCommand {
     @OptionGroup var migration: ChangeOptions
 
     func change() throws -> AdminChange { try .setEnabled(manufacturer: try manufacturer.name, false) }
+}
+
+struct SetRateLimit: ChangeCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Set how many link sessions a manufacturer may create.",
+        discussion: "Of all else it may ask for ten times as much. Over all replicas together.")
+
+    @OptionGroup var manufacturer: ManufacturerArgument
+    @Argument(help: "So many a second and so many at once, such as 100/200, or default.") var limit: String
+    @OptionGroup var migration: ChangeOptions
+
+    func change() throws -> AdminChange {
+        guard limit != "default" else { return try .setRateLimit(manufacturer: try manufacturer.name, nil) }
+        guard let limit = RateLimit(limit) else {
+            throw CommandError.argument(
+                "LIMIT", expects: "default, or so many a second and so many at once, such as 100/200, up to 1000000")
+        }
+        return try .setRateLimit(manufacturer: try manufacturer.name, limit)
+    }
 }
 
 struct AllowRedirect: ChangeCommand {
@@ -126,12 +146,14 @@ extension ManufacturerReport {
                   brand      \(brand.map(DisplayText.escaped) ?? "none")
                   audience   \(id.audience)
                   created    \(timestamp(unixSeconds: createdAt))
+                  rate limit \(rateLimit.map { "\($0.perSecond)/\($0.atOnce)" } ?? "default")
                   redirects  \(redirects.joined(separator: "\n             "))
                 \(keys.isEmpty ? "  no keys" : table([KeyReport.columns] + keys.map(\.row)))
                 """,
             json: [
                 "name": name, "brand": brand, "audience": id.audience, "enabled": isEnabled,
                 "redirect_policy": isUnrestricted ? "unrestricted" : "registered", "redirect_urls": redirectURLs,
+                "rate_limit": rateLimit.map { "\($0.perSecond)/\($0.atOnce)" },
                 "created_at": createdAt, "keys": keys.map(\.json),
             ])
     }

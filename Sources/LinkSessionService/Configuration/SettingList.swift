@@ -1,6 +1,8 @@
+internal import IPAddresses
 internal import LinkSessions
 internal import Logging
 internal import PostgresClient
+internal import RateLimits
 internal import TokenGenerator
 
 /// Every setting, once: the help, the refusals and the options come from here, and a test compares the documentation.
@@ -33,7 +35,7 @@ struct SettingList: Sendable {
 
     let databaseConnections = Setting<Int>.number(
         "database.connections", 1...100,
-        help: "connections for requests, and so threads; two more are for keys and health, and for deletions")
+        help: "connections for requests, and so threads; three more are for keys, for health and for deletions")
 
     let authenticatorDigests = Setting<[SHA256Digest]>.list(
         "authenticator.api.key.digests", help: "the Authenticator's keys (required by serve)",
@@ -122,6 +124,20 @@ struct SettingList: Sendable {
         "http.idle.seconds", 5...3600,
         help: "how long an idle connection is kept: longer than the load balancer's, some keep theirs 600 s")
 
+    let createLimit = Setting<RateLimit?>.rateLimit(
+        "rate.limit.creates",
+        help:
+            "how many link sessions a manufacturer may create, unless admin set-rate-limit says otherwise; of all else it "
+            + "may ask for ten times as much")
+
+    let addressLimit = Setting<RateLimit?>.rateLimit(
+        "rate.limit.address", help: "how much each client address may ask for without a usable key")
+
+    let trustedProxies = Setting<[IPNetwork]>.list(
+        "trusted.proxies", help: "the proxies whose Forwarded and X-Forwarded-For tell of the clients behind them",
+        expects: "addresses and networks such as 10.0.0.0/8, comma-separated", orElse: []
+    ) { found in found.each { IPNetwork($0) } }
+
     let logLevel = Setting<Logger.Level>.choice(
         "log.level", help: "what is logged", expects: "trace, debug, info, notice, warning, error or critical")
 
@@ -192,6 +208,17 @@ extension FoundValue<String> {
                 throw self.error(expects: "sslmode=verify-full in production, or a Unix socket")
             }
             return address
+        }
+    }
+}
+
+extension Setting where Value == RateLimit? {
+    fileprivate static func rateLimit(_ key: String, help: String) -> Setting {
+        text(
+            key, help: help,
+            expects: "none, or so many a second and so many at once, such as 100/200, up to 1000000"
+        ) { found -> RateLimit?? in
+            found.content == "none" ? .some(nil) : RateLimit(found.content).map { .some($0) }
         }
     }
 }

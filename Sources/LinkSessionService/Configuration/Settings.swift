@@ -85,6 +85,9 @@ struct ServiceOptions: ParsableArguments {
     @Option(\.publicBaseURL) var publicBaseURL: OptionValue?
     @Option(\.databaseConnections) var databaseConnections: OptionValue?
     @Option(\.migrationDirectories) var migrationDirectories: OptionValue?
+    @Option(\.createLimit) var createLimit: OptionValue?
+    @Option(\.addressLimit) var addressLimit: OptionValue?
+    @Option(\.trustedProxies) var trustedProxies: OptionValue?
     @Option(\.retentionDays) var retentionDays: OptionValue?
     @Option(\.logLevel) var logLevel: OptionValue?
     @Option(\.logFormat) var logFormat: OptionValue?

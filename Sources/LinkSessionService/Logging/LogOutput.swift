@@ -68,6 +68,7 @@ extension LogOutput {
         guard entryLevel >= level else { return }
         var line = LogLine(format, entryLevel, "request")
         if let cause = entry.cause { line.add("cause", cause) }
+        line.add("client", entry.client)
         if let manufacturer = entry.caller { line.add("manufacturer", number: String(manufacturer)) }
         line.add("method", entry.method)
         let (seconds, attoseconds) = entry.duration.components
