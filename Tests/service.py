@@ -86,7 +86,7 @@ class Service:
             "AUTHENTICATOR_API_KEY_DIGESTS": digest(AUTHENTICATOR_KEY).hex(),
             "MIGRATIONS_DIRECTORIES": "migrations",
             "LOG_LEVEL": "debug",
-            "RETURN_CODE_SECRETS": secrets.token_urlsafe(32),
+            "RETURN_CODE_SECRETS": secrets.token_urlsafe(32), "IDEMPOTENCY_SECRETS": secrets.token_urlsafe(32),
         }
         for supplier in suppliers:
             self.environment[supplier.secret_name] = supplier.client_secret
@@ -282,5 +282,5 @@ class Service:
                 assert secret not in line, f"the log holds {secret}: {line}"
         for supplier in self.suppliers:
             assert supplier.client_secret not in log
-        for name in ("RETURN_SIGNING_KEYS", "SANDBOX_SIGNING_KEY", "RETURN_CODE_SECRETS"):
+        for name in ("RETURN_SIGNING_KEYS", "SANDBOX_SIGNING_KEY", "RETURN_CODE_SECRETS", "IDEMPOTENCY_SECRETS"):
             assert self.environment[name] not in log

@@ -36,7 +36,8 @@ CREATE TABLE link_sessions (
 ) PARTITION BY RANGE (id);
 
 COMMENT ON COLUMN link_sessions.id IS 'A UUIDv7 (RFC 9562, section 5.7): public, and no secret.';
-COMMENT ON COLUMN link_sessions.shard IS 'The tenth byte of the id: the same for all rows of one INSERT.';
+COMMENT ON COLUMN link_sessions.shard IS
+    'The tenth byte of the id: the same for all rows of one INSERT, but for those with an Idempotency-Key, which have one a manufacturer.';
 COMMENT ON COLUMN link_sessions.token_hash IS 'SHA-256 of the link token''s characters; the token itself is stored nowhere.';
 COMMENT ON COLUMN link_sessions.user_id IS 'The manufacturer''s own id of its user, byte for byte as it was sent.';
 COMMENT ON COLUMN link_sessions.sign_ins IS 'How many sign-ins were started.';
@@ -82,6 +83,31 @@ $$;
 
 -- For support and erasures.
 CREATE INDEX link_sessions_supplier_user ON link_sessions (supplier_user_id, supplier) WHERE supplier_user_id IS NOT NULL;
+
+-- The creates with an Idempotency-Key of the last 24 hours: which session is the answer to one that is sent again. On one
+-- node with that session, whose shard is its manufacturer's. Holds neither a token nor what it is derived with, and tells
+-- nothing about the user.
+CREATE TABLE idempotency_keys (
+    shard        smallint NOT NULL,
+    key_hash     bytea NOT NULL,
+    session_id   uuid NOT NULL,
+    request_hash bytea NOT NULL,
+    secret_id    bigint NOT NULL,
+    created_at   timestamptz NOT NULL,
+    expires_at   timestamptz NOT NULL,
+    CONSTRAINT idempotency_keys_pkey PRIMARY KEY (shard, key_hash),
+    CONSTRAINT idempotency_keys_hashes_are_sha256 CHECK (octet_length(key_hash) = 32 AND octet_length(request_hash) = 32),
+    CONSTRAINT idempotency_keys_expires_after_creation CHECK (expires_at > created_at)
+);
+
+COMMENT ON COLUMN idempotency_keys.key_hash IS 'SHA-256 of the manufacturer and its key.';
+COMMENT ON COLUMN idempotency_keys.request_hash IS 'HMAC-SHA-256 of the request''s fields under the secret.';
+COMMENT ON COLUMN idempotency_keys.secret_id IS 'Which of IDEMPOTENCY_SECRETS the session''s token was derived under.';
+COMMENT ON COLUMN idempotency_keys.created_at IS 'The session''s, too.';
+COMMENT ON COLUMN idempotency_keys.expires_at IS 'When the key is free again.';
+
+-- For erasures; and in the order of time, for what is deleted by age.
+CREATE INDEX idempotency_keys_session ON idempotency_keys (session_id);
 
 -- What support asks about a session and its own row does not tell. Append-only, without personal data. No foreign key:
 -- its trigger would run a query for every event and every session that is deleted.

@@ -13,6 +13,12 @@ CREATE FUNCTION first_id_at(at timestamptz) RETURNS uuid
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
 $$;
 
+-- When an id was made, to the millisecond.
+CREATE FUNCTION time_of(id uuid) RETURNS timestamptz
+    LANGUAGE sql IMMUTABLE STRICT AS $$
+    SELECT timestamptz 'epoch' + ('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint * interval '1 millisecond'
+$$;
+
 -- One table's partition of one day, with the rows of that day that lie in the default partition.
 CREATE FUNCTION add_partition(parent text, day date) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '100ms' AS $$
@@ -67,6 +73,9 @@ DECLARE
     day date;
     parent text;
     old text;
+    oldest uuid;
+    -- Sessions with smaller ids are so old that their Idempotency-Keys are free again.
+    free uuid := first_id_at(statement_timestamp() - interval '24 hours');
 BEGIN
     PERFORM ensure(retention_days >= 1, 'retention must be at least one day');
     -- An arbitrary number that means this and nothing else in this database.
@@ -78,10 +87,9 @@ BEGIN
     is_done := false;
 
     -- The day of the oldest row that lies in the default partition, where that day is over.
-    SELECT (timestamptz 'epoch' + ('x' || left(replace(id::text, '-', ''), 12))::bit(48)::bigint * interval '1 millisecond')
-        AT TIME ZONE 'UTC' INTO late
-    FROM (SELECT id FROM link_sessions_default
-          WHERE id >= first_id_at(first_kept::timestamp AT TIME ZONE 'UTC') ORDER BY id LIMIT 1) AS oldest;
+    SELECT id INTO oldest FROM link_sessions_default
+    WHERE id >= first_id_at(first_kept::timestamp AT TIME ZONE 'UTC') ORDER BY id LIMIT 1;
+    late := time_of(oldest) AT TIME ZONE 'UTC';
     FOR day IN SELECT today + n FROM generate_series(0, 7) AS n UNION ALL SELECT late WHERE late < today LOOP
         FOREACH parent IN ARRAY parents LOOP
             IF add_partition(parent, day) THEN
@@ -104,6 +112,17 @@ BEGIN
         FOREACH parent IN ARRAY parents LOOP
             EXECUTE format('DROP TABLE IF EXISTS %I', parent || old);
         END LOOP;
+        RETURN NEXT;
+        RETURN;
+    END IF;
+
+    -- Those of ten seconds, since a day may have had millions.
+    SELECT session_id INTO oldest FROM idempotency_keys
+    WHERE session_id < free AND expires_at <= statement_timestamp() ORDER BY session_id LIMIT 1;
+    IF FOUND THEN
+        free := least(free, first_id_at(time_of(oldest) + interval '10 seconds'));
+        DELETE FROM idempotency_keys
+        WHERE session_id >= oldest AND session_id < free AND expires_at <= statement_timestamp();
         RETURN NEXT;
         RETURN;
     END IF;

@@ -29,6 +29,8 @@ BEGIN
     GET DIAGNOSTICS events = ROW_COUNT;
     DELETE FROM sign_ins i WHERE i.session_id = ANY (ids) AND i.session_id BETWEEN first AND last;
     GET DIAGNOSTICS sign_ins = ROW_COUNT;
+    -- Their keys are free again: what is sent again makes a new session.
+    DELETE FROM idempotency_keys k WHERE k.session_id = ANY (ids);
     nox_user_ids := '{}';
     FOR number IN 1 .. cardinality(owners) LOOP
         PERFORM 1 FROM link_sessions s

@@ -31,6 +31,10 @@ GRANT SELECT,
     INSERT (id, shard, token_hash, manufacturer_id, user_id, redirect_url, language, created_at, expires_at),
     UPDATE (expires_at, completed_at, sign_ins, supplier, supplier_user_id, nox_user_id, completed_by, confirmed_at)
     ON link_sessions TO link_session_service;
+GRANT SELECT,
+    INSERT (shard, key_hash, session_id, request_hash, secret_id, created_at, expires_at),
+    UPDATE (session_id, request_hash, secret_id, created_at, expires_at)
+    ON idempotency_keys TO link_session_service;
 GRANT SELECT, INSERT (session_id, shard, event, reason, request_id) ON link_session_events TO link_session_service;
 GRANT SELECT,
     INSERT (session_id, shard, state_hash, supplier, language),

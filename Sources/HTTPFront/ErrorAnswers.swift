@@ -28,6 +28,10 @@ extension ErrorAnswer: Error {
     static let codeExpired = ErrorAnswer(
         .conflict, "code_expired", "the code was good for 10 minutes after the completion; create a new link session")
 
+    static let idempotencyKeyReused = ErrorAnswer(
+        .unprocessableEntity, "idempotency_key_reused",
+        "this Idempotency-Key was sent with other fields within the last 24 hours; a new request needs a new key")
+
     /// The border to all that the handlers call.
     init(_ error: any Error) {
         switch error {
@@ -86,6 +90,7 @@ extension ValidationError.Rule {
         case .createdBefore: "invalid_created_before"
         case .limit: "invalid_limit"
         case .after: "invalid_after"
+        case .idempotencyKey: "invalid_idempotency_key"
         }
     }
 }

@@ -11,14 +11,16 @@ package import TokenGenerator
 extension Routes {
     /// The API: what manufacturers' backends, the Authenticator and load balancers ask for.
     ///
-    /// - Parameter publicBaseURL: what every `link_url` starts with, without a slash at the end.
+    /// - Parameters:
+    ///   - publicBaseURL: what every `link_url` starts with, without a slash at the end.
+    ///   - idempotencySecrets: one at least: the first is for new sessions.
     package mutating func addAPI(
         publicBaseURL: String, apiKeys: APIKeyAuthenticator, sessions: LinkSessionRepository, returnLinks: ReturnLinks,
-        tokenGenerator: TokenGenerator, readiness: Readiness
+        tokenGenerator: TokenGenerator, idempotencySecrets: [IdempotencySecret], readiness: Readiness
     ) {
         ManufacturerLinkSessions(
             apiKeys: apiKeys, sessions: sessions, tokenGenerator: tokenGenerator, publicBaseURL: publicBaseURL,
-            returnLinks: returnLinks
+            returnLinks: returnLinks, idempotencySecrets: idempotencySecrets
         ).add(to: &self)
         AuthenticatorLinkSessions(apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks).add(to: &self)
         // RFC 7517, section 5. A new key is published before it signs, for longer than the set is kept.
@@ -93,6 +95,14 @@ extension Request {
         guard let token = LinkToken(parameter) else { throw .linkSessionNotFound }
         record.session = token.id.text
         return token
+    }
+
+    /// What the request is to be known by when it is sent again; `nil` where it does not say.
+    func idempotencyKey() throws(ValidationError) -> IdempotencyKey? {
+        let values = headers["idempotency-key"]
+        guard let value = values.first else { return nil }
+        guard values.count == 1 else { throw IdempotencyKey.validationError }
+        return try IdempotencyKey(value)
     }
 }
 

@@ -15,6 +15,8 @@ struct ManufacturerLinkSessions {
     /// Without a slash at the end, such as `https://auth.nox.energy`.
     let publicBaseURL: String
     let returnLinks: ReturnLinks
+    /// The first is for new sessions, the others are of older ones.
+    let idempotencySecrets: [IdempotencySecret]
 
     func add(to routes: inout Routes) {
         let path = "/v2/manufacturer/link-sessions"
@@ -26,8 +28,10 @@ struct ManufacturerLinkSessions {
 
     @Sendable private func create(_ request: Request) async throws -> Response {
         let caller = try await apiKeys.manufacturer(of: request, for: .creates)
+        let key = try request.idempotencyKey()
         let new = try NewLinkSession(try await request.jsonBody(), for: caller)
-        return try await create(new, of: caller.manufacturer, request)
+        guard let key else { return try await create(new, of: caller.manufacturer, request) }
+        return try await create(new, of: caller.manufacturer, under: key, request)
     }
 
     /// Where the node of the token's shard is out of reach, another one may take the session: until the request's time
@@ -46,6 +50,34 @@ struct ManufacturerLinkSessions {
             tokenGenerator.leaveShard(of: token.id)
         }
         return try await create(new, of: manufacturer, request)
+    }
+
+    /// Answers with the session that the key stands for: a new one, or the one that it made within the last 24 hours, as
+    /// it was answered then.
+    private func create(
+        _ new: NewLinkSession, of manufacturer: Manufacturer, under key: IdempotencyKey, _ request: Request
+    ) async throws -> Response {
+        let secret = idempotencySecrets[0]
+        let id = try tokenGenerator.makeID(shard: manufacturer.id.shard)
+        request.record.session = id.text
+        let token = try secret.token(of: id, manufacturer.id, key)
+        let (session, stored) = try await sessions.create(
+            new, id: id, tokenDigest: try SHA256.digest(of: token.characters),
+            under: IdempotencyRecord(
+                key: try key.digest(of: manufacturer.id), request: try secret.digest(of: new), secretID: secret.id),
+            until: request.deadline)
+        guard session.id != id else { return answer(session, of: manufacturer, token, isNew: true) }
+
+        request.record.session = session.id.text
+        guard let secret = idempotencySecrets.first(where: { $0.id == stored.secretID }) else {
+            throw RepositoryError.unavailable(
+                cause: "an Idempotency-Key was used under a secret that IDEMPOTENCY_SECRETS lacks")
+        }
+        guard try secret.digest(of: new) == stored.request else { throw ErrorAnswer.idempotencyKeyReused }
+        let sameToken = try secret.token(of: session.id, manufacturer.id, key)
+        var response = answer(session, of: manufacturer, sameToken, isNew: true)
+        response.headers.add(name: "idempotent-replayed", value: "true")
+        return response
     }
 
     @Sendable private func find(_ request: Request) async throws -> Response {

@@ -25,6 +25,8 @@ package struct ControlPlane: Sendable {
     package let keys: [SHA256Digest: KeyEntry]
     /// Those that are enabled, by name; one that was written by hand and breaks a rule is left out.
     package let suppliers: [Supplier]
+    /// The database has Citus, and so its tables may be spread over nodes by shard.
+    let isDistributed: Bool
 }
 
 /// What changes whenever anything of the control plane does.
@@ -53,9 +55,10 @@ package struct ControlPlaneRepository: Sendable {
         let keys = try await database.answer(Self.keys, [], until: deadline)
         let manufacturers = try await database.answer(Self.manufacturers, [], until: deadline)
         let suppliers = try await database.answer(Self.suppliers, [], until: deadline)
+        let isDistributed = try await database.answer(Self.isDistributed, [], until: deadline)
         return ControlPlane(
             manufacturers: Dictionary(manufacturers.map { ($0.manufacturer.id, $0) }) { $1 },
-            keys: Dictionary(keys) { $1 }, suppliers: suppliers.compactMap(\.self))
+            keys: Dictionary(keys) { $1 }, suppliers: suppliers.compactMap(\.self), isDistributed: isDistributed)
     }
 
     /// Records that the keys were used now, except where that was recorded in the last five minutes, or the row is
@@ -103,6 +106,10 @@ package struct ControlPlaneRepository: Sendable {
         WHERE enabled ORDER BY name, slug
         """,
         readEach: { (row) throws(DatabaseError) in try row.supplier() })
+
+    private static let isDistributed = Query<Bool>(
+        "is_distributed", "SELECT to_regclass('pg_dist_partition') IS NOT NULL",
+        readOne: { (row) throws(DatabaseError) in try row.bool() })
 
     private static let recordUse = Query<Void>(
         "record_use_of_api_keys",

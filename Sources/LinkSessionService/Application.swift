@@ -74,7 +74,7 @@ struct Application {
         var routes = Routes()
         routes.addAPI(
             publicBaseURL: publicBaseURL, apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks,
-            tokenGenerator: TokenGenerator(), readiness: readiness)
+            tokenGenerator: TokenGenerator(), idempotencySecrets: try settings.idempotencySecrets, readiness: readiness)
         let pages = try AuthenticatorUI(
             publicBaseURL: publicBaseURL,
             sessions: LinkSessionRepository(database: requests, as: .second, controlPlane: controlPlane),

@@ -75,4 +75,17 @@ package struct NewLinkSession: Sendable {
         self.redirectURL = redirectURL
         self.language = language
     }
+
+    /// What a create that is sent again has in common with the first one: every field with its name and its length, so
+    /// that no two requests are written alike. A field that a request lacks is left out, so that one which is added later
+    /// changes nothing about requests of before.
+    package var canonicalForm: [UInt8] {
+        var bytes: [UInt8] = []
+        for (name, value) in [
+            ("user_id", userID.text), ("redirect_url", redirectURL.text), ("language", language.rawValue),
+        ] {
+            bytes += "\(name) \(value.utf8.count) \(value) ".utf8
+        }
+        return bytes
+    }
 }

@@ -7,6 +7,9 @@ package struct Manufacturer: Sendable {
 
         /// The audience of the manufacturer's return links (RFC 7519, section 4.1.3).
         package var audience: String { String(number) }
+
+        /// Of the manufacturer's sessions that are made under an Idempotency-Key, so that they lie with their keys.
+        package var shard: UInt8 { UInt8(truncatingIfNeeded: number) }
     }
 
     package let id: ID

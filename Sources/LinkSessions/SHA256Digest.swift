@@ -22,6 +22,9 @@ package struct SHA256Digest: Sendable, Hashable {
         self.init(bytes: bytes)
     }
 
+    /// The first 24 bytes, big-endian.
+    package var leadingWords: (UInt64, UInt64, UInt64) { (words.0, words.1, words.2) }
+
     package var bytes: [UInt8] {
         let words = (words.0.bigEndian, words.1.bigEndian, words.2.bigEndian, words.3.bigEndian)
         return unsafe withUnsafeBytes(of: words) { unsafe Array($0) }

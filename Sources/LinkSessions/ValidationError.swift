@@ -3,7 +3,7 @@
 package struct ValidationError: Error, Sendable, Equatable {
     package enum Rule: Sendable {
         case userID, redirectURL, redirectPolicy, language, supplier, supplierUserID, code
-        case status, createdAfter, createdBefore, limit, after
+        case status, createdAfter, createdBefore, limit, after, idempotencyKey
     }
 
     package let rule: Rule

@@ -32,7 +32,7 @@ internal import CLibpq
         return values
     }
 
-    var unexpectedRowCount: DatabaseError { .undecodable(statement: statement, column: "row count") }
+    package var unexpectedRowCount: DatabaseError { .undecodable(statement: statement, column: "row count") }
 
     var status: ExecStatusType { unsafe PQresultStatus(pointer) }
 

@@ -28,8 +28,10 @@ final class LinkSessionIDSequence: Sendable {
         }
     }
 
-    /// - Parameter random: 62 bits of it are used: 54 for the id and, where a shard ends, 8 for the next one.
-    func next(random: UInt64) -> LinkSessionID {
+    /// - Parameters:
+    ///   - random: 62 bits of it are used: 54 for the id and, where a shard ends, 8 for the next one.
+    ///   - shard: in place of the sequence's own.
+    func next(random: UInt64, shard: UInt8? = nil) -> LinkSessionID {
         let (milliseconds, rest) = now().quotientAndRemainder(dividingBy: 1_000_000)
         // 4096ths of a millisecond.
         let ticks = milliseconds << 12 | (rest << 12) / 1_000_000
@@ -39,7 +41,7 @@ final class LinkSessionIDSequence: Sendable {
                 state.shard = UInt8(truncatingIfNeeded: random >> 54)
                 state.shardBegan = ticks
             }
-            return LinkSessionID(ticks: state.ticks, shard: state.shard, random: random)
+            return LinkSessionID(ticks: state.ticks, shard: shard ?? state.shard, random: random)
         }
     }
 }

@@ -45,6 +45,11 @@ package struct TokenGenerator: Sendable {
         return LinkToken(id: ids.next(random: words.0), secret: (words.1, words.2, words.3))
     }
 
+    /// The id of a new session whose token is derived: see ``IdempotencySecrets``.
+    package func makeID(shard: UInt8) throws(RandomnessError) -> LinkSessionID {
+        ids.next(random: try randomWords().0, shard: shard)
+    }
+
     /// Makes the next tokens with another shard, where a session of this one could not be stored.
     package func leaveShard(of id: LinkSessionID) { ids.leave(id.shard) }
 

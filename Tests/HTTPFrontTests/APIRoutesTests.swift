@@ -81,6 +81,7 @@ extension Routes {
                 issuer: "https://auth.example", signingKey: try #require(SigningKey(seed: Array(0..<32))),
                 sandboxKey: nil, codeSecret: try #require(HMACSHA256(secret: Array(0..<32)))),
             tokenGenerator: tokenGenerator,
+            idempotencySecrets: [try #require(IdempotencySecret(secret: Array(0..<32)))],
             readiness: Readiness {
                 []
             } ownChecks: {

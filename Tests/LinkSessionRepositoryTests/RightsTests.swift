@@ -13,7 +13,8 @@ import TokenGenerator
         "INSERT INTO link_session_events (session_id, shard, event, request_id, occurred_at) SELECT id, shard, 'completed', 'y', now() FROM link_sessions",
         "DELETE FROM link_session_events", "DELETE FROM link_sessions", "DELETE FROM sign_ins", "DELETE FROM nox_users",
         "DELETE FROM manufacturers", "DELETE FROM api_keys", "DELETE FROM suppliers",
-        "DELETE FROM control_plane_version", "DELETE FROM schema_migrations",
+        "DELETE FROM control_plane_version", "DELETE FROM schema_migrations", "DELETE FROM idempotency_keys",
+        "TRUNCATE idempotency_keys", "UPDATE idempotency_keys SET key_hash = sha256('x')",
         "TRUNCATE link_sessions", "TRUNCATE link_session_events", "TRUNCATE sign_ins", "TRUNCATE nox_users",
         "TRUNCATE manufacturers CASCADE",
         "UPDATE manufacturers SET enabled = true", "UPDATE manufacturers SET redirect_urls = '{}'",
@@ -62,6 +63,7 @@ import TokenGenerator
         "UPDATE link_session_events SET request_id = 'y'", "DELETE FROM link_session_events",
         "DELETE FROM link_sessions", "UPDATE link_sessions SET completed_at = now()", "DELETE FROM manufacturers",
         "DELETE FROM suppliers", "UPDATE nox_users SET id = gen_random_uuid()", "DELETE FROM sign_ins",
+        "UPDATE idempotency_keys SET expires_at = now()", "SELECT * FROM idempotency_keys",
     ])
     func `an operator's own statements may not`(sql: String) async throws {
         try await Storage.with { storage in
@@ -78,6 +80,7 @@ import TokenGenerator
                     database: storage.database, client: client, controlPlane: storage.controlPlane,
                     acme: storage.acme, beta: storage.beta)
                 let ids = [try await service.created(), try await service.created()]
+                for _ in 0..<2 { _ = try await service.create(under: "k") }
                 _ = try await service.lookUp(ids[0])
                 let state = SignIn.ID(session: ids[0], stateDigest: try SHA256.digest(of: "s"))
                 let identity = try #require(SupplierIdentity(supplier: .sandbox, userID: "u"))

@@ -108,6 +108,10 @@ import Testing
             "nox_users_pkey", noxUser() + ";" + noxUser()),
         Breach(
             "erasures_pkey", "INSERT INTO erasures (digest, erased_at) VALUES (sha256(''), now()), (sha256(''), now())"),
+        Breach("idempotency_keys_pkey", idempotencyKey() + ";" + idempotencyKey()),
+        Breach("idempotency_keys_hashes_are_sha256", idempotencyKey(hash: "'\\x00'")),
+        Breach("idempotency_keys_hashes_are_sha256", idempotencyKey(request: "sha256('x') || '\\x00'")),
+        Breach("idempotency_keys_expires_after_creation", idempotencyKey(expires: "now()")),
         Breach("erasures_digest_is_sha256", "INSERT INTO erasures (digest, erased_at) VALUES ('\\x00', now())"),
         Breach("nox_users_user_id_length", noxUser(user: "''")),
         Breach("nox_users_user_id_length", noxUser(user: "repeat('x', 257)")),
@@ -204,7 +208,7 @@ import Testing
                 noxUser(user: "repeat('\u{1F600}', 256)"), signIn(), signIn(answered: "NULL"),
                 signIn(outcome: "'declined'"),
                 signIn(outcome: "'signed_in'", user: "repeat('é', 255)", account: "repeat('é', 255)"),
-                link("supplier = NULL"),
+                idempotencyKey(), idempotencyKey(expires: "now() + interval '1 second'"), link("supplier = NULL"),
                 link("supplier = 'x', supplier_user_id = repeat('é', 255), confirmed_at = now()"),
                 link("completed_by = sha256('x')"),
                 session(completed: "now()"), session(completed: "now() + interval '600 seconds'"),
@@ -226,6 +230,7 @@ import Testing
                 session(id: "NULL"), session(shard: "NULL"), session(hash: "NULL"), session(manufacturer: "NULL"),
                 session(user: "NULL"), session(url: "NULL"),
                 session(language: "NULL"), session(created: "NULL"), session(expires: "NULL"),
+                idempotencyKey(hash: "NULL"), idempotencyKey(request: "NULL"), idempotencyKey(expires: "NULL"),
             ] {
                 await #expect("\(sql)") {
                     try await database.execute("BEGIN; \(sql); ROLLBACK")
@@ -245,6 +250,15 @@ import Testing
                     == [[nil, "true", "registered", "{}"]])
         }
     }
+}
+
+private func idempotencyKey(
+    hash: String = "sha256('k')", request: String = "sha256('r')", expires: String = "now() + interval '24 hours'"
+) -> String {
+    """
+    INSERT INTO idempotency_keys (shard, key_hash, session_id, request_hash, secret_id, created_at, expires_at)
+    VALUES (1, \(hash), gen_random_uuid(), \(request), 1, now(), \(expires))
+    """
 }
 
 private func key(

@@ -44,6 +44,17 @@ extension ProgramTests {
                             return try await group.reduce(into: []) { $0.append($1) }
                         }
                     }
+                    // The keys and the sessions are a statement each.
+                    try await touchingOneShard("creates under keys, in groups", statements: 2) {
+                        try await withThrowingTaskGroup(of: Int.self) { group in
+                            for number in 0..<64 {
+                                group.addTask {
+                                    try await service.create(headers: [("Idempotency-Key", "k\(number / 2)")]).status
+                                }
+                            }
+                            for try await status in group { #expect(status == 201) }
+                        }
+                    }
                     let id = sessionID(of: tokens[0])
                     #expect(try await status("look-up by token") { try await service.find(tokens[0]) } == 200)
                     #expect(try await status("look-up by id") { try await service.find(id) } == 200)

@@ -88,7 +88,7 @@ struct OpenAPIDocument: Sendable {
             ]
         for (name, header) in headers {
             guard let value = response.header(name) else {
-                problems.append("the header \(name) is missing")
+                if resolve(header)["required"] != .bool(false) { problems.append("the header \(name) is missing") }
                 continue
             }
             let schema = resolve(header)["schema"] ?? .null

@@ -19,7 +19,7 @@ enum Secrets {
     static let all = [
         databasePassword, userMark, publishedUserID, TestKeys.acme, TestKeys.beta, TestKeys.disabled,
         TestKeys.authenticator, TestKeys.digest(TestKeys.authenticator), TestKeys.signing, TestKeys.sandboxSigning,
-        TestKeys.codeSecret,
+        TestKeys.codeSecret, TestKeys.idempotencySecret,
     ]
 
     /// - Parameter tokens: that the service has made.
@@ -80,7 +80,7 @@ final class Service: Sendable {
             "HTTP_PORT": "0", "PUBLIC_BASE_URL": "https://auth.example", "LOG_LEVEL": "debug",
             "AUTHENTICATOR_API_KEY_DIGESTS": TestKeys.digest(TestKeys.authenticator),
             "RETURN_SIGNING_KEYS": TestKeys.signing, "SANDBOX_SIGNING_KEY": TestKeys.sandboxSigning,
-            "RETURN_CODE_SECRETS": TestKeys.codeSecret,
+            "RETURN_CODE_SECRETS": TestKeys.codeSecret, "IDEMPOTENCY_SECRETS": TestKeys.idempotencySecret,
         ]
     }
 

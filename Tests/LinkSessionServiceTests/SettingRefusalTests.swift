@@ -13,6 +13,7 @@ extension ProgramTests {
             let url = "PUBLIC_BASE_URL expects a URL of scheme and host alone"
             let signing = "RETURN_SIGNING_KEYS expects private keys, comma-separated"
             let secrets = "RETURN_CODE_SECRETS expects secrets of 32 bytes or more"
+            let keySecrets = "IDEMPOTENCY_SECRETS expects secrets of 32 bytes or more"
             let database = "DATABASE_URL expects a PostgreSQL URI such as postgres://user@host/database"
             let cases: [(String, String, String)] = [
                 ("DATABASE_URL", "", database), ("DATABASE_URL", "zq7 and no address", database),
@@ -91,6 +92,8 @@ extension ProgramTests {
                 ("RETURN_CODE_SECRETS", "", secrets), ("RETURN_CODE_SECRETS", "zq7", secrets),
                 ("RETURN_CODE_SECRETS", String(TestKeys.codeSecret.dropLast(2)), secrets),
                 ("RETURN_CODE_SECRETS", "\(TestKeys.codeSecret),zq7", secrets),
+                ("IDEMPOTENCY_SECRETS", "", keySecrets), ("IDEMPOTENCY_SECRETS", "zq7", keySecrets),
+                ("IDEMPOTENCY_SECRETS", "\(TestKeys.idempotencySecret),zq7", keySecrets),
                 ("LINK_SESSION_ENV", "", "LINK_SESSION_ENV expects local or production"),
                 ("LINK_SESSION_ENV", "staging", "LINK_SESSION_ENV expects local or production"),
                 ("LINK_SESSION_ENV", "../config/local", "LINK_SESSION_ENV expects local or production"),
@@ -108,7 +111,7 @@ extension ProgramTests {
                         line: "\(key) expects "
                     )
                 }
-                #expect(cases.count == 17)
+                #expect(cases.count == 18)
                 try await expectRefusals(cases, directory: directory)
             }
             // The project's own files know neither a database nor a key.

@@ -9,10 +9,11 @@ package enum TestKeys {
     package static let disabled = "test-key-of-a-disabled-manufacturer-0123456789"
     package static let authenticator = "test-key-of-the-authenticator-0123456789abcdef"
 
-    /// Seeds of Ed25519 keys, and a secret for one-time codes; all of 32 bytes.
+    /// Seeds of Ed25519 keys, and secrets for one-time codes and for tokens under an Idempotency-Key; all of 32 bytes.
     package static let signing = "c2lnbmluZy1rZXktb2YtdGhlLXRlc3RzLTAxMjM0NTY"
     package static let sandboxSigning = "c2FuZGJveC1rZXktb2YtdGhlLXRlc3RzLTAxMjM0NTY"
     package static let codeSecret = "b25lLXRpbWUtY29kZXMtb2YtdGhlLXRlc3RzLTAxMjM"
+    package static let idempotencySecret = "aWRlbXBvdGVuY3kta2V5cy1vZi10aGUtdGVzdHMtMDE"
 
     package static func digest(_ key: String) -> String {
         (try? SHA256.digest(of: key))?.hex ?? ""
@@ -89,6 +90,20 @@ extension TestDatabase {
                     "created_at": earlier("created_at"), "expires_at": earlier("expires_at"),
                     "completed_at": earlier("completed_at"), "confirmed_at": earlier("confirmed_at"),
                 ]))
+    }
+
+    /// Makes all Idempotency-Keys so much older.
+    package func ageIdempotencyKeys(by interval: String) async throws {
+        try await execute(
+            """
+            WITH new AS MATERIALIZED (
+                SELECT shard AS new_shard, key_hash AS new_hash, created_at - interval '\(interval)' AS new_created,
+                       expires_at - interval '\(interval)' AS new_expires
+                FROM idempotency_keys
+            )
+            UPDATE idempotency_keys SET created_at = new_created, expires_at = new_expires
+            FROM new WHERE shard = new_shard AND key_hash = new_hash
+            """)
     }
 
     /// SQL that locks a session's row. A distributed table locks none whose shard is not named.

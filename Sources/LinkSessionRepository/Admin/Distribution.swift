@@ -3,6 +3,7 @@ internal import PostgresClient
 /// What is distributed over the workers of a Citus cluster. Everything else stays on the coordinator.
 package enum DistributedTable: String, CaseIterable, Sendable {
     case linkSessions = "link_sessions"
+    case idempotencyKeys = "idempotency_keys"
     case linkSessionEvents = "link_session_events"
     case signIns = "sign_ins"
     case noxUsers = "nox_users"
@@ -11,26 +12,27 @@ package enum DistributedTable: String, CaseIterable, Sendable {
 
     /// Columns that a statement leaves out to their defaults: Citus writes the defaults out, so that the service has to
     /// have the right to write them.
-    private var defaults: String {
+    private var defaults: String? {
         switch self {
         case .linkSessions: "sign_ins"
+        case .idempotencyKeys: nil
         case .linkSessionEvents: "occurred_at"
         case .signIns: "started_at"
         case .noxUsers: "id, created_at, last_linked_on"
         }
     }
 
-    fileprivate var grant: String {
-        "GRANT INSERT (\(defaults)) ON \(rawValue) TO \(DatabaseRole.service.rawValue)"
+    fileprivate var grant: String? {
+        defaults.map { "GRANT INSERT (\($0)) ON \(rawValue) TO \(DatabaseRole.service.rawValue)" }
     }
 
-    /// A session lies on one node with its events and sign-ins.
+    /// A session lies on one node with its key, its events and its sign-ins.
     fileprivate var distribution: Query<Void> {
         let placement =
             switch self {
             case .linkSessions, .noxUsers: "shard_count => $1::bigint::integer, colocate_with => 'none'"
             // They have as many shards as the sessions; the parameter has to be used.
-            case .linkSessionEvents, .signIns: "colocate_with => 'link_sessions'"
+            case .idempotencyKeys, .linkSessionEvents, .signIns: "colocate_with => 'link_sessions'"
             }
         return Query(
             "distribute_\(rawValue)",
@@ -107,7 +109,7 @@ extension AdminRepository {
             where try !run(DistributedTable.isDistributed, [.text(table.rawValue)]) {
                 try run(table.distribution, [.number(Int64(shards))])
                 try run(table.removalOfCopies)
-                try connection.execute(script: table.grant, until: .now + Self.longest)
+                if let grant = table.grant { try connection.execute(script: grant, until: .now + Self.longest) }
                 distributed.append(table)
             }
             try connection.execute(script: "COMMIT", until: .now + Self.longest)

@@ -81,6 +81,14 @@ struct SettingList: Sendable {
         expects: "secrets of 32 bytes or more as base64url without padding, comma-separated", isSecret: true
     ) { found in found.each { Base64URL.decode($0).flatMap(HMACSHA256.init(secret:)) } }
 
+    let idempotencySecrets = Setting<[IdempotencySecret]>.list(
+        "idempotency.secrets",
+        help:
+            "the secrets of link tokens that are made under an Idempotency-Key: the first makes new ones, all are tried "
+            + "for 24 hours (required by serve)",
+        expects: "secrets of 32 bytes or more as base64url without padding, comma-separated", isSecret: true
+    ) { found in found.each { Base64URL.decode($0).flatMap(IdempotencySecret.init(secret:)) } }
+
     /// Empty: erasures outside of production leave no digest.
     let erasureDigestSecrets = Setting<[HMACSHA256]>.list(
         "erasure.digest.secrets",
