@@ -139,7 +139,7 @@ let package = Package(
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: settings),
         .testTarget(
             name: "HTTPServerTests",
-            dependencies: ["HTTPServer", "IPAddresses", logging, nioCore, nioEmbedded, nioHTTP1],
+            dependencies: ["HTTPServer", "IPAddresses", "RateLimits", logging, nioCore, nioEmbedded, nioHTTP1],
             swiftSettings: settings),
         .testTarget(
             name: "HTTPFrontTests",

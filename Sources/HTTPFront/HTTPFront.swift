@@ -67,7 +67,7 @@ extension APIKeyAuthenticator {
         guard let (decision, status) = limits.take(kind, of: caller) else { return caller }
         request.record.rateLimit = status
         if case .refused(let retryAfter) = decision {
-            await limits.delay.wait()
+            await request.holdBack(for: limits.delay)
             throw ErrorAnswer.rateLimited(retryAfter: retryAfter)
         }
         return caller

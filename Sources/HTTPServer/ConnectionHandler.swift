@@ -64,7 +64,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private var now: NIODeadline { executor.eventLoop.now }
 
     private func makeRoom() {
-        state.makeRoom(now: now)
+        if place.isHeldBack { state.close() } else { state.makeRoom(now: now) }
         perform()
         if !isClosed { place.stay() }
     }
@@ -203,10 +203,10 @@ final class ConnectionHandler: ChannelDuplexHandler {
     private func start(_ exchange: Exchange) {
         guard let context else { return }
         let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let (responder, head, body, peer) = (responder, exchange.head, exchange.body, peer)
+        let (responder, head, body, peer, place) = (responder, exchange.head, exchange.body, peer, place)
         // Begins here and now; where it has to wait, it goes on on the same event loop.
         Task.immediate(executorPreference: executor) {
-            let response = await responder.respond(to: head, body, from: peer)
+            let response = await responder.respond(to: head, body, from: peer, at: place)
             connection.value.write(response, withBody: head.method != .HEAD)
         }
     }

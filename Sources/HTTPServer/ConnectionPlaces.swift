@@ -1,12 +1,14 @@
 internal import NIOCore
+internal import RateLimits
 internal import Synchronization
 
 /// How many connections there may be, and what they may hold.
 ///
 /// A connection has a place, and more of them while its unanswered requests are large: so both connections and memory
 /// have one bound. When all places are taken, those that only wait for their clients are closed for others, the longest
-/// waiting first: before all others those that never sent a whole request, whoever holds many of them. Only while all
-/// are at work a further one is refused.
+/// waiting first: before all others those that never sent a whole request, whoever holds many of them, then those whose
+/// refusal is held back, and last those whose callers have a usable key. Only while all are at work a further one is
+/// refused.
 final class ConnectionPlaces: Sendable {
     final class Place: Sendable {
         let isTooMany: Bool
@@ -16,6 +18,9 @@ final class ConnectionPlaces: Sendable {
         /// Uptime in nanoseconds; 0 while the connection is at work.
         private let waitsForClientSince: Atomic<UInt64>
         private let hasReceivedRequest = Atomic<Bool>(false)
+        /// Since when a refusal is held back, as above.
+        private let heldBackSince = Atomic<UInt64>(0)
+        private let hasUsableKey = Atomic<Bool>(false)
         /// How many places the connection takes.
         private let takes = Atomic<Int>(1)
 
@@ -53,6 +58,18 @@ final class ConnectionPlaces: Sendable {
             self.hasReceivedRequest.store(hasReceivedRequest, ordering: .relaxed)
         }
 
+        /// What the latest request told of its caller.
+        func note(hasUsableKey: Bool) { self.hasUsableKey.store(hasUsableKey, ordering: .relaxed) }
+
+        var isHeldBack: Bool { heldBackSince.load(ordering: .relaxed) != 0 }
+
+        /// Waits before a refusal is answered; meanwhile the connection can make room for others.
+        func holdBack(for delay: RefusalDelay) async {
+            heldBackSince.store(NIODeadline.now().uptimeNanoseconds, ordering: .relaxed)
+            await delay.wait()
+            heldBackSince.store(0, ordering: .relaxed)
+        }
+
         /// The connection is to hold so many bytes.
         ///
         /// - Returns: whether there is room for them; for fewer than before there always is.
@@ -80,9 +97,12 @@ final class ConnectionPlaces: Sendable {
 
         /// Those that come first make room first; `nil` while the connection is at work.
         fileprivate func order(now: NIODeadline) -> (group: Int, since: UInt64)? {
+            let heldBackSince = heldBackSince.load(ordering: .relaxed)
+            if heldBackSince != 0 { return (1, heldBackSince) }
             let since = waitsForClientSince.load(ordering: .relaxed)
             guard since != 0, since <= now.uptimeNanoseconds else { return nil }
-            return (hasReceivedRequest.load(ordering: .relaxed) ? 1 : 0, since)
+            guard hasReceivedRequest.load(ordering: .relaxed) else { return (0, since) }
+            return (hasUsableKey.load(ordering: .relaxed) ? 3 : 2, since)
         }
 
         fileprivate func makeRoom() { close.withLock { $0 }?() }

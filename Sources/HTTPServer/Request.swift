@@ -15,6 +15,11 @@ package struct Request: Sendable {
     /// What stands in the path where its template has a name in braces.
     package let parameter: String
     package let record = RequestRecord()
+    /// Its connection's; `nil` where it has none, as in a test.
+    var place: ConnectionPlaces.Place?
+
+    /// Waits before a refusal is answered, so that whoever goes on asking waits for it.
+    package func holdBack(for delay: RefusalDelay) async { await place?.holdBack(for: delay) }
 }
 
 /// What a handler finds out and the log wants to know.

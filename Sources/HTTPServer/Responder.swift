@@ -59,16 +59,20 @@ final class Responder: Sendable {
         self.accessLog = accessLog
     }
 
-    func respond(to head: HTTPRequestHead, _ body: RequestBody, from peer: Client) async -> Response {
+    func respond(to head: HTTPRequestHead, _ body: RequestBody, from peer: Client, at place: ConnectionPlaces.Place)
+        async -> Response
+    {
         let start = ContinuousClock.now
         let match = routes.match(head.uri)
         let request = Request(
             id: RequestID.accepted(from: head.headers, isSecret: isSecret) ?? RequestID.make(), method: head.method,
-            headers: head.headers, query: Routes.query(of: head.uri), body: body, parameter: match?.parameter ?? "")
+            headers: head.headers, query: Routes.query(of: head.uri), body: body, parameter: match?.parameter ?? "",
+            place: place)
         let client = trustedProxies.client(of: peer, head.headers)
         var response = await response(to: request, match?.resource, from: client)
         if let error = response.error, isPage(head), let page = errorPage(error, request) { response = page }
         response.requestID = request.id
+        place.note(hasUsableKey: request.record.caller != nil)
         if let status = request.record.rateLimit {
             response.headers.add(name: "ratelimit-policy", value: status.policy)
             response.headers.add(name: "ratelimit", value: status.state)
@@ -90,22 +94,21 @@ final class Responder: Sendable {
         let handler = resource?.handler(of: request.method)
         // Without a handler nobody looks for a key.
         let access = handler == nil ? .anonymous : resource?.access ?? .anonymous
-        if access == .anonymous, let refusal = await refusal(of: client) { return Response(refusal, request) }
+        if access == .anonymous, let refusal = await refusal(of: client, request) { return Response(refusal, request) }
         guard let resource else { return Response(.notFound, request) }
         guard let handler else { return Response(.methodNotAllowed(allow: resource.allow), request) }
         let response = await handler(request)
-        if access == .keyed, response.status == .unauthorized, let refusal = await refusal(of: client) {
+        if access == .keyed, response.status == .unauthorized, let refusal = await refusal(of: client, request) {
             return Response(refusal, request)
         }
         return response
     }
 
-    /// Held back, so that whoever goes on asking waits for it.
-    private func refusal(of client: Client) async -> ErrorAnswer? {
+    private func refusal(of client: Client, _ request: Request) async -> ErrorAnswer? {
         guard let limits, let address = client.address,
             case .refused(let retryAfter) = limits.addresses.take(address, now: .now)
         else { return nil }
-        await limits.delay.wait()
+        await request.holdBack(for: limits.delay)
         return .rateLimited(retryAfter: retryAfter)
     }
 

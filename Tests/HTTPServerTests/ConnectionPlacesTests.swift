@@ -1,6 +1,7 @@
 // Which connections make room for new ones.
 
 import NIOCore
+import RateLimits
 import Synchronization
 import Testing
 
@@ -38,6 +39,31 @@ import Testing
         later.leave()
         #expect(!take("new 3", at: 10).isTooMany)
         #expect(closed.names == ["silent", "later", "new 1"], "newer, but it has sent nothing yet")
+    }
+
+    @Test func `a refusal that is held back makes room before idle ones, and callers with a key do last of all`()
+        async throws
+    {
+        let keyed = take("keyed", at: 1)
+        keyed.note(waitsForClientSince: .uptimeNanoseconds(1), hasReceivedRequest: true)
+        keyed.note(hasUsableKey: true)
+        let idle = take("idle", at: 2)
+        idle.note(waitsForClientSince: .uptimeNanoseconds(2), hasReceivedRequest: true)
+        let held = take("held", at: 3)
+        held.note(waitsForClientSince: nil, hasReceivedRequest: true)
+        let holding = Task { await held.holdBack(for: RefusalDelay()) }
+        while !held.isHeldBack { try await Task.sleep(for: .milliseconds(1)) }
+        let busy = take("busy", at: 4)
+        busy.note(waitsForClientSince: nil, hasReceivedRequest: true)
+        for (number, name) in ["held", "idle", "keyed"].enumerated() {
+            let new = take("new", at: 10)
+            #expect(!new.isTooMany)
+            new.note(waitsForClientSince: nil, hasReceivedRequest: true)
+            #expect(closed.names.last == name && closed.names.count == number + 1, "\(closed.names)")
+        }
+        #expect(take("further", at: 11).isTooMany)
+        await holding.value
+        #expect(!held.isHeldBack)
     }
 
     @Test func `while all are at work a further one is too many, and takes no place`() {
