@@ -13,6 +13,14 @@ COMMENT ON COLUMN erasures.digest IS 'HMAC-SHA-256 of a manufacturer and its use
 
 SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', true);
 
+-- The ids of all sessions of a manufacturer's user, in order.
+CREATE FUNCTION session_ids_of_user(owner bigint, of_user text) RETURNS uuid[]
+    LANGUAGE sql STABLE AS $$
+    SELECT coalesce(array_agg(id ORDER BY id), '{}')
+    FROM session_ids(
+        owner, of_user, '00000000-0000-0000-0000-000000000000', 'ffffffff-ffff-ffff-ffff-ffffffffffff', 2147483646) AS id
+$$;
+
 -- What belongs to sessions that were just deleted, and the NOX users of these users, where no other session keeps them:
 -- one that is completed, or that may be at this moment.
 CREATE FUNCTION erase_rest(
@@ -24,6 +32,7 @@ DECLARE
     first uuid := ids[1];
     last uuid := ids[cardinality(ids)];
     nox_user_id uuid;
+    others uuid[];
 BEGIN
     DELETE FROM link_session_events e WHERE e.session_id = ANY (ids) AND e.session_id BETWEEN first AND last;
     GET DIAGNOSTICS events = ROW_COUNT;
@@ -33,10 +42,9 @@ BEGIN
     DELETE FROM idempotency_keys k WHERE k.session_id = ANY (ids);
     nox_user_ids := '{}';
     FOR number IN 1 .. cardinality(owners) LOOP
+        others := session_ids_of_user(owners[number], user_ids[number]);
         PERFORM 1 FROM link_sessions s
-        WHERE user_key(s.manufacturer_id, get_byte(uuid_send(s.id), 2) & 7, s.user_id)
-                = ANY (user_keys(owners[number], user_ids[number]))
-          AND s.manufacturer_id = owners[number] AND s.user_id = user_ids[number]
+        WHERE s.id = ANY (others) AND s.id BETWEEN others[1] AND others[cardinality(others)]
           AND (s.completed_at IS NOT NULL OR s.expires_at > statement_timestamp())
         LIMIT 1;
         IF NOT FOUND THEN
@@ -58,15 +66,12 @@ CREATE FUNCTION erase_user(
     OUT sessions bigint, OUT events bigint, OUT sign_ins bigint, OUT nox_user_ids uuid[], OUT erased_at timestamptz)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
-    ids uuid[];
+    ids uuid[] := session_ids_of_user(owner, erased_user_id);
     linked uuid[];
 BEGIN
     -- Sessions first: what is under way on one of them is over by the time that its row is locked.
     WITH gone AS (
-        DELETE FROM link_sessions s
-        WHERE user_key(s.manufacturer_id, get_byte(uuid_send(s.id), 2) & 7, s.user_id)
-                = ANY (user_keys(owner, erased_user_id))
-          AND s.manufacturer_id = owner AND s.user_id = erased_user_id
+        DELETE FROM link_sessions s WHERE s.id = ANY (ids) AND s.id BETWEEN ids[1] AND ids[cardinality(ids)]
         RETURNING s.id, s.nox_user_id
     )
     SELECT count(*), coalesce(array_agg(gone.id ORDER BY gone.id), '{}'), array_agg(gone.nox_user_id)

@@ -6,7 +6,8 @@ FROM pg_roles WHERE rolname IN ('link_session_service', 'link_session_operator')
 
 REVOKE EXECUTE ON FUNCTION maintain_partitions, add_partition, erase_user, erase_supplier_user, erase_rest,
     raise_control_plane_version FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION ensure, first_id_at, user_key, user_keys, session_ids TO link_session_service, link_session_operator;
+GRANT EXECUTE ON FUNCTION ensure, first_id_at, user_key, user_keys, session_ids, session_ids_of_user
+    TO link_session_service, link_session_operator;
 
 DO $$
 BEGIN
