@@ -21,6 +21,7 @@ let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
 let nioHTTP1 = Target.Dependency.product(name: "NIOHTTP1", package: "swift-nio")
 let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
+let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioExtras = Target.Dependency.product(name: "NIOExtras", package: "swift-nio-extras")
 
 let package = Package(
@@ -36,8 +37,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-metrics", exact: "2.13.0"),
         .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
         .package(url: "https://github.com/apple/swift-nio-extras", exact: "1.35.2"),
+        .package(url: "https://github.com/apple/swift-nio-ssl", exact: "2.37.6"),
         .package(url: "https://github.com/hummingbird-project/swift-mustache", exact: "2.1.1"),
-        .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
         .package(url: "https://github.com/vapor/jwt-kit", exact: "5.7.1"),
     ],
@@ -74,6 +75,9 @@ let package = Package(
             ],
             swiftSettings: settings),
         .target(
+            name: "OutboundHTTP", dependencies: ["IPAddresses", nioCore, nioHTTP1, nioPosix, nioSSL],
+            swiftSettings: settingsAtTheCBoundary),
+        .target(
             name: "ReturnLinks", dependencies: ["JSON", "LinkSessions", "TokenGenerator"], swiftSettings: settings),
         .target(
             name: "HTTPFront",
@@ -86,10 +90,8 @@ let package = Package(
         .target(
             name: "AuthenticatorUI",
             dependencies: [
-                "HTTPServer", "LinkSessions", "LinkSessionRepository", "ReturnLinks", "TokenGenerator", logging,
-                nioCore,
-                nioHTTP1,
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                "HTTPServer", "LinkSessions", "LinkSessionRepository", "OutboundHTTP", "ReturnLinks", "TokenGenerator",
+                logging, nioCore, nioHTTP1,
                 .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "Mustache", package: "swift-mustache"),
             ],
@@ -99,11 +101,9 @@ let package = Package(
             name: "LinkSessionService",
             dependencies: [
                 "APIKeyAuth", "AuthenticatorUI", "HTTPFront", "HTTPServer", "IPAddresses", "JSON", "LinkSessions",
-                "LinkSessionRepository", "PostgresClient", "RateLimits", "ReturnLinks", "TokenGenerator", logging,
-                lifecycle, nioCore,
-                nioHTTP1,
+                "LinkSessionRepository", "OutboundHTTP", "PostgresClient", "RateLimits", "ReturnLinks",
+                "TokenGenerator", logging, lifecycle, nioCore, nioHTTP1,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
-                .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ],
@@ -140,6 +140,10 @@ let package = Package(
         .testTarget(
             name: "HTTPServerTests",
             dependencies: ["HTTPServer", "IPAddresses", "RateLimits", logging, nioCore, nioEmbedded, nioHTTP1],
+            swiftSettings: settings),
+        .testTarget(
+            name: "OutboundHTTPTests",
+            dependencies: ["IPAddresses", "OutboundHTTP", nioCore, nioHTTP1, nioPosix, nioSSL],
             swiftSettings: settings),
         .testTarget(
             name: "HTTPFrontTests",

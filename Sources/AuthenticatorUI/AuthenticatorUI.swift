@@ -2,6 +2,7 @@ package import HTTPServer
 package import LinkSessionRepository
 internal import LinkSessions
 internal import NIOHTTP1
+package import OutboundHTTP
 package import ReturnLinks
 package import TokenGenerator
 
@@ -22,12 +23,12 @@ package struct AuthenticatorUI: Sendable {
     let pages: Pages
     let cookies: SignInCookies
     let originCheck: OriginCheck
-    let providers = OpenIDProviders()
+    let providers: OpenIDProviders
 
     package init(
         publicBaseURL: String, sessions: LinkSessionRepository, signIns: SignInRepository,
         controlPlane: ControlPlaneCache, returnLinks: ReturnLinks, tokenGenerator: TokenGenerator,
-        clientSecret: @escaping @Sendable (String) -> String?
+        clientSecret: @escaping @Sendable (String) -> String?, providersAt addresses: PublicAddresses
     ) throws {
         self.publicBaseURL = publicBaseURL
         self.sessions = sessions
@@ -36,6 +37,7 @@ package struct AuthenticatorUI: Sendable {
         self.returnLinks = returnLinks
         self.tokenGenerator = tokenGenerator
         self.clientSecret = clientSecret
+        providers = OpenIDProviders(http: try OutboundHTTPClient(to: addresses))
         let isSecure = publicBaseURL.lowercased().hasPrefix("https:")
         pages = try Pages(isSecure: isSecure)
         cookies = SignInCookies(isSecure: isSecure)

@@ -42,21 +42,24 @@ extension IPNetwork: CustomStringConvertible {
 }
 
 extension IPAddress {
-    /// Whether anybody on the internet can have the address: not one of those with a special purpose (IANA's registries
-    /// of them, RFC 6890), such as private, loopback and link-local ones, and those that lead to such a one.
+    /// Whether the address is anybody's on the internet: not one with a special purpose, such as private, loopback and
+    /// link-local ones, and none that leads to such a one.
     package var isPublic: Bool {
         if isIPv4 { return !Self.special.contains { $0.contains(self) } }
         // NAT64 (RFC 6052): the IPv4 address is in the last 32 bits.
         if high == 0x0064_FF9B_0000_0000, low >> 32 == 0 { return IPAddress(ipv4: UInt32(low)).isPublic }
-        // Global unicast (RFC 4291, section 2.4).
+        // Global unicast (RFC 4291, section 2.4): all else is reserved, local or multicast.
         return high >> 61 == 1 && !Self.special.contains { $0.contains(self) }
     }
 
+    /// IANA's registries of special-purpose addresses (RFC 6890), as of November 2026: whole, with the few addresses that
+    /// they call globally reachable, since these are services of the network itself; and multicast (RFC 5771). Of IPv6
+    /// only what is in the global unicast block.
     private static let special = [
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
-        "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
-        "224.0.0.0/3",
-        // Teredo and other special ones, documentation, 6to4, and documentation again.
-        "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20",
+        "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
+        "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+        // Protocols' own (Teredo, ORCHID, benchmarking), documentation, 6to4, AS112, documentation again.
+        "2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20",
     ].compactMap { IPNetwork($0) }
 }

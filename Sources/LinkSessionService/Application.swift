@@ -8,6 +8,7 @@ internal import LinkSessionRepository
 internal import LinkSessions
 internal import Logging
 internal import NIOCore
+internal import OutboundHTTP
 internal import PostgresClient
 internal import RateLimits
 internal import ReturnLinks
@@ -80,7 +81,8 @@ struct Application {
             sessions: LinkSessionRepository(database: requests, as: .second, controlPlane: controlPlane),
             signIns: SignInRepository(database: requests, as: .second, controlPlane: controlPlane),
             controlPlane: controlPlane,
-            returnLinks: returnLinks, tokenGenerator: TokenGenerator(), clientSecret: environmentVariable)
+            returnLinks: returnLinks, tokenGenerator: TokenGenerator(), clientSecret: environmentVariable,
+            providersAt: settings.isProduction ? .only : .orAny)
         pages.add(to: &routes)
         let host = try settings.httpHost
         let server = HTTPServer(

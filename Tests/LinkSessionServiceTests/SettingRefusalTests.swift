@@ -101,6 +101,29 @@ extension ProgramTests {
             try await expectRefusals(cases.map { ("\($0)=\($1)", ServeSettings.with([$0: $1]), $2) })
         }
 
+        @Test func `production is not served where a proxy is to be asked, unless NO_PROXY is for all`() async throws {
+            func with(_ proxy: [String: String], _ environment: String = "production") -> [String: String] {
+                ServeSettings.with([
+                    "LINK_SESSION_ENV": environment, "DATABASE_URL": "postgres:///none?host=/nowhere",
+                ]).merging(proxy) { $1 }
+            }
+            let proxy = "http://zq7:\(ServeSettings.password)@127.0.0.1:1"
+            try await expectRefusals(
+                ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].map {
+                    ($0, with([$0: proxy, "NO_PROXY": "127.0.0.1"]), "\($0) expects to be unset")
+                })
+            for environment in [
+                with(["HTTPS_PROXY": proxy, "NO_PROXY": "*"]), with(["https_proxy": proxy, "no_proxy": "*"]),
+                with(["HTTPS_PROXY": ""]), with(["HTTP_PROXY": proxy]), with(["HTTPS_PROXY": proxy], "local"),
+            ] {
+                let process = try ServiceProcess(["serve"], environment: environment)
+                defer { process.send(SIGKILL) }
+                try await process.waitForLog("listening", within: 10)
+                let isWarned = process.log.contains("HTTPS_PROXY is not used")
+                #expect(isWarned == (environment["LINK_SESSION_ENV"] == "local"))
+            }
+        }
+
         @Test func `a missing value stops the start with one line that names its key`() async throws {
             try await withTemporaryDirectory { directory in
                 try directory.write("{}", to: "config/base.json")

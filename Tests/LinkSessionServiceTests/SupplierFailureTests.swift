@@ -58,6 +58,22 @@ extension ProgramTests {
             }
         }
 
+        @Test func `in production a provider whose address is not public is asked nothing, and the log says why`()
+            async throws
+        {
+            let production = ["LINK_SESSION_ENV": "production", "HTTP_HOST": "127.0.0.1", "SANDBOX_SIGNING_KEY": ""]
+            try await ScriptedProvider.with { provider in
+                try await Service.run(with: provider, environment: production) { service in
+                    let token = try await service.createdToken()
+                    let page = try await TestBrowser(service).start(token, at: "mock-energy")
+                    #expect((page.status, page.name) == (502, "failed"))
+                    #expect(try await service.events(token) == ["sign_in_refused supplier_unavailable"])
+                    try await service.process.waitForLog("the provider's address is not public", within: 10)
+                    #expect(provider.requests.withLock { $0.isEmpty })
+                }
+            }
+        }
+
         @Test func `a token endpoint that fails, or sends us elsewhere, signs nobody in, and no secret follows`()
             async throws
         {

@@ -1,6 +1,7 @@
 internal import Foundation
 internal import JWTKit
 internal import LinkSessions
+internal import OutboundHTTP
 
 /// All suppliers' OpenID Connect providers that are in use, with what they publish.
 struct OpenIDProviders: Sendable {
@@ -10,10 +11,16 @@ struct OpenIDProviders: Sendable {
     /// made-up names must not make us flood a provider.
     private static let incompleteKeySetLifetime = Duration.seconds(60)
 
-    private let metadataCache = Cache<ProviderURL, ProviderMetadata> { try await ProviderMetadata.fetch(from: $0) }
+    private let client: ProviderHTTPClient
+    private let metadataCache: Cache<ProviderURL, ProviderMetadata>
     /// By the URL of the set.
-    private let keySetCache = Cache<String, ProviderKeySet> {
-        try await ProviderHTTPClient.get($0, as: ProviderKeySet.self)
+    private let keySetCache: Cache<String, ProviderKeySet>
+
+    init(http: OutboundHTTPClient) {
+        let client = ProviderHTTPClient(http: http)
+        self.client = client
+        metadataCache = Cache { try await ProviderMetadata.fetch(from: $0, by: client) }
+        keySetCache = Cache { try await client.get($0, as: ProviderKeySet.self) }
     }
 
     func metadata(of client: OpenIDClient) async throws(ProviderError) -> ProviderMetadata {
@@ -27,7 +34,7 @@ struct OpenIDProviders: Sendable {
     /// Exchanges a callback's code for an ID token, and verifies it.
     func signIn(_ request: TokenRequest, nonce: String) async throws(ProviderError) -> IDToken {
         let metadata = try await metadata(of: request.client)
-        let token = try await request.send(to: metadata)
+        let token = try await request.send(to: metadata, by: client)
         let keys = try await keySet(at: metadata.jwks_uri, for: try IDToken.keyID(of: token))
         return try await IDToken(
             verifying: token, keys: keys, issuer: request.client.issuer.text, clientID: request.client.clientID,
@@ -41,7 +48,8 @@ struct OpenIDProviders: Sendable {
             if keySet.keys.contains(where: { keyID == nil || $0.id == keyID }) { return keySet }
             return try await keySetCache.value(of: url, youngerThan: Self.incompleteKeySetLifetime)
         } catch {
-            throw .idToken("the supplier's keys could not be had")
+            let cause = (error as? ProviderError)?.reason.cause ?? "\(type(of: error))"
+            throw .idToken("the supplier's keys could not be had: \(cause)")
         }
     }
 }
@@ -84,11 +92,10 @@ struct ProviderMetadata: Sendable, Decodable {
     /// RFC 9207, section 3.
     let authorization_response_iss_parameter_supported: Bool?
 
-    static func fetch(from issuer: ProviderURL) async throws -> ProviderMetadata {
+    static func fetch(from issuer: ProviderURL, by client: ProviderHTTPClient) async throws -> ProviderMetadata {
         // Discovery 1.0, section 4.1: a slash at the end of the issuer goes.
         let base = issuer.text.hasSuffix("/") ? String(issuer.text.dropLast()) : issuer.text
-        let metadata = try await ProviderHTTPClient.get(
-            "\(base)/.well-known/openid-configuration", as: ProviderMetadata.self)
+        let metadata = try await client.get("\(base)/.well-known/openid-configuration", as: ProviderMetadata.self)
         try metadata.check(issuer)
         return metadata
     }

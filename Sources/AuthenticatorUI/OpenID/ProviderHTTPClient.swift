@@ -1,58 +1,44 @@
-internal import AsyncHTTPClient
 internal import Foundation
 internal import LinkSessionRepository
 internal import LinkSessions
 internal import NIOCore
 internal import NIOHTTP1
+internal import OutboundHTTP
 
 /// Requests to providers, each with a limit of size and of time.
-enum ProviderHTTPClient {
-    /// From the connection's start to the body's end.
-    private static let deadline = Duration.seconds(4)
-    /// Of a body, in bytes.
-    private static let maximumSize = 256 * 1024
-
-    /// One for the whole process, so that connections are used again; it is never shut down. It follows no redirect:
-    /// what a provider publishes says where its endpoints are.
-    private static let http: HTTPClient = {
-        var configuration = HTTPClient.Configuration()
-        configuration.redirectConfiguration = .disallow
-        configuration.timeout = .init(connect: .seconds(2), read: .seconds(3), write: .seconds(3))
-        // A small body must not become a large one here.
-        configuration.decompression = .disabled
-        configuration.connectionPool = .init(
-            idleTimeout: .seconds(30), concurrentHTTP1ConnectionsPerHostSoftLimit: 256)
-        return HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
-    }()
+struct ProviderHTTPClient: Sendable {
+    let http: OutboundHTTPClient
 
     /// What is published at a URL, read as JSON.
-    static func get<Value: Decodable & Sendable>(_ url: String, as _: Value.Type) async throws -> Value {
-        var request = HTTPClientRequest(url: url)
+    func get<Value: Decodable & Sendable>(_ url: String, as _: Value.Type) async throws(ProviderError) -> Value {
+        var request = OutboundHTTPRequest(url: url)
         request.headers.add(name: "accept", value: "application/json")
-        let (status, body) = try await send(request)
-        guard status == .ok else { throw ProviderError.unavailable("status \(status.code)") }
-        guard let value = try? JSONDecoder().decode(Value.self, from: body) else {
-            throw ProviderError.unavailable("what it publishes cannot be read")
+        let response: OutboundHTTPResponse
+        do {
+            response = try await send(request)
+        } catch {
+            throw .unavailable(Self.cause(of: error))
+        }
+        guard response.status == .ok else { throw .unavailable("status \(response.status.code)") }
+        guard let value = try? JSONDecoder().decode(Value.self, from: Data(response.body.readableBytesView)) else {
+            throw .unavailable("what it publishes cannot be read")
         }
         return value
     }
 
-    /// Status and body of the answer.
-    static func send(_ request: HTTPClientRequest) async throws -> (HTTPResponseStatus, Data) {
-        try await withThrowingTaskGroup(of: (HTTPResponseStatus, Data).self) { group in
-            group.addTask {
-                let response = try await http.execute(request, timeout: .seconds(4))
-                let body = try await response.body.collect(upTo: maximumSize)
-                return (response.status, Data(body.readableBytesView))
-            }
-            // The client's read timeout begins anew with every byte: alone it would let a body come slowly for long.
-            group.addTask {
-                try await Task.sleep(for: deadline)
-                throw ProviderError.unavailable("no answer in time")
-            }
-            defer { group.cancelAll() }
-            guard let result = try await group.next() else { throw CancellationError() }
-            return result
+    func send(_ request: OutboundHTTPRequest) async throws -> OutboundHTTPResponse {
+        try await http.send(request, within: .seconds(4), maximumSize: 256 * 1024)
+    }
+
+    /// Why there was no answer, as the log says it.
+    static func cause(of error: any Error) -> String {
+        switch error as? OutboundHTTPError {
+        case .addressNotPublic: "the provider's address is not public"
+        case .nameUnknown: "the provider's name has no address"
+        case .invalidURL: "a URL of the provider is invalid"
+        case .timedOut: "no answer in time"
+        case .closed: "the connection ended before the answer"
+        case nil: "\(type(of: error))"
         }
     }
 }
@@ -68,25 +54,26 @@ struct TokenRequest: Sendable {
     private struct TokenResponse: Decodable { let id_token: String }
 
     /// The ID token of the answer, not verified yet.
-    func send(to metadata: ProviderMetadata) async throws(ProviderError) -> String {
-        let (status, body): (HTTPResponseStatus, Data)
+    func send(to metadata: ProviderMetadata, by client: ProviderHTTPClient) async throws(ProviderError) -> String {
+        let answer: OutboundHTTPResponse
         do {
-            (status, body) = try await ProviderHTTPClient.send(request(to: metadata))
+            answer = try await client.send(request(to: metadata))
         } catch {
-            throw error as? ProviderError ?? .failed("no answer from its token endpoint: \(type(of: error))")
+            throw .failed("no answer from its token endpoint: \(ProviderHTTPClient.cause(of: error))")
         }
-        guard status == .ok else {
-            let what = "status \(status.code)"
-            throw (400..<500).contains(status.code) ? .codeRefused(what) : .failed(what)
+        guard answer.status == .ok else {
+            let what = "status \(answer.status.code)"
+            throw (400..<500).contains(answer.status.code) ? .codeRefused(what) : .failed(what)
         }
+        let body = Data(answer.body.readableBytesView)
         guard let response = try? JSONDecoder().decode(TokenResponse.self, from: body) else {
             throw .failed("its token response has no ID token")
         }
         return response.id_token
     }
 
-    private func request(to metadata: ProviderMetadata) -> HTTPClientRequest {
-        var request = HTTPClientRequest(url: metadata.token_endpoint)
+    private func request(to metadata: ProviderMetadata) -> OutboundHTTPRequest {
+        var request = OutboundHTTPRequest(url: metadata.token_endpoint)
         request.method = .POST
         request.headers.add(name: "content-type", value: "application/x-www-form-urlencoded")
         request.headers.add(name: "accept", value: "application/json")
@@ -103,7 +90,7 @@ struct TokenRequest: Sendable {
         } else {
             fields += [("client_id", client.clientID), ("client_secret", clientSecret)]
         }
-        request.body = .bytes(ByteBuffer(string: FormFields.encode(fields)))
+        request.body = ByteBuffer(string: FormFields.encode(fields))
         return request
     }
 }

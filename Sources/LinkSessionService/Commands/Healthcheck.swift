@@ -1,7 +1,7 @@
 internal import ArgumentParser
-internal import AsyncHTTPClient
 internal import NIOCore
 internal import NIOHTTP1
+internal import OutboundHTTP
 
 struct Healthcheck: Command {
     static let configuration = CommandConfiguration(
@@ -14,19 +14,15 @@ struct Healthcheck: Command {
         let settings = try await Settings(options)
         let (port, listensOn) = (try settings.httpPort, try settings.httpHost)
         let host = ["0.0.0.0": "127.0.0.1", "::": "::1"][listensOn] ?? listensOn
-        let request = HTTPClientRequest(
-            url: "http://\(host.contains(":") ? "[\(host)]" : host):\(port)/health/ready")
-        let limits = HTTPClient.Configuration(timeout: .init(read: .seconds(3)))
-        let (status, body): (HTTPResponseStatus, ByteBuffer)
+        let url = "http://\(host.contains(":") ? "[\(host)]" : host):\(port)/health/ready"
+        let response: OutboundHTTPResponse
         do {
-            (status, body) = try await HTTPClient.withHTTPClient(configuration: limits) { client in
-                let response = try await client.execute(request, timeout: .seconds(3))
-                return (response.status, try await response.body.collect(upTo: 65_536))
-            }
+            response = try await OutboundHTTPClient(to: .orAny).send(
+                OutboundHTTPRequest(url: url), within: .seconds(3), maximumSize: 65_536)
         } catch {
             throw CommandError("no answer from \(host):\(port) within 3 seconds")
         }
-        print(String(buffer: body))
-        guard status == .ok else { throw ExitCode(1) }
+        print(String(buffer: response.body))
+        guard response.status == .ok else { throw ExitCode(1) }
     }
 }

@@ -22,7 +22,21 @@ struct Serve: Command {
         defer { log.flush() }
         ignoreBrokenPipes()
         let logger = Logger(label: "link-session-service")
+        try refuseProxy(settings, logger)
         try await Application(settings, log: log, logger: logger).run()
         logger.notice("stopped")
+    }
+
+    /// Whom a proxy connects to cannot be judged, and so suppliers are asked without one. `NO_PROXY=*` is how an
+    /// environment says that none is meant for this program.
+    private func refuseProxy(_ settings: Settings, _ logger: Logger) throws(CommandError) {
+        guard !["NO_PROXY", "no_proxy"].contains(where: { environmentVariable($0) == "*" }) else { return }
+        for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"] where environmentVariable(name) != nil {
+            guard settings.isProduction else {
+                logger.warning("\(name) is not used: suppliers are asked without a proxy")
+                continue
+            }
+            throw .setting(name, expects: "to be unset, or NO_PROXY=*: suppliers are asked without a proxy")
+        }
     }
 }

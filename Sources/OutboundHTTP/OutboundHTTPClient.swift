@@ -1,0 +1,140 @@
+internal import Foundation
+package import NIOCore
+package import NIOHTTP1
+internal import NIOPosix
+package import NIOSSL
+
+package struct OutboundHTTPRequest: Sendable {
+    /// `https` or `http`.
+    package let url: String
+    package var method = HTTPMethod.GET
+    /// `Host` and `Content-Length` are added.
+    package var headers = HTTPHeaders()
+    package var body = ByteBuffer()
+
+    package init(url: String) { self.url = url }
+}
+
+package struct OutboundHTTPResponse: Sendable {
+    package let status: HTTPResponseStatus
+    package let body: ByteBuffer
+}
+
+package enum OutboundHTTPError: Error {
+    case invalidURL
+    case nameUnknown
+    case addressNotPublic
+    case timedOut
+    /// The connection ended before the answer did.
+    case closed
+}
+
+/// Asks servers that others name: HTTP/1.1 over TLS 1.2 or later, without a proxy, and without following redirects.
+///
+/// Each request has a connection of its own, whose address is judged (``PublicAddresses``) before it is connected to.
+package struct OutboundHTTPClient: Sendable {
+    private static let connectTimeout = TimeAmount.seconds(2)
+
+    private let addresses: PublicAddresses
+    private let tls: NIOSSLContext
+
+    /// - Parameter trustRoots: whose certificates are believed; by default those of the system's authorities.
+    package init(to addresses: PublicAddresses, trustRoots: NIOSSLTrustRoots = .default) throws {
+        self.addresses = addresses
+        var configuration = TLSConfiguration.makeClientConfiguration()
+        configuration.minimumTLSVersion = .tlsv12
+        configuration.trustRoots = trustRoots
+        configuration.applicationProtocols = ["http/1.1"]
+        tls = try NIOSSLContext(configuration: configuration)
+    }
+
+    /// - Parameters:
+    ///   - timeout: from the name's look-up to the end of the body.
+    ///   - maximumSize: of the body, in bytes; it is taken as it comes, never decompressed.
+    package func send(
+        _ request: OutboundHTTPRequest, within timeout: TimeAmount, maximumSize: Int
+    ) async throws -> OutboundHTTPResponse {
+        let target = try Target(request.url)
+        let loop = MultiThreadedEventLoopGroup.singleton.next()
+        let answer = loop.makePromise(of: OutboundHTTPResponse.self)
+        // What comes first decides: a later success or failure of the same promise changes nothing.
+        let deadline = loop.scheduleTask(in: timeout) { answer.fail(OutboundHTTPError.timedOut) }
+        defer { deadline.cancel() }
+        addresses.connect(target.host, port: target.port, timeout: Self.connectTimeout, on: loop)
+            .flatMapThrowing { [tls] channel in
+                answer.futureResult.whenComplete { _ in channel.close(promise: nil) }
+                let pipeline = channel.pipeline.syncOperations
+                if target.isEncrypted {
+                    // Of an address none is sent (RFC 6066, section 3); the certificate has to name the address then.
+                    let handler = try NIOSSLClientHandler(context: tls, serverHostname: target.serverName)
+                    try pipeline.addHandler(handler)
+                }
+                try pipeline.addHTTPClientHandlers(leftOverBytesStrategy: .dropBytes)
+                try pipeline.addHandler(NIOHTTPClientResponseAggregator(maxContentLength: maximumSize))
+                try pipeline.addHandler(ResponseHandler(answer: answer))
+                request.write(to: channel, target).cascadeFailure(to: answer)
+            }
+            .cascadeFailure(to: answer)
+        return try await withTaskCancellationHandler {
+            try await answer.futureResult.get()
+        } onCancel: {
+            answer.fail(CancellationError())
+        }
+    }
+}
+
+/// What a URL says about where a request goes.
+private struct Target {
+    let isEncrypted: Bool
+    let host: String
+    let port: Int
+    let serverName: String?
+    /// The `Host` header.
+    let authority: String
+    let path: String
+
+    init(_ url: String) throws(OutboundHTTPError) {
+        guard let parts = URLComponents(string: url), let scheme = parts.scheme?.lowercased(),
+            scheme == "https" || scheme == "http", let host = parts.host, !host.isEmpty
+        else { throw .invalidURL }
+        isEncrypted = scheme == "https"
+        self.host = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
+        port = parts.port ?? (isEncrypted ? 443 : 80)
+        serverName = (try? SocketAddress(ipAddress: self.host, port: port)) == nil ? host : nil
+        let name = self.host.contains(":") ? "[\(self.host)]" : host
+        authority = parts.port.map { "\(name):\($0)" } ?? name
+        let path = parts.percentEncodedPath.isEmpty ? "/" : parts.percentEncodedPath
+        self.path = path + (parts.percentEncodedQuery.map { "?\($0)" } ?? "")
+    }
+}
+
+extension OutboundHTTPRequest {
+    fileprivate func write(to channel: any Channel, _ target: Target) -> EventLoopFuture<Void> {
+        var head = HTTPRequestHead(version: .http1_1, method: method, uri: target.path, headers: headers)
+        head.headers.replaceOrAdd(name: "host", value: target.authority)
+        head.headers.replaceOrAdd(name: "connection", value: "close")
+        if body.readableBytes > 0 {
+            head.headers.replaceOrAdd(name: "content-length", value: String(body.readableBytes))
+        }
+        channel.write(HTTPClientRequestPart.head(head), promise: nil)
+        if body.readableBytes > 0 { channel.write(HTTPClientRequestPart.body(.byteBuffer(body)), promise: nil) }
+        return channel.writeAndFlush(HTTPClientRequestPart.end(nil))
+    }
+}
+
+private final class ResponseHandler: ChannelInboundHandler {
+    typealias InboundIn = NIOHTTPClientResponseFull
+
+    private let answer: EventLoopPromise<OutboundHTTPResponse>
+
+    init(answer: EventLoopPromise<OutboundHTTPResponse>) { self.answer = answer }
+
+    func channelRead(context _: ChannelHandlerContext, data: NIOAny) {
+        let response = unwrapInboundIn(data)
+        answer.succeed(OutboundHTTPResponse(status: response.head.status, body: response.body ?? ByteBuffer()))
+    }
+
+    func errorCaught(context _: ChannelHandlerContext, error: any Error) { answer.fail(error) }
+
+    func channelInactive(context _: ChannelHandlerContext) { answer.fail(OutboundHTTPError.closed) }
+}
