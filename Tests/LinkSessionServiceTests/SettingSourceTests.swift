@@ -19,6 +19,7 @@ extension ProgramTests {
                         "DATABASE_CONNECTIONS": "2",
                         "LOG_FORMAT": "text", "RETENTION_DAYS": "30", "SHUTDOWN_DELAY_SECONDS": "0",
                         "SHUTDOWN_GRACE_SECONDS": "5", "SANDBOX_SIGNING_KEY": "",
+                        "RATE_LIMIT_CREATES": "none", "RATE_LIMIT_ADDRESS": "none",
                     ]
                     try directory.write(base("https://base.example"), to: "config/base.json")
                     try directory.write(base("https://production.example"), to: "config/production.json")
