@@ -24,6 +24,22 @@ let nioPosix = Target.Dependency.product(name: "NIOPosix", package: "swift-nio")
 let nioSSL = Target.Dependency.product(name: "NIOSSL", package: "swift-nio-ssl")
 let nioExtras = Target.Dependency.product(name: "NIOExtras", package: "swift-nio-extras")
 
+/// SwiftPM calls a package unused of which no target names a product. None is linked for that, since nothing is built for
+/// this platform: what the packages that need them link is enough.
+let broughtAlong = [
+    ("Algorithms", "swift-algorithms"),
+    ("SwiftASN1", "swift-asn1"),
+    ("AsyncAlgorithms", "swift-async-algorithms"),
+    ("Atomics", "swift-atomics"),
+    ("X509", "swift-certificates"),
+    ("Crypto", "swift-crypto"),
+    ("StructuredFieldValues", "swift-http-structured-headers"),
+    ("HTTPTypes", "swift-http-types"),
+    ("NIOHTTP2", "swift-nio-http2"),
+    ("Numerics", "swift-numerics"),
+    ("SystemPackage", "swift-system"),
+].map { Target.Dependency.product(name: $0, package: $1, condition: .when(platforms: [.wasi])) }
+
 let package = Package(
     name: "link-session-service",
     platforms: [.macOS(.v26)],
@@ -41,6 +57,19 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/swift-mustache", exact: "2.1.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
         .package(url: "https://github.com/vapor/jwt-kit", exact: "5.7.1"),
+
+        // What those above bring along: every build has the same of these, too.
+        .package(url: "https://github.com/apple/swift-algorithms", exact: "1.2.1"),
+        .package(url: "https://github.com/apple/swift-asn1", exact: "1.7.4"),
+        .package(url: "https://github.com/apple/swift-async-algorithms", exact: "1.1.4"),
+        .package(url: "https://github.com/apple/swift-atomics", exact: "1.3.0"),
+        .package(url: "https://github.com/apple/swift-certificates", exact: "1.21.1"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-structured-headers", exact: "1.7.0"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-nio-http2", exact: "1.46.0"),
+        .package(url: "https://github.com/apple/swift-numerics", exact: "1.1.1"),
+        .package(url: "https://github.com/apple/swift-system", exact: "1.8.1"),
     ],
     targets: [
         .systemLibrary(
@@ -106,7 +135,7 @@ let package = Package(
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
-            ],
+            ] + broughtAlong,
             swiftSettings: settings),
 
         .target(

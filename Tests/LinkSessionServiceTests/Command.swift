@@ -17,15 +17,16 @@ struct Command: Sendable {
     }
 
     /// - Parameters:
+    ///   - program: by default the service.
     ///   - environment: all that the process gets, besides PATH.
     ///   - input: what it reads from standard input.
     static func run(
-        _ arguments: [String], environment: [String: String] = [:],
+        _ arguments: [String], of program: URL? = nil, environment: [String: String] = [:],
         directory: URL = TestEnvironment.projectDirectory, input: String = "", within seconds: Double = 10
     ) async throws -> Command {
         try await withTemporaryDirectory { files in
             let process = Process()
-            process.executableURL = try TestEnvironment.serviceBinary
+            process.executableURL = try program ?? TestEnvironment.serviceBinary
             process.arguments = arguments
             process.environment = ["PATH": "/usr/bin:/bin"].merging(environment) { $1 }
             process.currentDirectoryURL = directory
