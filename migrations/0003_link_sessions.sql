@@ -64,15 +64,17 @@ CREATE INDEX link_sessions_user ON link_sessions (user_key(manufacturer_id, get_
 -- The ids of a manufacturer's sessions, or of those of one of its users, from the first without the last, in no order:
 -- all, or more than `most` of them. By the index above, whatever the planner knows of a table that was just made.
 CREATE FUNCTION session_ids(owner bigint, of_user text, first uuid, last uuid, most integer) RETURNS SETOF uuid
-    LANGUAGE plpgsql STABLE SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off
-    -- Planned once, and not for each turn: over many partitions that takes longer than the search.
-    SET plan_cache_mode = force_generic_plan AS $$
+    LANGUAGE plpgsql STABLE
+    SET enable_seqscan = off SET enable_bitmapscan = off SET enable_sort = off SET plan_cache_mode = auto AS $$
 DECLARE
     -- A user has one key a turn; those of a manufacturer lie side by side.
     keys CONSTANT bigint[] := CASE WHEN of_user IS NULL THEN ARRAY[(owner & 16777215) << 39] ELSE user_keys(owner, of_user) END;
     low bigint;
     width CONSTANT bigint := CASE WHEN of_user IS NULL THEN 549755813887 ELSE 0 END;
 BEGIN
+    -- Planned once, and not for each turn: over many partitions that takes longer than the search. Citus needs the
+    -- values to plan.
+    PERFORM set_config('plan_cache_mode', 'force_generic_plan', true) WHERE to_regclass('pg_dist_partition') IS NULL;
     FOREACH low IN ARRAY keys LOOP
         RETURN QUERY SELECT s.id FROM link_sessions s
         WHERE user_key(s.manufacturer_id, get_byte(uuid_send(s.id), 2) & 7, s.user_id) BETWEEN low AND low + width
