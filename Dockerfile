@@ -13,9 +13,11 @@ COPY Sources Sources
 COPY Tests Tests
 RUN swift build -c release --product link-session-service --static-swift-stdlib -Xlinker -s
 
-FROM debian:bookworm-slim
+# Debian 13: OpenSSL 3.5 and libpq 17, with which what was built on Debian 12 runs as well. `docker build --build-context`
+# builds on another, or on one by its digest (docs/operate.md).
+FROM debian:trixie-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates libpq5 libssl3 \
+    && apt-get install -y --no-install-recommends ca-certificates libpq5 libssl3t64 \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin link-session
 WORKDIR /app

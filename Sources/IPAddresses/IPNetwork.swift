@@ -52,9 +52,9 @@ extension IPAddress {
         return high >> 61 == 1 && !Self.special.contains { $0.contains(self) }
     }
 
-    /// IANA's registries of special-purpose addresses (RFC 6890), as of November 2026: whole, with the few addresses that
-    /// they call globally reachable, since these are services of the network itself; and multicast (RFC 5771). Of IPv6
-    /// only what is in the global unicast block.
+    /// IANA's registries of special-purpose addresses (RFC 6890) up to RFC 9780: whole, with the few addresses that they
+    /// call globally reachable, since these are services of the network itself; and multicast (RFC 5771). Of IPv6 only
+    /// what is in the global unicast block.
     private static let special = [
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
         "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24",
