@@ -3,6 +3,7 @@ package import NIOCore
 package import NIOHTTP1
 internal import NIOPosix
 package import NIOSSL
+internal import Synchronization
 
 package struct OutboundHTTPRequest: Sendable {
     /// `https` or `http`.
@@ -25,6 +26,8 @@ package enum OutboundHTTPError: Error {
     case nameUnknown
     case addressNotPublic
     case timedOut
+    /// As many requests as the process has descriptors for are under way.
+    case tooManyRequests
     /// The connection ended before the answer did.
     case closed
 }
@@ -37,10 +40,14 @@ package struct OutboundHTTPClient: Sendable {
 
     private let addresses: PublicAddresses
     private let tls: NIOSSLContext
+    private let places: Places
 
-    /// - Parameter trustRoots: whose certificates are believed; by default those of the system's authorities.
-    package init(to addresses: PublicAddresses, trustRoots: NIOSSLTrustRoots = .default) throws {
+    /// - Parameters:
+    ///   - trustRoots: whose certificates are believed; by default those of the system's authorities.
+    ///   - places: how many requests can be under way.
+    package init(to addresses: PublicAddresses, trustRoots: NIOSSLTrustRoots = .default, places: Int = 512) throws {
         self.addresses = addresses
+        self.places = Places(free: places)
         var configuration = TLSConfiguration.makeClientConfiguration()
         configuration.minimumTLSVersion = .tlsv12
         configuration.trustRoots = trustRoots
@@ -55,6 +62,8 @@ package struct OutboundHTTPClient: Sendable {
         _ request: OutboundHTTPRequest, within timeout: TimeAmount, maximumSize: Int
     ) async throws -> OutboundHTTPResponse {
         let target = try Target(request.url)
+        try places.take()
+        defer { places.giveBack() }
         let loop = MultiThreadedEventLoopGroup.singleton.next()
         let answer = loop.makePromise(of: OutboundHTTPResponse.self)
         // What comes first decides: a later success or failure of the same promise changes nothing.
@@ -81,6 +90,23 @@ package struct OutboundHTTPClient: Sendable {
             answer.fail(CancellationError())
         }
     }
+}
+
+private final class Places: Sendable {
+    private let free: Mutex<Int>
+
+    init(free: Int) { self.free = Mutex(free) }
+
+    func take() throws(OutboundHTTPError) {
+        let isFree = free.withLock { free in
+            guard free > 0 else { return false }
+            free -= 1
+            return true
+        }
+        guard isFree else { throw .tooManyRequests }
+    }
+
+    func giveBack() { free.withLock { $0 += 1 } }
 }
 
 /// What a URL says about where a request goes.

@@ -117,6 +117,31 @@ import Testing
         #expect(ContinuousClock.now - start < .seconds(2))
     }
 
+    @Test func `no more requests than there are places are under way, and one that ended makes room`() async throws {
+        let slow = PublicAddresses(isAllowed: { _ in true }) { _, _ in
+            Thread.sleep(forTimeInterval: 1)
+            return []
+        }
+        let client = try OutboundHTTPClient(to: slow, places: 2)
+        func outcome() async -> OutboundHTTPError? {
+            do {
+                let request = OutboundHTTPRequest(url: "https://provider.invalid/")
+                _ = try await client.send(request, within: .seconds(10), maximumSize: 1000)
+                return nil
+            } catch {
+                return error as? OutboundHTTPError
+            }
+        }
+        for _ in 0..<2 {
+            let outcomes = await withTaskGroup(of: OutboundHTTPError?.self) { group in
+                for _ in 0..<5 { group.addTask { await outcome() } }
+                return await group.reduce(into: []) { $0.append($1) }
+            }
+            #expect(outcomes.count { $0 == .nameUnknown } == 2, "\(outcomes)")
+            #expect(outcomes.count { $0 == .tooManyRequests } == 3, "\(outcomes)")
+        }
+    }
+
     @Test(arguments: ["", "provider.invalid", "/path", "https://", "ftp://provider.invalid/", "unix:///run/socket"])
     func `what is no web URL is asked nothing`(url: String) async {
         await #expect(throws: OutboundHTTPError.invalidURL) { try await get(url, at: .orAny) }

@@ -37,6 +37,7 @@ struct ProviderHTTPClient: Sendable {
         case .nameUnknown: "the provider's name has no address"
         case .invalidURL: "a URL of the provider is invalid"
         case .timedOut: "no answer in time"
+        case .tooManyRequests: "too many requests to providers are under way"
         case .closed: "the connection ended before the answer"
         case nil: "\(type(of: error))"
         }
