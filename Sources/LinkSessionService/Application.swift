@@ -67,6 +67,7 @@ struct Application {
 
         let publicBaseURL = try settings.publicBaseURL
         let codeSecrets = try settings.returnCodeSecrets
+        let clientSecrets = try supplierSecrets(in: ProcessInfo.processInfo.environment)
         let returnLinks = try ReturnLinks(
             issuer: publicBaseURL, signingKey: signingKeys[0], furtherKeys: signingKeys.dropFirst(),
             sandboxKey: sandboxKey, codeSecret: codeSecrets[0], furtherCodeSecrets: codeSecrets.dropFirst())
@@ -81,7 +82,7 @@ struct Application {
             sessions: LinkSessionRepository(database: requests, as: .second, controlPlane: controlPlane),
             signIns: SignInRepository(database: requests, as: .second, controlPlane: controlPlane),
             controlPlane: controlPlane,
-            returnLinks: returnLinks, tokenGenerator: TokenGenerator(), clientSecret: environmentVariable,
+            returnLinks: returnLinks, tokenGenerator: TokenGenerator(), clientSecret: { clientSecrets[$0] },
             providersAt: settings.isProduction ? .only : .orAny)
         pages.add(to: &routes)
         let host = try settings.httpHost

@@ -8,8 +8,9 @@ struct LinkSessionService: AsyncParsableCommand {
         abstract: "Create, look up, expire and complete link sessions on PostgreSQL.",
         discussion: """
             Configuration comes from config/base.json, then config/NAME.json where the environment variable \
-            LINK_SESSION_ENV names local (the default) or production, then environment variables, then options; the \
-            later wins. The directory config/ is looked for in the working directory.
+            LINK_SESSION_ENV names local or production, then environment variables, then options; the later wins. The \
+            directory config/ is looked for in the working directory. A secret X can be in a file that X_FILE names; a \
+            line break at its end is not part of it.
 
             \(Settings.list.help)
 

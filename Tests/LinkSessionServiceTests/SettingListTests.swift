@@ -16,7 +16,9 @@ import Testing
         #expect(rows.map { $0[0] }.sorted() == settings.map { "`\($0.variable)`" }.sorted())
         for row in rows {
             let setting = try #require(settings.first { "`\($0.variable)`" == row[0] })
-            #expect((row.last == "yes") == setting.isSecret, "\(setting.variable) is marked as secret where it is one")
+            #expect(
+                (row.last == "`\(setting.fileVariable)`") == setting.isSecret,
+                "\(setting.variable) can be in a file where it is a secret")
         }
     }
 
@@ -34,7 +36,8 @@ import Testing
         let help = try await Command.run(["--help"], directory: URL(filePath: "/")).output
         let options = try await Command.run(["serve", "--help"], directory: URL(filePath: "/")).output
         for setting in settings {
-            #expect(help.contains("\n\(setting.variable)\n    "), "\(setting.variable)")
+            let heading = setting.isSecret ? "\(setting.variable), or \(setting.fileVariable)" : setting.variable
+            #expect(help.contains("\n\(heading)\n    "), "\(setting.variable)")
             #expect(
                 options.contains("--\(setting.option) ") == !(setting.isSecret || setting.key == "link.session.env"),
                 "\(setting.variable)")

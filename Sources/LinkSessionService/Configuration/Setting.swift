@@ -14,6 +14,9 @@ struct SettingDescription: Sendable {
     /// Its name in the environment, such as `HTTP_PORT`.
     var variable: String { key.replacing(".", with: "_").uppercased() }
 
+    /// For a secret: the variable that names a file which holds it.
+    var fileVariable: String { variable + "_FILE" }
+
     /// Its name on the command line, such as `http-port`.
     var option: String { key.replacing(".", with: "-") }
 }
@@ -52,7 +55,7 @@ extension Setting {
         parse: @escaping Parser<String>
     ) -> Setting {
         Setting(key, help, expectation, isSecret, fallback, parse) { reader in
-            reader.string(forKey: ConfigKey(key), isSecret: isSecret).flatMap { $0.isEmpty ? nil : $0 }
+            reader.text(key, isSecret: isSecret)
         }
     }
 
@@ -62,7 +65,7 @@ extension Setting {
         parse: @escaping Parser<[String]>
     ) -> Setting {
         Setting(key, help, expectation, isSecret, fallback, parse) { reader in
-            reader.stringArray(forKey: ConfigKey(key), isSecret: isSecret).flatMap { $0.isEmpty ? nil : $0 }
+            reader.texts(key, isSecret: isSecret)
         }
     }
 
@@ -73,13 +76,24 @@ extension Setting {
         let description = SettingDescription(key: key, help: help, expectation: expectation, isSecret: isSecret)
         self.description = description
         read = { reader, settings throws(CommandError) in
-            let content = find(reader)
+            let content = find(isSecret ? try reader.withSecret(of: description) : reader)
             if content == nil, let fallback { return fallback }
             guard let content,
                 let value = try parse(FoundValue(content: content, settings: settings, setting: description))
             else { throw CommandError.setting(description.variable, expects: expectation) }
             return value
         }
+    }
+}
+
+extension ConfigReader {
+    /// `nil` where it is unset or empty.
+    func text(_ key: String, isSecret: Bool) -> String? {
+        string(forKey: ConfigKey(key), isSecret: isSecret).flatMap { $0.isEmpty ? nil : $0 }
+    }
+
+    func texts(_ key: String, isSecret: Bool) -> [String]? {
+        stringArray(forKey: ConfigKey(key), isSecret: isSecret).flatMap { $0.isEmpty ? nil : $0 }
     }
 }
 

@@ -16,7 +16,7 @@ struct SettingList: Sendable {
         "link.session.env",
         help:
             "which configuration file is read besides base.json, and which API keys are made and accepted; set in the "
-            + "environment alone",
+            + "environment alone (required by serve; local for other commands)",
         expects: "local or production")
 
     let database = Setting<DatabaseAddress>.text(
@@ -115,7 +115,7 @@ struct SettingList: Sendable {
         return key
     }
 
-    /// Their names come from the suppliers' rows: `environmentVariable` reads them.
+    /// Their names come from the suppliers' rows: `supplierSecrets(in:)` reads them.
     let supplierSecrets = Setting<String>.text(
         "supplier.….secret",
         help: "the client secret of a supplier that names it so; set in the environment alone",
@@ -184,7 +184,7 @@ struct SettingList: Sendable {
     /// For the program's help: each variable, and below it what it is for and what it expects.
     var help: String {
         descriptions.map { setting in
-            var lines = [setting.variable]
+            var lines = [setting.variable + (setting.isSecret ? ", or \(setting.fileVariable)" : "")]
             for word in "\(setting.help). Expects \(setting.expectation).".split(separator: " ") {
                 if lines.count > 1, lines[lines.count - 1].count + 1 + word.count <= 76 {
                     lines[lines.count - 1] += " " + word
