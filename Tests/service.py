@@ -80,6 +80,7 @@ class Service:
         self.environment = {
             "PATH": os.environ["PATH"],
             "TMPDIR": os.environ.get("TMPDIR", "/tmp"),
+            "LINK_SESSION_ENV": "local",
             "DATABASE_URL": self.database_url,
             "PUBLIC_BASE_URL": self.base,
             "HTTP_PORT": str(self.port),

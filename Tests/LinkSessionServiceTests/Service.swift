@@ -74,6 +74,7 @@ final class Service: Sendable {
 
     static func environment(of database: TestDatabase) -> [String: String] {
         [
+            "LINK_SESSION_ENV": "local",
             // Nobody asks for it; it is there to be searched for in the log.
             "DATABASE_URL": database.serviceURL.replacing(
                 "@", with: ":\(Secrets.databasePassword)@", maxReplacements: 1),

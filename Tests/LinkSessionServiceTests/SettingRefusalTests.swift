@@ -134,14 +134,16 @@ extension ProgramTests {
                         line: "\(key) expects "
                     )
                 }
-                #expect(cases.count == 18)
+                #expect(cases.count == 19)
                 try await expectRefusals(cases, directory: directory)
             }
             // The project's own files know neither a database nor a key.
             try await expectRefusals([
-                ("nothing at all", [:], "DATABASE_URL expects "),
+                ("nothing at all", [:], "LINK_SESSION_ENV expects local or production"),
+                ("the environment alone", ["LINK_SESSION_ENV": "local"], "DATABASE_URL expects "),
                 (
-                    "a database alone", ["DATABASE_URL": ServeSettings.whole["DATABASE_URL"] ?? ""],
+                    "a database alone",
+                    ["LINK_SESSION_ENV": "local", "DATABASE_URL": ServeSettings.whole["DATABASE_URL"] ?? ""],
                     "AUTHENTICATOR_API_KEY_DIGESTS expects "
                 ),
             ])

@@ -28,7 +28,8 @@ package final class ServiceProcess: @unchecked Sendable {  // Foundation's Proce
         let service = try ServiceProcess(
             ["serve"],
             environment: [
-                "DATABASE_URL": database.serviceURL, "HTTP_PORT": "0", "PUBLIC_BASE_URL": "https://auth.example",
+                "LINK_SESSION_ENV": "local", "DATABASE_URL": database.serviceURL, "HTTP_PORT": "0",
+                "PUBLIC_BASE_URL": "https://auth.example",
                 "AUTHENTICATOR_API_KEY_DIGESTS": TestKeys.digest(TestKeys.authenticator), "LOG_LEVEL": "debug",
                 "RETURN_SIGNING_KEYS": TestKeys.signing, "RETURN_CODE_SECRETS": TestKeys.codeSecret,
                 "IDEMPOTENCY_SECRETS": TestKeys.idempotencySecret,

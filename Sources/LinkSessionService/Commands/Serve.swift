@@ -16,7 +16,8 @@ struct Serve: Command {
     @OptionGroup var options: ServiceOptions
 
     func perform() async throws {
-        let settings = try await Settings(options)
+        // A production that was taken for a developer's machine would accept test keys.
+        let settings = try await Settings(options, environment: nil)
         let log = LogOutput(level: try settings.logLevel, format: try settings.logFormat)
         LoggingSystem.bootstrap { _ in LogLineHandler(output: log) }
         defer { log.flush() }

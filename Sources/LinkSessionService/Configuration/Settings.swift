@@ -29,13 +29,15 @@ internal import PostgresClient
 
 extension Settings {
     /// Reads the sources, not yet the values: each command asks for those that it needs.
-    init(_ options: (any ParsableArguments)? = nil) async throws(CommandError) {
+    ///
+    /// - Parameter environment: which one it is where LINK_SESSION_ENV does not say; `nil`: it has to.
+    init(
+        _ options: (any ParsableArguments)? = nil, environment fallback: SettingList.Environment? = .local
+    ) async throws(CommandError) {
         let environment = EnvironmentVariablesProvider()
-        let named = Settings(
-            isProduction: false,
-            reader: ConfigReader(providers: [
-                environment, InMemoryProvider(values: ["link.session.env": "local"]),
-            ]))
+        let unsaid = InMemoryProvider(
+            values: fallback.map { ["link.session.env": ConfigValue(stringLiteral: $0.rawValue)] } ?? [:])
+        let named = Settings(isProduction: false, reader: ConfigReader(providers: [environment, unsaid]))
         let name = try named.environment
         let members = options.map { Array(Mirror(reflecting: $0).children) } ?? []
         let given = members.compactMap { ($0.value as? Option<OptionValue?>)?.wrappedValue }
