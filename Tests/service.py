@@ -84,7 +84,7 @@ class Service:
             "DATABASE_URL": self.database_url,
             "PUBLIC_BASE_URL": self.base,
             "HTTP_PORT": str(self.port),
-            "AUTHENTICATOR_API_KEY_DIGESTS": digest(AUTHENTICATOR_KEY).hex(),
+            "AUTHENTICATOR_API_KEY_DIGESTS": "tests:" + digest(AUTHENTICATOR_KEY).hex(),
             "MIGRATIONS_DIRECTORIES": "migrations",
             "LOG_LEVEL": "debug",
             "RETURN_CODE_SECRETS": secrets.token_urlsafe(32), "IDEMPOTENCY_SECRETS": secrets.token_urlsafe(32),

@@ -64,7 +64,7 @@ def _service(bench, url, port):
         "RETENTION_DAYS": "36500",
         # Any 32 bytes do.
         "RETURN_SIGNING_KEYS": "A" * 43, "RETURN_CODE_SECRETS": "A" * 43, "IDEMPOTENCY_SECRETS": "A" * 43,
-        "AUTHENTICATOR_API_KEY_DIGESTS": hashlib.sha256(postgres.AUTHENTICATOR_KEY.encode()).hexdigest()}
+        "AUTHENTICATOR_API_KEY_DIGESTS": "bench:" + hashlib.sha256(postgres.AUTHENTICATOR_KEY.encode()).hexdigest()}
 
 
 def _go(name):

@@ -116,12 +116,13 @@ CREATE INDEX idempotency_keys_session ON idempotency_keys (session_id);
 -- What support asks about a session and its own row does not tell. Append-only, without personal data. No foreign key:
 -- its trigger would run a query for every event and every session that is deleted.
 CREATE TABLE link_session_events (
-    session_id  uuid NOT NULL,
-    shard       smallint NOT NULL,
-    event       text NOT NULL,
-    reason      text,
-    request_id  text NOT NULL,
-    occurred_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    session_id        uuid NOT NULL,
+    shard             smallint NOT NULL,
+    event             text NOT NULL,
+    reason            text,
+    request_id        text NOT NULL,
+    authenticator_key text,
+    occurred_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
     -- A statement that is sent again after a broken connection records nothing twice.
     CONSTRAINT link_session_events_pkey PRIMARY KEY (session_id, shard, event, request_id),
     CONSTRAINT link_session_events_event_valid CHECK (event IN (
@@ -130,9 +131,12 @@ CREATE TABLE link_session_events (
     CONSTRAINT link_session_events_refusal_has_reason CHECK ((event LIKE '%refused') = (reason IS NOT NULL)),
     -- Reasons are the service's to name: docs/administer.md.
     CONSTRAINT link_session_events_reason_valid CHECK (reason ~ '^[a-z_]{1,40}$'),
-    CONSTRAINT link_session_events_request_id_valid CHECK (request_id ~ '^[A-Za-z0-9._:=/+-]{1,128}$')
+    CONSTRAINT link_session_events_request_id_valid CHECK (request_id ~ '^[A-Za-z0-9._:=/+-]{1,128}$'),
+    CONSTRAINT link_session_events_authenticator_key_valid CHECK (authenticator_key ~ '^[a-z0-9-]{1,40}$')
 ) PARTITION BY RANGE (session_id);
 
+COMMENT ON COLUMN link_session_events.authenticator_key IS
+    'The name of the Authenticator''s key that it was done with; NULL where it was done with none.';
 COMMENT ON COLUMN link_session_events.event IS
     'looked_up: the Authenticator''s first look. expired_early: by the manufacturer. …_refused: see reason.';
 

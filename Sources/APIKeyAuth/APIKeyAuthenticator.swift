@@ -22,22 +22,22 @@ package enum AuthenticationError: Error, Sendable, Equatable {
 package struct APIKeyAuthenticator: Sendable {
     private let controlPlane: ControlPlaneCache
     private let environment: APIKey.Environment
-    private let authenticatorDigests: [SHA256Digest]
+    private let authenticatorKeys: [AuthenticatorKey]
     private let uses: APIKeyUsageRecorder
     package let limits: ManufacturerLimits
 
     /// - Parameters:
     ///   - environment: keys of another one are unknown.
-    ///   - authenticatorDigests: of the Authenticator's keys; several, so that they can be rotated.
+    ///   - authenticatorKeys: several, so that they can be rotated.
     ///   - uses: told of every key that is used.
     ///   - limits: of those whose keys they are.
     package init(
-        controlPlane: ControlPlaneCache, environment: APIKey.Environment, authenticatorDigests: [SHA256Digest],
+        controlPlane: ControlPlaneCache, environment: APIKey.Environment, authenticatorKeys: [AuthenticatorKey],
         uses: APIKeyUsageRecorder, limits: ManufacturerLimits
     ) {
         self.controlPlane = controlPlane
         self.environment = environment
-        self.authenticatorDigests = authenticatorDigests
+        self.authenticatorKeys = authenticatorKeys
         self.uses = uses
         self.limits = limits
     }
@@ -54,18 +54,18 @@ package struct APIKeyAuthenticator: Sendable {
             manufacturer: entry.manufacturer, redirectPolicy: entry.redirectPolicy, createLimit: entry.createLimit)
     }
 
-    /// Throws unless it is one of the Authenticator's keys.
-    package func checkAuthenticator(key: String) throws(AuthenticationError) {
+    /// The name of the Authenticator's key that it is.
+    package func authenticator(forKey key: String) throws(AuthenticationError) -> String {
         guard let digest = try digest(ofKey: key) else { throw .unauthorized }
         // All are compared, each in constant time: the time taken tells nothing about which was near.
-        let matches = authenticatorDigests.count { $0 == digest }
-        guard matches > 0 else { throw .unauthorized }
+        guard let match = authenticatorKeys.filter({ $0.digest == digest }).first else { throw .unauthorized }
+        return match.name
     }
 
     /// Whether the text is a key that somebody could use now: such text must not be repeated anywhere.
     package func isUsable(key: String) -> Bool {
         guard let digest = try? digest(ofKey: key) else { return false }
-        if authenticatorDigests.contains(digest) { return true }
+        if authenticatorKeys.contains(where: { $0.digest == digest }) { return true }
         guard let plane = controlPlane.latest, let key = plane.keys[digest] else { return false }
         return plane.manufacturers[key.manufacturer]?.isEnabled ?? false
     }

@@ -18,19 +18,20 @@ struct AuthenticatorLinkSessions {
     }
 
     @Sendable private func find(_ request: Request) async throws -> Response {
-        try apiKeys.checkAuthenticator(request)
+        let key = try apiKeys.authenticator(of: request)
         let found = try await sessions.find(try request.linkToken(), for: request)
-        try await sessions.record(.lookedUp, of: found.session.id, requestID: request.id, until: request.deadline)
+        try await sessions.record(
+            .lookedUp, of: found.session.id, by: key, requestID: request.id, until: request.deadline)
         return answer(found.session, of: found.manufacturer)
     }
 
     @Sendable private func complete(_ request: Request) async throws -> Response {
-        try apiKeys.checkAuthenticator(request)
+        let key = try apiKeys.authenticator(of: request)
         let token = try request.linkToken()
         let identity = request.hasBody ? try Self.identity(in: try await request.jsonBody()) : nil
         let found = try await sessions.find(token, for: request)
         let outcome = try await sessions.complete(
-            found, as: identity, requestID: request.id, until: request.deadline)
+            found, as: identity, by: key, requestID: request.id, until: request.deadline)
         switch outcome {
         case .completed(let session):
             return answer(

@@ -73,8 +73,11 @@ extension APIKeyAuthenticator {
         return caller
     }
 
-    func checkAuthenticator(_ request: Request) throws(AuthenticationError) {
-        try checkAuthenticator(key: try Self.key(in: request))
+    /// The name of the Authenticator's key that the request carries, which is noted for the log.
+    func authenticator(of request: Request) throws(AuthenticationError) -> String {
+        let name = try authenticator(forKey: try Self.key(in: request))
+        request.record.authenticator = name
+        return name
     }
 
     private static func key(in request: Request) throws(AuthenticationError) -> String {

@@ -26,6 +26,7 @@ package struct Request: Sendable {
 package final class RequestRecord: Sendable {
     private struct Findings {
         var caller: Int64?
+        var authenticator: String?
         var session: String?
         var cause: String?
         var rateLimit: RateLimitStatus?
@@ -33,10 +34,16 @@ package final class RequestRecord: Sendable {
 
     private let findings = Mutex(Findings())
 
-    /// Who was recognized by a key.
+    /// The manufacturer that was recognized by its key.
     package var caller: Int64? {
         get { findings.withLock { $0.caller } }
         set { findings.withLock { $0.caller = newValue } }
+    }
+
+    /// The name of the Authenticator's key that was recognized.
+    package var authenticator: String? {
+        get { findings.withLock { $0.authenticator } }
+        set { findings.withLock { $0.authenticator = newValue } }
     }
 
     /// The id of the session that the request names, whether there is one or not.

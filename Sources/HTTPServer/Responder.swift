@@ -11,8 +11,10 @@ package struct AccessLogEntry: Sendable {
     package let requestID: String
     /// The network of the client's address: /24, or /48 of IPv6; `-` where there is none.
     package let client: String
-    /// Who was recognized by a key.
+    /// The manufacturer that was recognized by its key.
     package let caller: Int64?
+    /// The name of the Authenticator's key that was recognized.
+    package let authenticator: String?
     /// The id of the session that the request names, whether there is one or not.
     package let session: String?
     /// Why it was no success, where the answer does not tell.
@@ -84,8 +86,8 @@ final class Responder: Sendable {
         accessLog(
             AccessLogEntry(
                 method: head.method.rawValue, route: route, status: status, duration: duration, requestID: request.id,
-                client: client.network, caller: request.record.caller, session: request.record.session,
-                cause: request.record.cause))
+                client: client.network, caller: request.record.caller, authenticator: request.record.authenticator,
+                session: request.record.session, cause: request.record.cause))
         metrics.record(route: route, method: head.method.rawValue, status: status, duration: duration)
         return response
     }

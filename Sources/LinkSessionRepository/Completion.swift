@@ -28,16 +28,18 @@ extension LinkSessionRepository {
     ///   - found: the session as it was found.
     ///   - identity: the account that is linked; `nil` where the caller does not say.
     ///   - signIn: whose browser gets the result; `nil` where no browser of ours did it.
+    ///   - authenticatorKey: the name of the Authenticator's key; `nil` where a browser of ours did it.
     package func complete(
-        _ found: LinkSessionSnapshot, as identity: SupplierIdentity?, signIn: SHA256Digest? = nil, requestID: String,
-        until deadline: Deadline
+        _ found: LinkSessionSnapshot, as identity: SupplierIdentity?, signIn: SHA256Digest? = nil,
+        by authenticatorKey: String? = nil, requestID: String, until deadline: Deadline
     ) async throws(RepositoryError) -> CompletionOutcome {
         let (id, userID) = (found.session.id, found.session.userID)
         var noxUser: [UInt8]?
         // What has ended already is answered the same whatever changed meanwhile.
         if found.session.status == .open {
             guard found.isServed else {
-                try await record(.completionRefused(.blocked), of: id, requestID: requestID, until: deadline)
+                try await record(
+                    .completionRefused(.blocked), of: id, by: authenticatorKey, requestID: requestID, until: deadline)
                 return .blocked
             }
             if let slug = identity?.supplier, !(try controlPlane.suppliers().contains { $0.slug == slug }) {
@@ -46,7 +48,8 @@ extension LinkSessionRepository {
             noxUser = try await self.noxUser(of: found.session.manufacturer, userID, until: deadline)
         }
         let session = try await complete(
-            id, as: identity, noxUser: noxUser, signIn: signIn, requestID: requestID, until: deadline)
+            id, as: identity, noxUser: noxUser, signIn: signIn, by: authenticatorKey, requestID: requestID,
+            until: deadline)
         guard let session else { return .unknown }
         switch session.status {
         case .completed:

@@ -33,12 +33,13 @@ extension LinkSessionRepository {
     /// - Returns: the session as it is afterwards; `nil` where there is none.
     func complete(
         _ id: LinkSessionID, as identity: SupplierIdentity?, noxUser: [UInt8]?, signIn: SHA256Digest?,
-        requestID: String, until deadline: Deadline
+        by authenticatorKey: String?, requestID: String, until deadline: Deadline
     ) async throws(RepositoryError) -> LinkSession? {
         try await database.answer(
             Self.complete,
             Self.parameters(id, requestID) + [
                 .blob(noxUser), .text(identity?.supplier.text), .text(identity?.userID), .blob(signIn?.bytes),
+                .text(authenticatorKey),
             ], until: deadline)?.session
     }
 
@@ -52,11 +53,16 @@ extension LinkSessionRepository {
     }
 
     /// Records an event of a session that exists.
+    ///
+    /// - Parameter authenticatorKey: the name of the Authenticator's key that it was done with; `nil`: with none.
     package func record(
-        _ event: LinkSessionEvent, of id: LinkSessionID, requestID: String, until deadline: Deadline
+        _ event: LinkSessionEvent, of id: LinkSessionID, by authenticatorKey: String? = nil, requestID: String,
+        until deadline: Deadline
     ) async throws(RepositoryError) {
         try await database.answer(
-            Self.record, Self.parameters(id, requestID) + [.text(event.name), .text(event.reason)], until: deadline)
+            Self.record,
+            Self.parameters(id, requestID) + [.text(event.name), .text(event.reason), .text(authenticatorKey)],
+            until: deadline)
     }
 }
 
@@ -83,15 +89,17 @@ extension LinkSessionRepository {
     /// The end of what records events: at most 100 of a kind and reason a session, so that a caller who tries again
     /// for ever fills no disk and hides nothing else.
     ///
-    /// - Parameter events: selects the names and reasons of those that happened to the session `j`.
-    static func recording(_ events: String) -> String {
+    /// - Parameters:
+    ///   - events: selects the names and reasons of those that happened to the session `j`.
+    ///   - authenticatorKey: the name of the Authenticator's key that they were done with.
+    static func recording(_ events: String, by authenticatorKey: String = "NULL::text") -> String {
         """
         , full_kind AS MATERIALIZED (
             SELECT event, reason FROM link_session_events WHERE session_id = $1::uuid AND shard = $2::smallint
             GROUP BY event, reason HAVING count(*) >= 100
         ), event AS (
-            INSERT INTO link_session_events (session_id, shard, event, reason, request_id)
-            SELECT j.id, j.shard, e.event, e.reason, $3::text FROM j, LATERAL (\(events)) AS e (event, reason)
+            INSERT INTO link_session_events (session_id, shard, event, reason, request_id, authenticator_key)
+            SELECT j.id, j.shard, e.event, e.reason, $3::text, \(authenticatorKey) FROM j, LATERAL (\(events)) AS e (event, reason)
             WHERE NOT EXISTS (
                 SELECT 1 FROM full_kind f WHERE f.event = e.event AND f.reason IS NOT DISTINCT FROM e.reason)
             ON CONFLICT DO NOTHING
@@ -103,7 +111,8 @@ extension LinkSessionRepository {
     ///   - change: sets columns of the session `t` from `j`, where the change is due.
     ///   - columns: those that it sets.
     private static func transition(
-        _ name: String, _ change: String, of columns: [String], recording events: String
+        _ name: String, _ change: String, of columns: [String], by authenticatorKey: String = "NULL::text",
+        recording events: String
     ) -> Query<StoredLinkSession?> {
         Query(
             name,
@@ -111,7 +120,7 @@ extension LinkSessionRepository {
             \(locked), changed AS (
                 UPDATE link_sessions t SET \(change) AND t.id = $1::uuid AND t.shard = $2::smallint
                 RETURNING \(columns.map { "t.\($0)" }.joined(separator: ", "))
-            )\(recording(events))
+            )\(recording(events, by: authenticatorKey))
             SELECT \(StoredLinkSession.columns(changed: columns, now: "s.now"))
             FROM j AS s LEFT JOIN changed ON true
             """,
@@ -147,7 +156,7 @@ extension LinkSessionRepository {
         completed_at = greatest(j.created_at, j.second), nox_user_id = $4::uuid, supplier = $5::text,
         supplier_user_id = $6::text, completed_by = $7::bytea FROM j WHERE j.is_open AND $4::uuid IS NOT NULL
         """,
-        of: ["completed_at", "nox_user_id", "supplier", "supplier_user_id", "completed_by"],
+        of: ["completed_at", "nox_user_id", "supplier", "supplier_user_id", "completed_by"], by: "$8::text",
         recording: """
             SELECT 'completed', NULL::text WHERE EXISTS (SELECT 1 FROM changed)
             UNION ALL
@@ -174,7 +183,7 @@ extension LinkSessionRepository {
         """
         WITH j AS MATERIALIZED (
             SELECT id, shard FROM link_sessions WHERE id = $1::uuid AND shard = $2::smallint FOR KEY SHARE
-        )\(recording("SELECT $4::text, $5::text"))
+        )\(recording("SELECT $4::text, $5::text", by: "$6::text"))
         SELECT 1
         """)
 }

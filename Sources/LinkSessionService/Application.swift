@@ -40,7 +40,7 @@ struct Application {
         // Deleting old rows and recording the use of keys may wait for locks: health must not.
         let maintenance = try database("link-session-service maintenance", connections: 1, waitingLimit: 64)
 
-        let authenticatorDigests = try settings.authenticatorDigests
+        let authenticatorKeys = try settings.authenticatorKeys
         let (signingKeys, sandboxKey) = (try settings.returnSigningKeys, try settings.sandboxSigningKey)
         let controlPlane = ControlPlaneCache(
             repository: ControlPlaneRepository(database: keys), hasSandbox: sandboxKey != nil, logger: logger)
@@ -53,7 +53,7 @@ struct Application {
             logger: logger)
         let apiKeys = APIKeyAuthenticator(
             controlPlane: controlPlane, environment: settings.keyEnvironment,
-            authenticatorDigests: authenticatorDigests, uses: apiKeyUsage,
+            authenticatorKeys: authenticatorKeys, uses: apiKeyUsage,
             limits: manufacturerLimits)
         let readiness = Readiness {
             await HealthCheck.ofDatabase(health, schema: schema)

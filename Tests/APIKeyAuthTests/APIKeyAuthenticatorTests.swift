@@ -85,7 +85,7 @@ import Testing
             #expect(!apiKeys.controlPlane.isFresh)
             // What needs no database is answered all the same.
             #expect(throws: AuthenticationError.unauthorized) { try apiKeys.manufacturer(forKey: "with blank") }
-            #expect(throws: Never.self) { try apiKeys.checkAuthenticator(key: TestKeys.authenticator) }
+            #expect(throws: Never.self) { try apiKeys.authenticatorName(forKey: TestKeys.authenticator) }
         }
     }
 
@@ -210,7 +210,7 @@ import Testing
                     #expect(!apiKeys.controlPlane.isFresh)
                     #expect(apiKeys.error(forKey: "unknown") == .unavailable)
                     #expect(apiKeys.isUsable(key: TestKeys.acme))
-                    #expect(throws: Never.self) { try apiKeys.checkAuthenticator(key: TestKeys.authenticator) }
+                    #expect(throws: Never.self) { try apiKeys.authenticatorName(forKey: TestKeys.authenticator) }
                     try await server.start()
                     try await wait(until: "keys are answered again", within: .seconds(1)) {
                         apiKeys.name(forKey: TestKeys.acme) == "Acme Manufacturing"
@@ -304,8 +304,10 @@ import Testing
         apiKeys = KeyRing(try .underTest(address, connections: 1), authenticatorKeys: ["old-key", "new-key"])
     }
 
-    @Test(arguments: ["old-key", "new-key"]) func `each of several Authenticator keys is one`(key: String) {
-        #expect(throws: Never.self) { try apiKeys.checkAuthenticator(key: key) }
+    @Test(arguments: ["old-key", "new-key"]) func `each of several Authenticator keys is one, and has its name`(
+        key: String
+    ) throws {
+        #expect(try apiKeys.authenticatorName(forKey: key) == KeyRing.name(of: key))
         #expect(apiKeys.isUsable(key: key))
     }
 
@@ -313,7 +315,7 @@ import Testing
         "", "old-key ", "Old-key", "old-key\n", "old", "third-key", "old-key,new-key", TestKeys.digest("old-key"),
     ])
     func `everything else is none`(key: String) {
-        #expect(throws: AuthenticationError.unauthorized) { try apiKeys.checkAuthenticator(key: key) }
+        #expect(throws: AuthenticationError.unauthorized) { try apiKeys.authenticatorName(forKey: key) }
         #expect(!apiKeys.isUsable(key: key))
     }
 
@@ -321,13 +323,13 @@ import Testing
         let address = try DatabaseAddress(connectionString: "postgres://postgres@127.0.0.1:1/postgres")
         let apiKeys = KeyRing(try .underTest(address, connections: 1), authenticatorKeys: [])
         for key in ["", "old-key", TestKeys.authenticator] {
-            #expect(throws: AuthenticationError.unauthorized) { try apiKeys.checkAuthenticator(key: key) }
+            #expect(throws: AuthenticationError.unauthorized) { try apiKeys.authenticatorName(forKey: key) }
         }
     }
 
     @Test func `a manufacturer's key is no Authenticator key, and the other way round`() async throws {
         try await withKeyRing { _, apiKeys in
-            #expect(throws: AuthenticationError.unauthorized) { try apiKeys.checkAuthenticator(key: TestKeys.acme) }
+            #expect(throws: AuthenticationError.unauthorized) { try apiKeys.authenticatorName(forKey: TestKeys.acme) }
             #expect(throws: AuthenticationError.unauthorized) {
                 try apiKeys.manufacturer(forKey: TestKeys.authenticator)
             }
@@ -346,7 +348,9 @@ private struct KeyRing {
         controlPlane = ControlPlaneCache(repository: repository, hasSandbox: false, logger: logger)
         authenticator = APIKeyAuthenticator(
             controlPlane: controlPlane, environment: .test,
-            authenticatorDigests: authenticatorKeys.compactMap { SHA256Digest(hex: TestKeys.digest($0)) },
+            authenticatorKeys: authenticatorKeys.compactMap {
+                AuthenticatorKey("\(Self.name(of: $0)):\(TestKeys.digest($0))")
+            },
             uses: APIKeyUsageRecorder(repository: repository, logger: logger),
             limits: ManufacturerLimits(
                 limit: nil, delay: RefusalDelay(),
@@ -358,7 +362,11 @@ private struct KeyRing {
         try authenticator.manufacturer(forKey: key)
     }
 
-    func checkAuthenticator(key: String) throws(AuthenticationError) { try authenticator.checkAuthenticator(key: key) }
+    func authenticatorName(forKey key: String) throws(AuthenticationError) -> String {
+        try authenticator.authenticator(forKey: key)
+    }
+
+    static func name(of key: String) -> String { String(key.prefix(40)) }
 
     func isUsable(key: String) -> Bool { authenticator.isUsable(key: key) }
 

@@ -59,7 +59,7 @@ extension APIKeyAuthenticator {
         _ client: DatabaseClient, _ controlPlane: ControlPlaneCache, _ logger: Logger
     ) -> APIKeyAuthenticator {
         APIKeyAuthenticator(
-            controlPlane: controlPlane, environment: .test, authenticatorDigests: [],
+            controlPlane: controlPlane, environment: .test, authenticatorKeys: [],
             uses: APIKeyUsageRecorder(repository: ControlPlaneRepository(database: client), logger: logger),
             limits: ManufacturerLimits(
                 limit: nil, delay: RefusalDelay(),

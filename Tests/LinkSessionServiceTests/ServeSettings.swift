@@ -11,7 +11,7 @@ enum ServeSettings {
     /// Every setting, and right. Nobody listens at the database's address.
     static let whole = [
         "LINK_SESSION_ENV": "local",
-        "DATABASE_URL": "postgres://zq7:\(password)@127.0.0.1:1/none", "AUTHENTICATOR_API_KEY_DIGESTS": digest,
+        "DATABASE_URL": "postgres://zq7:\(password)@127.0.0.1:1/none", "AUTHENTICATOR_API_KEY_DIGESTS": "web:\(digest)",
         "PUBLIC_BASE_URL": "https://auth.example", "HTTP_HOST": "127.0.0.1", "HTTP_PORT": "0",
         "DATABASE_CONNECTIONS": "2",
         "LOG_LEVEL": "info", "LOG_FORMAT": "text", "MIGRATIONS_DIRECTORIES": TestDatabase.schemaDirectory,

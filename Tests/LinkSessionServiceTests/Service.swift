@@ -79,7 +79,7 @@ final class Service: Sendable {
             "DATABASE_URL": database.serviceURL.replacing(
                 "@", with: ":\(Secrets.databasePassword)@", maxReplacements: 1),
             "HTTP_PORT": "0", "PUBLIC_BASE_URL": "https://auth.example", "LOG_LEVEL": "debug",
-            "AUTHENTICATOR_API_KEY_DIGESTS": TestKeys.digest(TestKeys.authenticator),
+            "AUTHENTICATOR_API_KEY_DIGESTS": "web:" + TestKeys.digest(TestKeys.authenticator),
             "RETURN_SIGNING_KEYS": TestKeys.signing, "SANDBOX_SIGNING_KEY": TestKeys.sandboxSigning,
             "RETURN_CODE_SECRETS": TestKeys.codeSecret, "IDEMPOTENCY_SECRETS": TestKeys.idempotencySecret,
         ]

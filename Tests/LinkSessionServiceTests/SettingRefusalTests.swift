@@ -9,7 +9,7 @@ extension ProgramTests {
         @Test func `a wrong value stops the start with one line that names its key and what it expects`() async throws {
             let number = { (range: String) in "expects a whole number from \(range)" }
             let digests =
-                "AUTHENTICATOR_API_KEY_DIGESTS expects SHA-256 digests of 64 hexadecimal digits, comma-separated"
+                "AUTHENTICATOR_API_KEY_DIGESTS expects names and SHA-256 digests of 64 hexadecimal digits, comma-separated"
             let url = "PUBLIC_BASE_URL expects a URL of scheme and host alone"
             let signing = "RETURN_SIGNING_KEYS expects private keys, comma-separated"
             let secrets = "RETURN_CODE_SECRETS expects secrets of 32 bytes or more"
@@ -25,14 +25,28 @@ extension ProgramTests {
                     "DATABASE_URL expects one @ before the host"
                 ),
                 ("AUTHENTICATOR_API_KEY_DIGESTS", "", digests), ("AUTHENTICATOR_API_KEY_DIGESTS", "zq7", digests),
-                ("AUTHENTICATOR_API_KEY_DIGESTS", String(ServeSettings.digest.dropLast()), digests),
-                ("AUTHENTICATOR_API_KEY_DIGESTS", ServeSettings.digest + "0", digests),
-                ("AUTHENTICATOR_API_KEY_DIGESTS", "zq" + ServeSettings.digest.dropFirst(2), digests),
-                ("AUTHENTICATOR_API_KEY_DIGESTS", ServeSettings.digest + ",", digests),
-                ("AUTHENTICATOR_API_KEY_DIGESTS", "\(ServeSettings.digest),zq7", digests),
-                ("AUTHENTICATOR_API_KEY_DIGESTS", TestKeys.digest(""), "AUTHENTICATOR_API_KEY_DIGESTS expects "),
+                ("AUTHENTICATOR_API_KEY_DIGESTS", "web:" + ServeSettings.digest.dropLast(), digests),
+                ("AUTHENTICATOR_API_KEY_DIGESTS", "web:\(ServeSettings.digest)0", digests),
+                ("AUTHENTICATOR_API_KEY_DIGESTS", "web:zq" + ServeSettings.digest.dropFirst(2), digests),
+                ("AUTHENTICATOR_API_KEY_DIGESTS", "web:\(ServeSettings.digest),", digests),
+                ("AUTHENTICATOR_API_KEY_DIGESTS", "web:\(ServeSettings.digest),zq7", digests),
+                // A digest alone has no name, and a name alone no digest.
+                ("AUTHENTICATOR_API_KEY_DIGESTS", ServeSettings.digest, digests),
+                ("AUTHENTICATOR_API_KEY_DIGESTS", ":\(ServeSettings.digest)", digests),
+                ("AUTHENTICATOR_API_KEY_DIGESTS", "Web:\(ServeSettings.digest)", digests),
+                ("AUTHENTICATOR_API_KEY_DIGESTS", "we b:\(ServeSettings.digest)", digests),
+                ("AUTHENTICATOR_API_KEY_DIGESTS", "a:b:\(ServeSettings.digest)", digests),
                 (
-                    "AUTHENTICATOR_API_KEY_DIGESTS", "\(ServeSettings.digest),\(TestKeys.digest("").uppercased())",
+                    "AUTHENTICATOR_API_KEY_DIGESTS", "\(String(repeating: "w", count: 41)):\(ServeSettings.digest)",
+                    digests
+                ),
+                (
+                    "AUTHENTICATOR_API_KEY_DIGESTS", "web:" + TestKeys.digest(""),
+                    "AUTHENTICATOR_API_KEY_DIGESTS expects digests of keys, not the one of an empty text"
+                ),
+                (
+                    "AUTHENTICATOR_API_KEY_DIGESTS",
+                    "web:\(ServeSettings.digest),app:\(TestKeys.digest("").uppercased())",
                     "AUTHENTICATOR_API_KEY_DIGESTS expects "
                 ),
                 ("PUBLIC_BASE_URL", "", url), ("PUBLIC_BASE_URL", "auth.example", url),

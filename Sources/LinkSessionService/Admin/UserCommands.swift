@@ -55,9 +55,15 @@ extension SessionReport {
 }
 
 extension SessionEvent {
-    fileprivate var entry: [String] { [event.replacing("_", with: " "), reason ?? "", "request \(requestID)"] }
+    fileprivate var entry: [String] {
+        let key = authenticatorKey.map { ", key \($0)" } ?? ""
+        return [event.replacing("_", with: " "), reason ?? "", "request \(requestID)\(key)"]
+    }
 
     fileprivate var json: JSONMembers {
-        ["event": event, "reason": reason, "request_id": requestID, "occurred_at": occurredAt]
+        [
+            "event": event, "reason": reason, "request_id": requestID, "authenticator_key": authenticatorKey,
+            "occurred_at": occurredAt,
+        ]
     }
 }

@@ -1,3 +1,4 @@
+internal import APIKeyAuth
 internal import IPAddresses
 internal import LinkSessions
 internal import Logging
@@ -37,15 +38,17 @@ struct SettingList: Sendable {
         "database.connections", 1...100,
         help: "connections for requests, and so threads; three more are for keys, for health and for deletions")
 
-    let authenticatorDigests = Setting<[SHA256Digest]>.list(
-        "authenticator.api.key.digests", help: "the Authenticator's keys (required by serve)",
-        expects: "SHA-256 digests of 64 hexadecimal digits, comma-separated", isSecret: true
+    let authenticatorKeys = Setting<[AuthenticatorKey]>.list(
+        "authenticator.api.key.digests",
+        help: "the Authenticator's keys, each with a name that logs and events say (required by serve)",
+        expects: "names and SHA-256 digests of 64 hexadecimal digits, comma-separated, such as web:0123...",
+        isSecret: true
     ) { found throws(CommandError) in
-        guard let digests = found.each({ SHA256Digest(hex: $0) }) else { return nil }
-        guard !digests.contains(where: { $0 == digestOfEmptyText }) else {
+        guard let keys = found.each(AuthenticatorKey.init) else { return nil }
+        guard !keys.contains(where: { $0.digest == digestOfEmptyText }) else {
             throw found.error(expects: "digests of keys, not the one of an empty text")
         }
-        return digests
+        return keys
     }
 
     let publicBaseURL = Setting<String>.text(

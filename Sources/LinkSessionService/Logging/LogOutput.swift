@@ -67,6 +67,7 @@ extension LogOutput {
         let entryLevel = entry.status == 500 ? Logger.Level.error : .info
         guard entryLevel >= level else { return }
         var line = LogLine(format, entryLevel, "request")
+        if let key = entry.authenticator { line.add("authenticator", key) }
         if let cause = entry.cause { line.add("cause", cause) }
         line.add("client", entry.client)
         if let manufacturer = entry.caller { line.add("manufacturer", number: String(manufacturer)) }
