@@ -5,9 +5,11 @@ import os
 import secrets
 import signal
 import socket
+import string
 import subprocess
 import time
 import uuid
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -23,8 +25,6 @@ EXECUTABLE = PROJECT / ".build/debug/link-session-service"
 
 LANGUAGES = ["nl", "en", "fr", "es"]
 APP = "https://your-app.com/callback"
-ACME_KEY = "test-key-of-acme-0123456789abcdefghijklmnopqrs"
-BETA_KEY = "test-key-of-beta-0123456789abcdefghijklmnopqrs"
 AUTHENTICATOR_KEY = "test-key-of-the-authenticator-0123456789abcdef"
 SESSIONS = "/v2/manufacturer/link-sessions"
 
@@ -39,6 +39,18 @@ http = httpx.Client(trust_env=False, timeout=10)
 
 def digest(text):
     return hashlib.sha256(text.encode()).digest()
+
+
+def manufacturer_key(name):
+    """A manufacturer's key, the same for the same name: docs/administer.md has its form."""
+    body = "nox_test_" + base64.urlsafe_b64encode(digest(name)).decode().rstrip("=")
+    checksum = zlib.crc32(body.encode())
+    digits = string.digits + string.ascii_uppercase + string.ascii_lowercase
+    return body + "".join(digits[checksum // 62**place % 62] for place in reversed(range(6)))
+
+
+ACME_KEY = manufacturer_key("acme")
+BETA_KEY = manufacturer_key("beta")
 
 
 def session_id(session):

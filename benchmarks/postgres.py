@@ -10,7 +10,7 @@ import time
 import machine
 
 # As scripts/bench made it. The key's digest authenticates; keys that are made today have a form of their own.
-API_KEY = "bench-key"
+API_KEY = "nox_live_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA2ITHrW"
 AUTHENTICATOR_KEY = "bench-authenticator-key"
 REDIRECT_URL = "https://your-app.com/callback"
 

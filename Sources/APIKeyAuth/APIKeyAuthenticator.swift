@@ -44,7 +44,8 @@ package struct APIKeyAuthenticator: Sendable {
 
     /// Whose key it is.
     package func manufacturer(forKey key: String) throws(AuthenticationError) -> ManufacturerCaller {
-        guard let digest = try digest(ofKey: key) else { throw .unauthorized }
+        guard APIKey.isWellFormed(key, in: environment) else { throw .unauthorized }
+        let digest = try digest(of: key)
         guard let (plane, databaseTime) = try? controlPlane.current() else { throw .unavailable }
         guard let key = plane.keys[digest], key.expiresAt.map({ $0 > databaseTime }) ?? true,
             let entry = plane.manufacturers[key.manufacturer], entry.isEnabled
@@ -54,9 +55,9 @@ package struct APIKeyAuthenticator: Sendable {
             manufacturer: entry.manufacturer, redirectPolicy: entry.redirectPolicy, createLimit: entry.createLimit)
     }
 
-    /// The name of the Authenticator's key that it is.
+    /// The name of the Authenticator's key that it is. Its form is the Authenticator's own affair.
     package func authenticator(forKey key: String) throws(AuthenticationError) -> String {
-        guard let digest = try digest(ofKey: key) else { throw .unauthorized }
+        let digest = try digest(of: key)
         // All are compared, each in constant time: the time taken tells nothing about which was near.
         guard let match = authenticatorKeys.filter({ $0.digest == digest }).first else { throw .unauthorized }
         return match.name
@@ -64,15 +65,14 @@ package struct APIKeyAuthenticator: Sendable {
 
     /// Whether the text is a key that somebody could use now: such text must not be repeated anywhere.
     package func isUsable(key: String) -> Bool {
-        guard let digest = try? digest(ofKey: key) else { return false }
+        guard let digest = try? digest(of: key) else { return false }
         if authenticatorKeys.contains(where: { $0.digest == digest }) { return true }
-        guard let plane = controlPlane.latest, let key = plane.keys[digest] else { return false }
+        guard APIKey.isWellFormed(key, in: environment), let plane = controlPlane.latest, let key = plane.keys[digest]
+        else { return false }
         return plane.manufacturers[key.manufacturer]?.isEnabled ?? false
     }
 
-    /// `nil` for what cannot be a key.
-    private func digest(ofKey key: String) throws(AuthenticationError) -> SHA256Digest? {
-        guard APIKey.isWellFormed(key, in: environment) else { return nil }
+    private func digest(of key: String) throws(AuthenticationError) -> SHA256Digest {
         guard let digest = try? SHA256.digest(of: key) else { throw .unavailable }
         return digest
     }

@@ -20,17 +20,11 @@ package struct APIKey: Sendable, Redacted {
     }
 
     /// Whether the text can be a key that counts in the environment.
-    ///
-    /// Keys that were made before the form was settled are any 1 to 256 visible ASCII characters.
     package static func isWellFormed(_ text: String, in environment: Environment) -> Bool {
-        let bytes = text.utf8
-        guard (1...256).contains(bytes.count), bytes.allSatisfy(\.isVisibleASCII) else { return false }
-        guard let kind = Environment.allCases.first(where: { bytes.starts(with: $0.rawValue.utf8) }) else {
-            return true
-        }
+        let (bytes, kind) = (text.utf8, environment.rawValue.utf8)
         let body = bytes.dropLast(6)
-        return kind == environment && bytes.count == kind.rawValue.utf8.count + 43 + 6
-            && Base64URL.decode(Substring(body.dropFirst(kind.rawValue.utf8.count))) != nil
+        return bytes.count == kind.count + 43 + 6 && bytes.starts(with: kind)
+            && Base64URL.decode(Substring(body.dropFirst(kind.count))) != nil
             && checksum(of: body).utf8.elementsEqual(bytes.suffix(6))
     }
 

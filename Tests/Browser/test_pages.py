@@ -4,7 +4,7 @@ import re
 import pytest
 from accessibility import OVERFLOW, expect_reachable_by_keyboard, findings
 from pages import PAGES
-from service import APP, LANGUAGES, http
+from service import APP, LANGUAGES, http, manufacturer_key
 from steps import link, shows, sign_in_at_sandbox
 
 WITHOUT_SESSION = {"unknown", "unavailable"}
@@ -139,7 +139,7 @@ def test_a_session_that_ended_an_hour_ago_is_unknown(service, visitor):
 
 
 def test_a_disabled_manufacturers_sessions_are_unknown(service, visitor):
-    key = service.add_manufacturer("Closing Down", "closing down", [APP], "test-key-of-closing-down-0123456789abcdefghijkl")
+    key = service.add_manufacturer("Closing Down", "closing down", [APP], manufacturer_key("closing down"))
     session = service.create("en", key=key)
     tab = visitor.open(session["link_url"])
     shows(tab, "link")
@@ -149,7 +149,7 @@ def test_a_disabled_manufacturers_sessions_are_unknown(service, visitor):
 
 
 def test_a_redirect_url_that_is_allowed_no_more_is_no_way_back(service, visitor):
-    key = service.add_manufacturer("Moving House", "moving house", [APP], "test-key-of-moving-house-0123456789abcdefghijkl")
+    key = service.add_manufacturer("Moving House", "moving house", [APP], manufacturer_key("moving house"))
     session = service.create("en", key=key)
     tab = visitor.open(session["link_url"])
     sign_in_at_sandbox(tab)

@@ -71,7 +71,40 @@ extension ProgramTests {
                         """
                         SELECT label, round(extract(epoch FROM expires_at - now()) / 3600)::text FROM api_keys
                         ORDER BY id
-                        """) == [["production", nil], ["backup", "1"], ["backup", "2"], ["backup", "10"]])
+                        """) == [["production", "8760"], ["backup", "1"], ["backup", "2"], ["backup", "10"]])
+            }
+        }
+
+        @Test func `a key ends after a year, unless another term is said or none, and the list shows which end soon`()
+            async throws
+        {
+            try await Deployment.withAcme { deployment, _ in
+                for (label, options) in [
+                    ("soon", ["--expires-in", "30d"]), ("later", ["--expires-in", "31d"]), ("endless", ["--never"]),
+                ] {
+                    let run = try await deployment.admin(["add-key", "Acme", "--label", label, "--apply"] + options)
+                    #expect(run.status == 0, "\(run.summary)")
+                }
+                let both = try await deployment.admin(
+                    "add-key", "Acme", "--label", "both", "--never", "--expires-in", "1d", "--apply")
+                #expect(both.status == 64 && both.errors.contains("--never expects to be alone"), "\(both.summary)")
+                let days = """
+                    SELECT label, round(extract(epoch FROM expires_at - created_at) / 86400)::text FROM api_keys ORDER BY id
+                    """
+                #expect(
+                    try await deployment.database.rows(days)
+                        == [["production", "365"], ["soon", "30"], ["later", "31"], ["endless", nil]])
+                let list = try await deployment.admin("list")
+                for line in ["  soon        ending  20", "  later       usable  20", "  endless     usable  20"] {
+                    #expect(list.output.contains(line), "\(line) in\n\(list.output)")
+                }
+                // What had no end has one after its rotation, unless that is said.
+                for (options, expected) in [([], "365"), (["--never"], nil), (["--expires-in", "2d"], "2")] {
+                    let run = try await deployment.admin(
+                        ["rotate-key", "Acme", "--label", "endless", "--overlap", "0s", "--apply"] + options)
+                    #expect(run.status == 0, "\(run.summary)")
+                    #expect(try await deployment.database.rows(days).last == ["endless", expected])
+                }
             }
         }
 
@@ -83,10 +116,11 @@ extension ProgramTests {
                     environment: ["LINK_SESSION_ENV": "production", "DATABASE_URL": "", "OPERATOR_DATABASE_URL": ""])
                 #expect(live.wholeMatch(of: /nox_live_[A-Za-z0-9_-]{43}[0-9A-Za-z]{6}/) != nil)
                 #expect(try await deployment.migrate().status == 0)
-                try await deployment.database.addKey("made-before-the-form", manufacturer: "Acme")
+                // A digest in the table makes no key of what has not the form of one.
+                try await deployment.database.addKey("any-other-form", manufacturer: "Acme")
                 try await Service.serving(deployment.database) { service in
                     for (key, status) in [
-                        (key, 201), ("made-before-the-form", 201), (live, 401), (String(key.dropLast()), 401),
+                        (key, 201), ("any-other-form", 401), (live, 401), (String(key.dropLast()), 401),
                     ] {
                         let response = try await service.create(key: key)
                         #expect(response.status == status)

@@ -36,7 +36,7 @@ extension ProgramTests {
                 #expect(
                     keys.map { $0["digest_prefix"] as? String }
                         == [key, ended].map { String(TestKeys.digest($0).prefix(12)) })
-                #expect(keys[0]["expires_at"] is NSNull && keys[0]["created_at"] is Int)
+                #expect(keys[0]["expires_at"] is Int && keys[0]["created_at"] is Int)
                 for output in [list.output, json.output] {
                     #expect(!output.contains(key) && !output.contains(ended))
                     #expect(!output.contains(TestKeys.digest(key)))

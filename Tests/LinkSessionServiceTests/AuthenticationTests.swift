@@ -6,7 +6,10 @@ import Testing
 extension ProgramTests {
     @Suite struct AuthenticationTests {
         @Test func `every key that is none gets the same 401`() async throws {
-            let (expired, revoked, early) = ("test-key-expired", "test-key-revoked", "test-key-revoked-later")
+            let (expired, revoked, early) = (
+                TestKeys.manufacturer("expired"), TestKeys.manufacturer("revoked"),
+                TestKeys.manufacturer("revoked later")
+            )
             try await Service.run(prepare: { database in
                 try await database.addKey(
                     expired, manufacturer: "Acme Manufacturing",
@@ -20,7 +23,8 @@ extension ProgramTests {
                 let token = try await service.createdToken()
                 let row = try await service.row(token)
                 var cases: [(what: String, headers: [(String, String)])] = [
-                    ("missing", []), ("empty", [("x-api-key", "")]), ("unknown", [("x-api-key", "unknown")]),
+                    ("missing", []), ("empty", [("x-api-key", "")]), ("no key", [("x-api-key", "unknown")]),
+                    ("unknown", [("x-api-key", TestKeys.manufacturer("unknown"))]),
                     ("a digest", [("x-api-key", TestKeys.digest(TestKeys.acme))]),
                     ("too long", [("x-api-key", String(repeating: "a", count: 10_000))]),
                     ("not ASCII", [("x-api-key", "ключ")]), ("with a blank", [("x-api-key", "a b")]),
@@ -143,7 +147,7 @@ extension ProgramTests {
         @Test func `new, revoked and expired keys and disabled manufacturers count within a second, on every replica`()
             async throws
         {
-            let (added, brief) = ("test-key-added", "test-key-brief")
+            let (added, brief) = (TestKeys.manufacturer("added"), TestKeys.manufacturer("brief"))
             try await Service.run { one in
                 try await Service.serving(one.database) { two in
                     func expectWithinASecond(_ status: Int, key: String, _ what: String) async throws {
@@ -189,15 +193,20 @@ extension ProgramTests {
 
         @Test func `several Authenticator keys count, so that they can be rotated`() async throws {
             let next = "test-key-of-the-next-authenticator"
-            let digests = [TestKeys.digest(TestKeys.authenticator), TestKeys.digest(next).uppercased()].joined(
-                separator: ",")
-            try await Service.run(environment: ["AUTHENTICATOR_API_KEY_DIGESTS": digests]) { service in
+            let keys = "web:\(TestKeys.digest(TestKeys.authenticator)),web-2:\(TestKeys.digest(next).uppercased())"
+            try await Service.run(environment: ["AUTHENTICATOR_API_KEY_DIGESTS": keys]) { service in
                 let token = try await service.createdToken()
-                for key in [TestKeys.authenticator, next] {
+                for (name, key) in [("web", TestKeys.authenticator), ("web-2", next)] {
                     #expect(try await service.view(token, key: key).status == 200)
+                    try await service.process.waitForLog(" authenticator=\(name) ", within: 5)
                     service.expect(try await service.create(key: key), 401, "unauthorized", "not a manufacturer's")
                 }
                 service.expect(try await service.view(token, key: ""), 401, "unauthorized", "the empty key")
+                #expect(try await service.complete(token, key: next).status == 200)
+                #expect(
+                    try await service.database.rows(
+                        "SELECT event, authenticator_key FROM link_session_events ORDER BY occurred_at")
+                        == [["looked_up", "web"], ["completed", "web-2"]])
             }
         }
 
@@ -223,7 +232,7 @@ extension ProgramTests {
                 }
                 #expect(!before.isEmpty)
                 for number in 0..<50 {
-                    let key = "unknown-\(number)"
+                    let key = TestKeys.manufacturer("unknown \(number)")
                     #expect(try await service.create(key: key).status == 401)
                     #expect(try await service.find(token, key: key).status == 401)
                     #expect(try await service.expire(token, key: key).status == 401)

@@ -44,7 +44,7 @@ extension ProgramTests {
         }
 
         @Test func `a brand is title-cased, and a manufacturer without one gets no brand`() async throws {
-            let key = "test-key-of-alpha"
+            let key = TestKeys.manufacturer("alpha")
             try await Service.run(prepare: { database in
                 try await database.execute(
                     """
@@ -284,8 +284,8 @@ extension ProgramTests {
         @Test func `a registered redirect URL is compared by scheme, host, port and path, and the query is free`()
             async throws
         {
-            let key = "test-key-of-several"
-            let nothing = "test-key-of-nothing"
+            let key = TestKeys.manufacturer("several")
+            let nothing = TestKeys.manufacturer("nothing")
             try await Service.run(prepare: { database in
                 try await database.execute(
                     """

@@ -46,7 +46,7 @@ extension ProgramTests {
                 #expect(process.log.contains("cannot print the key; nothing was changed"), "\(process.log)")
                 #expect(try deployment.files() == before)
                 #expect(
-                    try await deployment.database.count("SELECT count(*) FROM api_keys WHERE expires_at IS NULL") == 1)
+                    try await deployment.database.count("SELECT count(*) FROM api_keys WHERE expires_at > now()") == 1)
             }
         }
 

@@ -215,7 +215,7 @@ import Testing
             try await ServiceProcess.serving(database) { first in
                 try await ServiceProcess.serving(database) { second in
                     let replicas = [first, second]
-                    let newKey = "a-new-key-of-acme-for-two-replicas-0123456789"
+                    let newKey = TestKeys.manufacturer("new, for two replicas")
                     for replica in replicas { #expect(try await replica.create(key: newKey).status == 401) }
                     try await database.addKey(newKey, manufacturer: "Acme Manufacturing")
                     let added = ContinuousClock.now

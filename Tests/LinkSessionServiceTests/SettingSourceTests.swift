@@ -1,16 +1,23 @@
 // Where settings come from, and what production demands of them.
 
 import Foundation
+import LinkSessions
 import TestSupport
 import Testing
 
 extension ProgramTests {
     @Suite struct SettingSourceTests {
+        private static let live = TestKeys.manufacturer("acme", for: .live)
+
         @Test func `an option wins over the environment, that over the named file, and that over base.json`()
             async throws
         {
             try await TestDatabase.with { database in
                 try await database.addManufacturers()
+                try await database.addKey(Self.live, manufacturer: "Acme Manufacturing")
+                func key(_ environment: [String: String]) -> String {
+                    environment["LINK_SESSION_ENV"] == "production" ? Self.live : TestKeys.acme
+                }
                 try await withTemporaryDirectory { directory in
                     func base(_ url: String) -> String { #"{"public":{"base":{"url":"\#(url)"}}}"# }
                     let common = [
@@ -32,7 +39,7 @@ extension ProgramTests {
                         defer { process.send(SIGKILL) }
                         try await process.waitForLog("control plane loaded", within: 10)
                         try await process.waitUntilListening()
-                        let link = try await process.create().json["link_url"]?.string
+                        let link = try await process.create(key: key(whole)).json["link_url"]?.string
                         try await process.waitForLog("status=201", within: 10)
                         Secrets.expectNone(in: process.log, #_sourceLocation)
                         return link
@@ -116,6 +123,7 @@ extension ProgramTests {
         {
             try await TestDatabase.with { database in
                 try await database.addManufacturers()
+                try await database.addKey(Self.live, manufacturer: "Acme Manufacturing")
                 var environment = Service.environment(of: database)
                 environment["PUBLIC_BASE_URL"] = nil
                 environment["LINK_SESSION_ENV"] = "production"
@@ -130,7 +138,7 @@ extension ProgramTests {
                 let response = try await TestConnection.with(port: port) {
                     try await $0.send(
                         "POST", Service.sessions,
-                        headers: [("x-api-key", TestKeys.acme), ("Content-Type", "application/json")],
+                        headers: [("x-api-key", Self.live), ("Content-Type", "application/json")],
                         body: Array(Service.publishedRequest.utf8))
                 }
                 #expect(response.status == 201)

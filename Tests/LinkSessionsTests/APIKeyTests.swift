@@ -53,12 +53,14 @@ import Testing
         }
     }
 
-    @Test func `a key made before the form is any 1 to 256 visible ASCII characters`() {
-        for key in ["a", String(repeating: "~", count: 256), "nox_other", "NOX_LIVE_x", "x" + Self.test] {
-            for environment in APIKey.Environment.allCases { #expect(APIKey.isWellFormed(key, in: environment)) }
-        }
-        for key in ["", String(repeating: "a", count: 257), "a b", "a\u{7F}", "é", "a\n", "\u{0}"] {
-            for environment in APIKey.Environment.allCases { #expect(!APIKey.isWellFormed(key, in: environment)) }
+    @Test func `what has another form is no key`() {
+        for key in [
+            "", "a", String(repeating: "~", count: 256), String(repeating: "a", count: 58), "nox_other", "NOX_LIVE_x",
+            "x" + Self.test, "a b", "a\u{7F}", "é", "a\n", "\u{0}",
+        ] {
+            for environment in APIKey.Environment.allCases {
+                #expect(!APIKey.isWellFormed(key, in: environment), "\(key)")
+            }
         }
     }
 

@@ -4,9 +4,9 @@ package import LinkSessions
 import TokenGenerator
 
 package enum TestKeys {
-    package static let acme = "test-key-of-acme-0123456789abcdefghijklmnopqrs"
-    package static let beta = "test-key-of-beta-0123456789abcdefghijklmnopqrs"
-    package static let disabled = "test-key-of-a-disabled-manufacturer-0123456789"
+    package static let acme = manufacturer("acme")
+    package static let beta = manufacturer("beta")
+    package static let disabled = manufacturer("disabled")
     package static let authenticator = "test-key-of-the-authenticator-0123456789abcdef"
 
     /// Seeds of Ed25519 keys, and secrets for one-time codes and for tokens under an Idempotency-Key; all of 32 bytes.
@@ -14,6 +14,15 @@ package enum TestKeys {
     package static let sandboxSigning = "c2FuZGJveC1rZXktb2YtdGhlLXRlc3RzLTAxMjM0NTY"
     package static let codeSecret = "b25lLXRpbWUtY29kZXMtb2YtdGhlLXRlc3RzLTAxMjM"
     package static let idempotencySecret = "aWRlbXBvdGVuY3kta2V5cy1vZi10aGUtdGVzdHMtMDE"
+
+    /// A manufacturer's key, the same for the same name.
+    package static func manufacturer(_ name: String, for environment: APIKey.Environment = .test) -> String {
+        let bytes = (try? SHA256.digest(of: name))?.bytes ?? []
+        let words = stride(from: 0, to: bytes.count, by: 8).map { start in
+            bytes[start..<start + 8].reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        }
+        return APIKey(for: environment, words: (words[0], words[1], words[2], words[3])).characters
+    }
 
     package static func digest(_ key: String) -> String {
         (try? SHA256.digest(of: key))?.hex ?? ""

@@ -47,9 +47,8 @@ extension AdminChange {
 
     static func literal(_ digest: SHA256Digest) -> String { "'\\x\(digest.hex)'::bytea" }
 
-    /// From the moment when the migration is applied; `nil`: without end.
-    static func expiry(after seconds: Int?) -> String {
-        guard let seconds else { return "NULL::timestamptz" }
+    /// From the moment when the migration is applied.
+    static func expiry(after seconds: Int) -> String {
         let interval =
             switch seconds {
             case _ where seconds % 86_400 == 0: "\(seconds / 86_400) days"

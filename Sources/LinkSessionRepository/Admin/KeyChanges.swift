@@ -9,9 +9,21 @@ extension AdminChange {
         case digestPrefix(String)
     }
 
-    /// - Parameter lifetime: in seconds, from the moment when the migration is applied; `nil`: without end.
+    /// How long a key is good, from the moment when the migration is applied.
+    package enum KeyLifetime: Sendable {
+        case seconds(Int)
+        case unlimited
+
+        fileprivate var expiry: String {
+            switch self {
+            case .seconds(let seconds): AdminChange.expiry(after: seconds)
+            case .unlimited: "NULL::timestamptz"
+            }
+        }
+    }
+
     package static func addKey(
-        manufacturer: DisplayText, digest: SHA256Digest, label: DisplayText, lifetime: Int?
+        manufacturer: DisplayText, digest: SHA256Digest, label: DisplayText, lifetime: KeyLifetime
     ) throws(AdminError) -> AdminChange {
         AdminChange(
             name: "add_key",
@@ -20,7 +32,7 @@ extension AdminChange {
                 WITH added AS (
                     INSERT INTO api_keys (manufacturer_id, key_hash, label, expires_at)
                     SELECT id, \(literal(digest)),
-                           \(try quoted(label)), \(expiry(after: lifetime))
+                           \(try quoted(label)), \(lifetime.expiry)
                     FROM manufacturers WHERE name = \(try quoted(manufacturer))
                     RETURNING id
                 )
@@ -31,13 +43,15 @@ extension AdminChange {
     /// The new key gets the label of the old ones, which end `overlap` seconds after the migration is applied.
     /// - Parameters:
     ///   - label: `nil` where all usable keys have one and the same.
-    ///   - lifetime: `nil`: that of the newest of the old ones.
+    ///   - lifetime: `nil`: that of the newest of the old ones, or a year where that has no end.
     package static func rotateKey(
-        manufacturer: DisplayText, digest: SHA256Digest, label: DisplayText?, overlap: Int, lifetime: Int?
+        manufacturer: DisplayText, digest: SHA256Digest, label: DisplayText?, overlap: Int,
+        lifetime: KeyLifetime?
     ) throws(AdminError) -> AdminChange {
         let isOfLabel = try label.map { label throws(AdminError) in " AND k.label = \(try quoted(label))" } ?? ""
         let newExpiry =
-            lifetime == nil ? "date_trunc('second', now()) + (expires_at - created_at)" : expiry(after: lifetime)
+            lifetime?.expiry
+            ?? "date_trunc('second', now()) + coalesce(expires_at - created_at, interval '365 days')"
         return AdminChange(
             name: "rotate_key",
             summary: "A new API key of a manufacturer in place of the old one, which ends after the overlap.",

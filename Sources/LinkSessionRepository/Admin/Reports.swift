@@ -19,7 +19,7 @@ package struct ManufacturerReport: Sendable {
 package struct KeyReport: Sendable {
     package let digest: SHA256Digest
     package let label: String
-    /// `usable`, `expired` or `revoked`.
+    /// `usable`, `ending` within 30 days, `expired` or `revoked`.
     package let state: String
     package let createdAt: UnixSeconds
     package let expiresAt: UnixSeconds?
@@ -46,7 +46,8 @@ extension ManufacturerReport {
         SELECT m.id, m.name, m.brand, m.enabled, m.redirect_policy = 'unrestricted', m.redirect_urls, \(RateLimit.columns), m.created_at,
                k.key_hash, k.label,
                CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'
-                    WHEN k.expires_at <= now() THEN 'expired' ELSE 'usable' END,
+                    WHEN k.expires_at <= now() THEN 'expired'
+                    WHEN k.expires_at <= now() + interval '30 days' THEN 'ending' ELSE 'usable' END,
                k.created_at, k.expires_at, k.revoked_at, k.last_used_at
         FROM manufacturers m LEFT JOIN api_keys k ON k.manufacturer_id = m.id
         ORDER BY m.name, m.id, k.created_at, k.id
