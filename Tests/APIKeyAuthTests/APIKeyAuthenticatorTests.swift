@@ -59,7 +59,7 @@ import Testing
             #expect(apiKeys.isUsable(key: TestKeys.beta))
             #expect(apiKeys.isUsable(key: TestKeys.authenticator))
             #expect(!apiKeys.isUsable(key: TestKeys.disabled))
-            #expect(!apiKeys.isUsable(key: "unknown"))
+            #expect(!apiKeys.isUsable(key: TestKeys.manufacturer("unknown")))
         }
     }
 
@@ -206,7 +206,7 @@ import Testing
                     // A moment's absence is bridged.
                     #expect(ContinuousClock.now - killed > .milliseconds(500))
                     #expect(!apiKeys.controlPlane.isFresh)
-                    #expect(apiKeys.error(forKey: "unknown") == .unavailable)
+                    #expect(apiKeys.error(forKey: TestKeys.manufacturer("unknown")) == .unavailable)
                     #expect(apiKeys.isUsable(key: TestKeys.acme))
                     #expect(throws: Never.self) { try apiKeys.authenticatorName(forKey: TestKeys.authenticator) }
                     try await server.start()
@@ -214,7 +214,7 @@ import Testing
                         apiKeys.name(forKey: TestKeys.acme) == "Acme Manufacturing"
                     }
                     #expect(apiKeys.controlPlane.isFresh)
-                    #expect(apiKeys.error(forKey: "unknown") == .unauthorized)
+                    #expect(apiKeys.error(forKey: TestKeys.manufacturer("unknown")) == .unauthorized)
                 }
             }
         }
@@ -228,7 +228,9 @@ import Testing
                     try await wait(until: "the copy is fresh") { apiKeys.controlPlane.isFresh }
                     try server.freeze()
                     // While it is fresh, keys cost no query: there is nobody to answer one.
-                    for _ in 0..<1000 { #expect(apiKeys.error(forKey: "unknown") == .unauthorized) }
+                    for _ in 0..<1000 {
+                        #expect(apiKeys.error(forKey: TestKeys.manufacturer("unknown")) == .unauthorized)
+                    }
                     #expect(apiKeys.name(forKey: TestKeys.acme) == "Acme Manufacturing")
                     try await wait(until: "nothing is answered", within: .milliseconds(1200)) {
                         apiKeys.error(forKey: TestKeys.acme) == .unavailable

@@ -142,6 +142,9 @@ import Testing
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "'a b'")),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "repeat('x', 129)")),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "E'x\\n'")),
+        Breach("link_session_events_authenticator_key_valid", session() + ";" + event(key: "''")),
+        Breach("link_session_events_authenticator_key_valid", session() + ";" + event(key: "'Web'")),
+        Breach("link_session_events_authenticator_key_valid", session() + ";" + event(key: "repeat('x', 41)")),
         Breach("link_sessions_pkey", session() + ";" + session()),
         Breach("link_sessions_token_hash_is_sha256", session(hash: "'\\x'")),
         Breach("link_sessions_token_hash_is_sha256", session(hash: "substr(sha256('x'), 2)")),
@@ -270,10 +273,14 @@ private func key(
     """
 }
 
-private func event(_ event: String = "'looked_up'", reason: String = "NULL", requestID: String = "'x'") -> String {
+private func event(
+    _ event: String = "'looked_up'", reason: String = "NULL", requestID: String = "'x'", key: String = "NULL"
+)
+    -> String
+{
     """
-    INSERT INTO link_session_events (session_id, shard, event, reason, request_id)
-    VALUES (first_id_at(now()), 0, \(event), \(reason), \(requestID))
+    INSERT INTO link_session_events (session_id, shard, event, reason, request_id, authenticator_key)
+    VALUES (first_id_at(now()), 0, \(event), \(reason), \(requestID), \(key))
     """
 }
 

@@ -278,7 +278,7 @@ extension ProgramTests {
                         "route=/v2/manufacturer/link-sessions/{link_token} session=ID status=404"
                     ),
                     (
-                        "completed", "method=POST",
+                        "completed", "authenticator=web method=POST",
                         "route=/v2/authenticator/link-sessions/{link_token}/complete session=ID status=200"
                     ),
                     ("unknown", "method=GET", "route=- status=404"),

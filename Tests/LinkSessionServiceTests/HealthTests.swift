@@ -85,7 +85,7 @@ extension ProgramTests {
                 #expect(unsure.status == 503)
                 #expect(state(unsure, "control_plane") == "unavailable")
                 #expect(state(unsure, "database") == "ok")
-                for key in [TestKeys.acme, "unknown"] {
+                for key in [TestKeys.acme, TestKeys.manufacturer("unknown")] {
                     let response = try await service.create(key: key)
                     service.expect(
                         response, 503, "unavailable", key == TestKeys.acme ? "a known key" : "an unknown key")

@@ -38,13 +38,15 @@ private let fileSuffix = "_FILE"
 /// One line break at a file's end is not part of the secret: editors leave one.
 private func secret(ofFile path: String, for variable: String) throws(CommandError) -> String {
     let most = 65_536
-    guard let file = FileHandle(forReadingAtPath: path),
-        let data = try? file.read(upToCount: most + 1), data.count <= most,
-        var text = String(validating: data, as: UTF8.self)
-    else {
+    var text: String?
+    if let file = FileHandle(forReadingAtPath: path), let data = try? file.read(upToCount: most + 1) ?? Data(),
+        data.count <= most
+    {
+        text = String(validating: data, as: UTF8.self)
+    }
+    guard var text else {
         // The path is not repeated: it may be the secret, in the wrong place.
-        throw .setting(
-            variable + fileSuffix, expects: "the path of a readable file that is not empty, UTF-8, at most 64 KiB")
+        throw .setting(variable + fileSuffix, expects: "the path of a readable file, UTF-8, at most 64 KiB")
     }
     if text.unicodeScalars.last == "\n" { text.unicodeScalars.removeLast() }
     if text.unicodeScalars.last == "\r" { text.unicodeScalars.removeLast() }
