@@ -69,6 +69,7 @@ DECLARE
     ids uuid[] := session_ids_of_user(owner, erased_user_id);
     linked uuid[];
 BEGIN
+    PERFORM record_operator_action('erase user', owner, NULL);
     sessions := 0;
     -- Citus finds no shard for none.
     IF cardinality(ids) > 0 THEN
@@ -99,6 +100,7 @@ DECLARE
     user_ids text[];
     unfinished bigint;
 BEGIN
+    PERFORM record_operator_action('erase user', NULL, erased_supplier);
     WITH gone AS (
         DELETE FROM link_sessions s WHERE s.supplier_user_id = erased_user_id AND s.supplier = erased_supplier
         RETURNING s.id, s.nox_user_id, s.manufacturer_id, s.user_id

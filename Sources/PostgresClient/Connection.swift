@@ -100,8 +100,12 @@ internal import Foundation
         }
     }
 
+    /// The last is for tables that tell who changed them.
     static let operatorSettings =
-        "SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'"
+        """
+        SET lock_timeout = '3s'; SET client_min_messages = 'warning'; SET timezone = 'UTC'; \
+        SET operator.os_user = '\(operatingSystemUser)'
+        """
 
     /// Connects for an operator's command on a thread of its own and runs `body` there, since libpq may block.
     ///

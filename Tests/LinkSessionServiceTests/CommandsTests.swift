@@ -32,7 +32,7 @@ extension ProgramTests {
                         "add-manufacturer", "add-key", "rotate-key", "revoke-key", "enable", "disable",
                         "allow-redirect",
                         "remove-redirect", "redirect-policy", "list", "sessions", "export-user", "erase-user",
-                        "erase-again", "create-roles",
+                        "erase-again", "audit", "create-roles",
                         "distribute", "--apply",
                     ]
                 ),

@@ -8,7 +8,7 @@ import Testing
 extension ProgramTests {
     @Suite(.timeLimit(.minutes(1))) struct SecretFileTests {
         private static let secrets = [
-            "DATABASE_URL", "AUTHENTICATOR_API_KEY_DIGESTS", "RETURN_SIGNING_KEYS", "RETURN_CODE_SECRETS",
+            "DATABASE_URL", "AUTHENTICATOR_API_KEY_DIGESTS", "RETURN_SIGNING_KEYS", "RETURN_CODE_SECRETS", "IDEMPOTENCY_SECRETS",
             "SANDBOX_SIGNING_KEY",
         ]
 
@@ -65,7 +65,7 @@ extension ProgramTests {
                             "\(name) and \(name)_FILE are both set"
                         ))
                 }
-                #expect(cases.count == 28)
+                #expect(cases.count == 35)
                 try await expectRefusals(cases)
             }
         }

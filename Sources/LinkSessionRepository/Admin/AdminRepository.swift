@@ -28,10 +28,11 @@ package struct AdminRepository: Sendable {
         return Manufacturer.ID(number)
     }
 
-    /// The sessions of a data subject with what happened to them, the oldest first.
+    /// The sessions of a data subject with what happened to them, the oldest first. That they were read is recorded.
     package func sessions(of subject: DataSubject) async throws(AdminError) -> [SessionReport] {
         try await onThread { connection throws(ConnectionError) in
-            try SessionReport.all(of: subject, on: &connection)
+            try connection.record("sessions", of: subject)
+            return try SessionReport.all(of: subject, on: &connection)
         }
     }
 

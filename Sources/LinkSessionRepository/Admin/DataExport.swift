@@ -31,8 +31,10 @@ package struct NOXUserReport: Sendable {
 }
 
 extension AdminRepository {
+    /// That it was read is recorded.
     package func export(_ subject: DataSubject) async throws(AdminError) -> DataExport {
         try await onThread { connection throws(ConnectionError) in
+            try connection.record("export user", of: subject)
             let sessions = try SessionReport.all(of: subject, on: &connection)
             let ids = sessions.map(\.session.id)
             var users = sessions.map { ($0.session.manufacturer.number, $0.session.userID.text) }

@@ -17,7 +17,7 @@ struct Admin: AsyncParsableCommand {
             AllowRedirect.self, RemoveRedirect.self, SetRedirectPolicy.self, SetRateLimit.self, AddSupplier.self,
             EnableSupplier.self,
             DisableSupplier.self, ListManufacturers.self, ListSuppliers.self, Sessions.self, ExportUser.self,
-            EraseUser.self, EraseAgain.self, CreateRoles.self, Distribute.self,
+            EraseUser.self, EraseAgain.self, Audit.self, CreateRoles.self, Distribute.self,
         ])
 }
 

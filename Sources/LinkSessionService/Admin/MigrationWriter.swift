@@ -29,7 +29,7 @@ struct MigrationWriter {
         if let database { try await requireNothingElse(histories, in: database) }
         let name = try nextNumber() + "_\(change.name).sql"
         try write(
-            change.migration(author: Self.userName, date: String(Date.now.ISO8601Format().prefix(10))), as: name,
+            change.migration(author: operatingSystemUser, date: String(Date.now.ISO8601Format().prefix(10))), as: name,
             in: directory)
         let withNew: [MigrationHistory]
         do {
@@ -80,13 +80,6 @@ struct MigrationWriter {
             linkat(directory, draft, directory, name, 0) == 0
         else { throw .system("cannot write \(path)/\(name)") }
         fsync(directory)
-    }
-
-    /// The system's name of who runs the program; letters, digits, dots, hyphens and underscores of it.
-    private static var userName: String {
-        let name = getpwuid(getuid()).map { String(cString: $0.pointee.pw_name) } ?? ""
-        let allowed = name.filter { $0.isASCII && ($0.isLetter || $0.isNumber || ".-_".contains($0)) }
-        return allowed.isEmpty ? "unknown" : allowed
     }
 
     /// What is pending already is applied knowingly, or not at all; what the database has is here, too.

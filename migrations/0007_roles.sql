@@ -5,7 +5,7 @@ SELECT ensure(
 FROM pg_roles WHERE rolname IN ('link_session_service', 'link_session_operator');
 
 REVOKE EXECUTE ON FUNCTION maintain_partitions, add_partition, erase_user, erase_supplier_user, erase_rest,
-    raise_control_plane_version FROM PUBLIC;
+    raise_control_plane_version, record_operator_action, record_change FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION ensure, first_id_at, user_key, user_keys, session_ids, session_ids_of_user
     TO link_session_service, link_session_operator;
 
@@ -53,3 +53,6 @@ GRANT SELECT, INSERT, UPDATE ON manufacturers, suppliers TO link_session_operato
 GRANT SELECT ON schema_migrations, deployment_migrations, link_sessions, link_session_events, sign_ins, nox_users, erasures TO link_session_operator;
 GRANT INSERT (history, version, name, checksum) ON deployment_migrations TO link_session_operator;
 GRANT EXECUTE ON FUNCTION erase_user, erase_supplier_user TO link_session_operator;
+-- Its own actions are recorded by functions of the owner's, and it changes none of them.
+GRANT SELECT ON operator_actions TO link_session_operator;
+GRANT EXECUTE ON FUNCTION record_operator_action TO link_session_operator;
