@@ -278,7 +278,7 @@ extension ProgramTests {
                         "route=/v2/manufacturer/link-sessions/{link_token} session=ID status=404"
                     ),
                     (
-                        "completed", "authenticator=web method=POST",
+                        "completed", "method=POST",
                         "route=/v2/authenticator/link-sessions/{link_token}/complete session=ID status=200"
                     ),
                     ("unknown", "method=GET", "route=- status=404"),
@@ -289,9 +289,10 @@ extension ProgramTests {
                     #expect(lines.count == 1, "\(id): \(lines)")
                     let line = lines.first ?? ""
                     let pattern =
-                        /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info request client=127\.0\.0\.0\/24 (.*) ms=\d+(\.\d+)? request_id=[a-z]+ (.*)/
+                        /\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z info request (?:(authenticator=web) )?client=127\.0\.0\.0\/24 (.*) ms=\d+(?:\.\d+)? request_id=[a-z]+ (.*)/
                     let match = line.wholeMatch(of: pattern)
-                    #expect(match.map { String($0.1) } == caller, "\(line)")
+                    #expect(match.map { String($0.2) } == caller, "\(line)")
+                    #expect((match?.1 != nil) == (id == "completed"), "\(line)")
                     let session = id == "created" ? ids[1] : ids[0]
                     #expect(match.map { String($0.3) } == route.replacing("=ID ", with: "=\(session) "), "\(line)")
                 }

@@ -8,7 +8,8 @@ import Testing
 extension ProgramTests {
     @Suite(.timeLimit(.minutes(1))) struct SecretFileTests {
         private static let secrets = [
-            "DATABASE_URL", "AUTHENTICATOR_API_KEY_DIGESTS", "RETURN_SIGNING_KEYS", "RETURN_CODE_SECRETS", "IDEMPOTENCY_SECRETS",
+            "DATABASE_URL", "AUTHENTICATOR_API_KEY_DIGESTS", "RETURN_SIGNING_KEYS", "RETURN_CODE_SECRETS",
+            "IDEMPOTENCY_SECRETS",
             "SANDBOX_SIGNING_KEY",
         ]
 

@@ -1,6 +1,7 @@
 // Suppliers that decline, fail or cannot be reached: what their user is told, and that it leaves nothing behind.
 
 import Foundation
+import LinkSessions
 import Synchronization
 @testable import TestSupport
 import Testing
@@ -64,7 +65,10 @@ extension ProgramTests {
             let production = ["LINK_SESSION_ENV": "production", "HTTP_HOST": "127.0.0.1", "SANDBOX_SIGNING_KEY": ""]
             try await ScriptedProvider.with { provider in
                 try await Service.run(with: provider, environment: production) { service in
-                    let token = try await service.createdToken()
+                    let key = TestKeys.manufacturer("acme", for: .live)
+                    try await service.database.addKey(key, manufacturer: "Acme Manufacturing")
+                    try await wait(until: "the key works") { try await service.create(key: key).status == 201 }
+                    let token = try await service.createdToken(key: key)
                     let page = try await TestBrowser(service).start(token, at: "mock-energy")
                     #expect((page.status, page.name) == (502, "failed"))
                     #expect(try await service.events(token) == ["sign_in_refused supplier_unavailable"])
