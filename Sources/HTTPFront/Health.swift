@@ -5,10 +5,10 @@ internal import Synchronization
 
 /// One thing that has to be in order for this replica to be ready.
 package struct HealthCheck: Sendable {
-    let name: String
+    package let name: String
     /// `ok`, `ahead` and `late` are in order, everything else is not.
-    let state: String
-    let cause: String?
+    package let state: String
+    package let cause: String?
 
     package init(name: String, state: String, cause: String? = nil) {
         self.name = name
@@ -16,7 +16,7 @@ package struct HealthCheck: Sendable {
         self.cause = cause
     }
 
-    var isInOrder: Bool { ["ok", "ahead", "late"].contains(state) }
+    package var isInOrder: Bool { ["ok", "ahead", "late"].contains(state) }
 }
 
 /// Whether this replica should get requests: asked for at most once a second, however many ask.
@@ -24,17 +24,23 @@ package actor Readiness {
     private static let lifetime = Duration.seconds(1)
 
     private let probe: @Sendable () async -> [HealthCheck]
+    private let onChange: @Sendable ([HealthCheck]) -> Void
     private let ownChecks: @Sendable () -> [HealthCheck]
+    private var wasReady = true
     private let shuttingDown = Atomic<Bool>(false)
     private var latest: (started: ContinuousClock.Instant, checks: Task<[HealthCheck], Never>)?
 
     /// - Parameters:
     ///   - probe: must end by itself within a second.
+    ///   - onChange: told of the checks when their verdict is another than before; first of one that is no.
     ///   - ownChecks: what this replica knows without asking anybody; judged at every question.
     package init(
-        probe: @escaping @Sendable () async -> [HealthCheck], ownChecks: @escaping @Sendable () -> [HealthCheck]
+        probe: @escaping @Sendable () async -> [HealthCheck],
+        onChange: @escaping @Sendable ([HealthCheck]) -> Void = { _ in },
+        ownChecks: @escaping @Sendable () -> [HealthCheck]
     ) {
         self.probe = probe
+        self.onChange = onChange
         self.ownChecks = ownChecks
     }
 
@@ -56,6 +62,9 @@ package actor Readiness {
         if shuttingDown.load(ordering: .acquiring) {
             result.append(HealthCheck(name: "shutdown", state: "shutting_down", cause: "this replica is stopping"))
         }
+        let isReady = result.allSatisfy(\.isInOrder)
+        if isReady != wasReady { onChange(result) }
+        wasReady = isReady
         return result
     }
 

@@ -27,18 +27,21 @@ package struct RetentionRepository: Sendable {
         try await database.answer(Self.step, [.number(Int64(days))], until: deadline)
     }
 
-    /// Whether all that tomorrow brings has its partition.
-    package func hasTomorrow(until deadline: Deadline) async throws(RepositoryError) -> Bool {
-        try await database.answer(Self.hasTomorrow, [], until: deadline)
+    /// Whether all that tomorrow brings has its partition, and whether the database takes writes.
+    package func readiness(
+        until deadline: Deadline
+    ) async throws(RepositoryError) -> (hasTomorrow: Bool, takesWrites: Bool) {
+        try await database.answer(Self.readiness, [], until: deadline)
     }
 
-    private static let hasTomorrow = Query<Bool>(
-        "has_partitions_of_tomorrow",
+    private static let readiness = Query<(hasTomorrow: Bool, takesWrites: Bool)>(
+        "readiness",
         """
-        SELECT bool_and(to_regclass(parent || to_char((now() AT TIME ZONE 'UTC')::date + 1, '_YYYYMMDD')) IS NOT NULL)
+        SELECT bool_and(to_regclass(parent || to_char((now() AT TIME ZONE 'UTC')::date + 1, '_YYYYMMDD')) IS NOT NULL),
+               current_setting('transaction_read_only') = 'off'
         FROM unnest(ARRAY['link_sessions', 'link_session_events', 'sign_ins']) AS parent
         """,
-        readOne: { (row) throws(DatabaseError) in try row.bool() })
+        readOne: { (row) throws(DatabaseError) in (hasTomorrow: try row.bool(), takesWrites: try row.bool()) })
 
     private static let step = Query<Step?>(
         "maintain_partitions", "SELECT added, deleted, is_done FROM maintain_partitions($1::bigint::integer)",

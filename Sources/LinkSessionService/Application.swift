@@ -57,6 +57,13 @@ struct Application {
             limits: manufacturerLimits)
         let readiness = Readiness {
             await HealthCheck.ofDatabase(health, schema: schema)
+        } onChange: { [logger] checks in
+            let causes = checks.filter { !$0.isInOrder }.map { "\($0.name) \($0.state): \($0.cause ?? "")" }
+            if causes.isEmpty {
+                logger.notice("ready")
+            } else {
+                logger.warning("not ready", metadata: ["cause": "\(causes.joined(separator: "; "))"])
+            }
         } ownChecks: {
             [
                 controlPlane.isFresh
@@ -183,14 +190,19 @@ extension HealthCheck {
         let untold = "the database did not tell"
         do throws(DatabaseError) {
             let status = try await Migrator.status(of: schema, in: database, until: deadline)
+            let told = try? await RetentionRepository(database: database).readiness(until: deadline)
             let partitions =
-                switch try? await RetentionRepository(database: database).hasTomorrow(until: deadline) {
+                switch told?.hasTomorrow {
                 case true?: HealthCheck(name: "partitions", state: "ok")
                 // Nothing is refused for that: the default partition takes what has none.
                 case false?: HealthCheck(name: "partitions", state: "late", cause: "tomorrow's are not made yet")
                 case nil: HealthCheck(name: "partitions", state: "unknown", cause: untold)
                 }
-            return [HealthCheck(name: "database", state: "ok"), HealthCheck(status), partitions]
+            let answering =
+                told?.takesWrites == false
+                ? HealthCheck(name: "database", state: "read_only", cause: "it takes no writes (SQLSTATE 25006)")
+                : HealthCheck(name: "database", state: "ok")
+            return [answering, HealthCheck(status), partitions]
         } catch {
             return [
                 HealthCheck(name: "database", state: "unavailable", cause: error.description),

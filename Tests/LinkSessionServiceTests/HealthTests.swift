@@ -78,6 +78,34 @@ extension ProgramTests {
             }
         }
 
+        @Test func `a database that answers and takes no writes is not ready, and the log says why`() async throws {
+            try await Service.run { service in
+                #expect(try await ready(service, 200).status == 200)
+                let name = service.database.name
+                let administration = TestDatabase(name: "postgres", url: try TestEnvironment.databaseURL)
+                func setReadOnly(_ value: String) async throws {
+                    try await administration.execute(
+                        "ALTER DATABASE \(name) SET default_transaction_read_only = \(value)")
+                    // The setting is that of new connections.
+                    try await administration.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '\(name)'")
+                }
+                try await setReadOnly("on")
+                let refused = try await ready(service, 503)
+                #expect(refused.status == 503)
+                try await wait(until: "readiness says so") {
+                    state(try await service.get("/health/ready"), "database") == "read_only"
+                }
+                #expect(cause(try await service.get("/health/ready"), "database").contains("25006"))
+                try await service.process.waitForLog(
+                    "database read_only: it takes no writes (SQLSTATE 25006)", within: 5)
+                #expect(try await service.create().status == 503)
+                try await setReadOnly("off")
+                #expect(try await ready(service, 200, within: .seconds(5)).status == 200)
+                #expect(try await service.create().status == 201)
+            }
+        }
+
         @Test func `keys that cannot be confirmed make requests with a key wait, not fail`() async throws {
             try await Service.run { service in
                 try await service.database.execute("ALTER TABLE control_plane_version RENAME TO elsewhere")
