@@ -99,7 +99,8 @@ CREATE TABLE idempotency_keys (
     secret_id    bigint NOT NULL,
     created_at   timestamptz NOT NULL,
     expires_at   timestamptz NOT NULL,
-    CONSTRAINT idempotency_keys_pkey PRIMARY KEY (shard, key_hash),
+    -- The hash first: it tells two rows apart by itself.
+    CONSTRAINT idempotency_keys_pkey PRIMARY KEY (key_hash, shard),
     CONSTRAINT idempotency_keys_hashes_are_sha256 CHECK (octet_length(key_hash) = 32 AND octet_length(request_hash) = 32),
     CONSTRAINT idempotency_keys_expires_after_creation CHECK (expires_at > created_at)
 );

@@ -48,9 +48,9 @@ extension LinkSessionRepository {
     /// One statement, so that there is no key without its session, and no session that its key does not find. Whoever
     /// races for a key waits for the first one's commit, and then gets what that one stored: all of it is in the key's
     /// row, since the rest of the statement does not see what was committed after it began.
-    private static let createUnderKey = GroupedQuery<Create, Stored>(
-        "create_link_sessions_under_keys",
-        // Sent again after a broken connection it finds the key and the session of the first attempt, whose id is its own.
+    ///
+    /// - Parameter ifStored: what to do with a session that an earlier attempt has stored.
+    private static func claim(ifStored: String = "") -> String {
         """
         WITH claimed AS (
             INSERT INTO idempotency_keys AS k
@@ -59,7 +59,7 @@ extension LinkSessionRepository {
             FROM unnest($1::smallint[], $2::bytea[], $3::uuid[], $4::bytea[], $5::bigint[])
                      AS new (shard, key_hash, session_id, request_hash, secret_id),
                  date_trunc('second', statement_timestamp()) AS now
-            ON CONFLICT (shard, key_hash) DO UPDATE SET
+            ON CONFLICT (key_hash, shard) DO UPDATE SET
                 \(kept.map { "\($0) = CASE WHEN k.expires_at > excluded.created_at THEN k.\($0) ELSE excluded.\($0) END" }
                     .joined(separator: ",\n        "))
             RETURNING key_hash, session_id, request_hash, secret_id, created_at
@@ -71,14 +71,20 @@ extension LinkSessionRepository {
             FROM unnest($1::smallint[], $3::uuid[], $6::bytea[], $7::bigint[], $8::text[], $9::text[], $10::text[])
                      AS new (shard, id, token_hash, manufacturer_id, user_id, redirect_url, language)
                  JOIN claimed ON claimed.session_id = new.id
-            ON CONFLICT (id, shard) DO NOTHING
+            \(ifStored)
         )
         SELECT key_hash, session_id, request_hash, secret_id, created_at FROM claimed
-        """,
+        """
+    }
+
+    private static let createUnderKey = GroupedQuery<Create, Stored>(
+        "create_link_sessions_under_keys", claim(),
+        // The first attempt's key has the id that is sent again, and its session is there.
+        sqlForResend: claim(ifStored: "ON CONFLICT (id, shard) DO NOTHING"),
         maxBatchSize: 256, maxConcurrentBatches: 1,
         key: { $0.batch },
         encode: { inputs in
-            let inputs = Self.oneOfEachKey(inputs)
+            let inputs = Self.firstOfEachKey(inputs)
             return [
                 .smallNumbers(inputs.map { Int16($0.id.shard) }), .blobs(inputs.map(\.record.key.bytes)),
                 .uuids(inputs.map(\.id.bytes)), .blobs(inputs.map(\.record.request.bytes)),
@@ -89,30 +95,36 @@ extension LinkSessionRepository {
         },
         decode: { result, inputs throws(DatabaseError) in
             var stored: [SHA256Digest: (record: IdempotencyRecord, id: LinkSessionID, created: UnixSeconds)] = [:]
+            stored.reserveCapacity(inputs.count)
             try result.forEachRow { (row) throws(DatabaseError) in
                 let (key, id) = (try row.digest(), try row.linkSessionID())
                 let record = IdempotencyRecord(key: key, request: try row.digest(), secretID: try row.int64())
                 stored[key] = (record, id, try row.unixSeconds())
             }
-            return try inputs.map { (input) throws(DatabaseError) in
+            var answers: [Stored] = []
+            answers.reserveCapacity(inputs.count)
+            for input in inputs {
                 guard let (record, id, created) = stored[input.record.key] else { throw result.unexpectedRowCount }
                 let new = input.new
-                return (
-                    LinkSession(
-                        id: id, manufacturer: new.manufacturer, userID: new.userID, redirectURL: new.redirectURL,
-                        language: new.language, createdAt: created,
-                        expiresAt: created + LinkSession.lifetimeInSeconds, isPastExpiry: false), record
-                )
+                answers.append(
+                    (
+                        LinkSession(
+                            id: id, manufacturer: new.manufacturer, userID: new.userID, redirectURL: new.redirectURL,
+                            language: new.language, createdAt: created,
+                            expiresAt: created + LinkSession.lifetimeInSeconds, isPastExpiry: false), record
+                    ))
             }
+            return answers
         })
 
     /// The first of those that came with the same key: one statement cannot claim a key twice, and what it stored is the
     /// answer for the others, too. In the order of their keys, so that two statements never wait for each other.
-    private static func oneOfEachKey(_ inputs: [Create]) -> [Create] {
-        var seen: Set<SHA256Digest> = []
-        return inputs.filter { seen.insert($0.record.key).inserted }
-            .map { (key: $0.record.key.bytes, input: $0) }
-            .sorted { $0.key.lexicographicallyPrecedes($1.key) }
-            .map(\.input)
+    private static func firstOfEachKey(_ inputs: [Create]) -> [Create] {
+        var order = inputs.indices.map { (key: inputs[$0].record.key.leadingWords, index: $0) }
+        order.sort { $0.key != $1.key ? $0.key < $1.key : $0.index < $1.index }
+        var first: [Create] = []
+        first.reserveCapacity(inputs.count)
+        for (_, index) in order where first.last?.record.key != inputs[index].record.key { first.append(inputs[index]) }
+        return first
     }
 }

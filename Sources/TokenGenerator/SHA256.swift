@@ -33,24 +33,54 @@ package enum SHA256 {
     }
 }
 
-/// HMAC (RFC 2104) with SHA-256 through OpenSSL, under one secret.
+/// HMAC (RFC 2104) with SHA-256 through OpenSSL's EVP, under one secret.
 package struct HMACSHA256: Sendable, Redacted {
-    private let secret: [UInt8]
+    private let context: HMACContext
 
     /// - Parameter secret: 32 bytes or more.
     package init?(secret: [UInt8]) {
-        guard secret.count >= 32 else { return nil }
-        self.secret = secret
+        guard secret.count >= 32, let context = HMACContext(secret: secret) else { return nil }
+        self.context = context
     }
 
     /// Two results compare in constant time, as digests do.
     package func code(of message: [UInt8]) throws(OpenSSLError) -> SHA256Digest {
+        guard let copy = unsafe EVP_MAC_CTX_dup(context.pointer) else { throw OpenSSLError() }
+        defer { unsafe EVP_MAC_CTX_free(copy) }
         var code = [UInt8](repeating: 0, count: 32)
-        var length: UInt32 = 0
-        guard
-            unsafe HMAC(EVP_sha256(), secret, Int32(secret.count), message, message.count, &code, &length) != nil,
-            length == 32, let digest = SHA256Digest(bytes: code)
+        var length = 0
+        guard unsafe EVP_MAC_update(copy, message, message.count) == 1,
+            unsafe EVP_MAC_final(copy, &code, &length, code.count) == 1, length == 32,
+            let digest = SHA256Digest(bytes: code)
         else { throw OpenSSLError() }
         return digest
     }
+}
+
+/// Owns an `EVP_MAC_CTX` that has got its secret: one is copied for each message, since to make it takes longer.
+///
+/// Unchecked because nothing is done with it but to copy it.
+@safe private final class HMACContext: @unchecked Sendable {
+    let pointer: OpaquePointer
+
+    init?(secret: [UInt8]) {
+        guard let algorithm = unsafe EVP_MAC_fetch(nil, "HMAC", nil) else { return nil }
+        defer { unsafe EVP_MAC_free(algorithm) }
+        guard let pointer = unsafe EVP_MAC_CTX_new(algorithm) else { return nil }
+        let succeeded = unsafe "SHA256".withCString { name in
+            var parameters = unsafe [
+                OSSL_PARAM_construct_utf8_string(
+                    OSSL_MAC_PARAM_DIGEST, UnsafeMutablePointer(mutating: name), 0),
+                OSSL_PARAM_construct_end(),
+            ]
+            return unsafe EVP_MAC_init(pointer, secret, secret.count, &parameters)
+        }
+        guard succeeded == 1 else {
+            unsafe EVP_MAC_CTX_free(pointer)
+            return nil
+        }
+        unsafe self.pointer = pointer
+    }
+
+    deinit { unsafe EVP_MAC_CTX_free(pointer) }
 }

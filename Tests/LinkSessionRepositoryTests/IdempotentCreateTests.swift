@@ -171,7 +171,8 @@ import TokenGenerator
             #expect(try await storage.database.count("SELECT count(*) FROM idempotency_keys") == 12)
             #expect(
                 try await storage.database.count(
-                    "SELECT count(*) FROM idempotency_keys k JOIN link_sessions s ON id = session_id AND k.shard = s.shard") == 12)
+                    "SELECT count(*) FROM idempotency_keys k JOIN link_sessions s USING (shard) WHERE id = session_id"
+                ) == 12)
         }
     }
 

@@ -233,7 +233,8 @@ extension ProgramTests {
                     #expect(try await first.database.count("SELECT count(*) FROM link_sessions") == 1000)
                     #expect(
                         try await first.database.count(
-                            "SELECT count(*) FROM idempotency_keys k JOIN link_sessions s ON id = session_id AND k.shard = s.shard") == 1000)
+                            "SELECT count(*) FROM idempotency_keys k JOIN link_sessions s USING (shard) WHERE id = session_id"
+                        ) == 1000)
                 }
             }
         }
