@@ -7,9 +7,11 @@ package struct IdempotencyKey: Sendable, Hashable, Redacted {
     /// Parses a field's value: the characters as they are, or as a string of RFC 8941 (section 3.3.3). Both forms of the
     /// same characters are the same key. Blanks around a value are no part of it (RFC 9110, section 5.5).
     package init(_ value: some StringProtocol) throws(ValidationError) {
-        func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
-        let value = value.utf8.drop(while: isBlank).reversed().drop(while: isBlank).reversed()
-        guard let bytes = Self.characters(of: Array(value)), (1...255).contains(bytes.count),
+        func isBlank(_ byte: UInt8?) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+        var value = Array(value.utf8)
+        while isBlank(value.last) { value.removeLast() }
+        if isBlank(value.first) { value = Array(value.drop(while: isBlank)) }
+        guard let bytes = Self.characters(of: value), (1...255).contains(bytes.count),
             bytes.allSatisfy(\.isVisibleASCII)
         else { throw Self.validationError }
         self.bytes = bytes
