@@ -37,7 +37,8 @@ package final class ManufacturerLimits: Service {
             asked = 0
         }
 
-        var isIdle: Bool { demand < 0.1 }
+        /// Nobody asks, and nobody was asked elsewhere by the last exchange: what is known stays true.
+        var isSettled: Bool { demand < 0.1 && demandElsewhere == 0 }
     }
 
     private struct Uses {
@@ -119,7 +120,7 @@ package final class ManufacturerLimits: Service {
                 uses[id]?.creates.measure(over: time / .seconds(1))
                 uses[id]?.requests.measure(over: time / .seconds(1))
             }
-            return uses.filter { !$1.creates.isIdle || !$1.requests.isIdle }.map {
+            return uses.filter { !$1.creates.isSettled || !$1.requests.isSettled }.map {
                 RateDemand(manufacturer: $0, creates: $1.creates.demand, requests: $1.requests.demand)
             }
         }

@@ -36,6 +36,18 @@ import Testing
         }
     }
 
+    @Test func `a replica that was asked for nothing while another was busy has the whole rate when that one is not`()
+        async throws
+    {
+        try await withReplicas(2) { replicas in
+            _ = try await replicas.passed(asking: [150, 20], seconds: 5)
+            _ = try await replicas.passed(asking: [150, 0], seconds: 15)
+            _ = try await replicas.passed(asking: [0, 0], seconds: 15)
+            let passed = try await replicas.passed(asking: [0, 300], seconds: 1)
+            #expect(passed > 200, "\(passed)")
+        }
+    }
+
     @Test func `below its rate nobody is refused, wherever the requests come`() async throws {
         try await withReplicas(2) { replicas in
             for rates in [[80.0, 10], [10, 80], [45, 45]] {
