@@ -12,6 +12,12 @@ $$;
 
 COMMENT ON FUNCTION ensure IS 'Fails with a sentence unless the condition is true; so does the migration that calls it.';
 
+SELECT ensure(
+    pg_encoding_to_char(encoding) = 'UTF8',
+    format('the database has the encoding %s and cannot hold what the service stores: CREATE DATABASE ... ENCODING ''UTF8'' TEMPLATE template0',
+        pg_encoding_to_char(encoding)))
+FROM pg_database WHERE datname = current_database();
+
 CREATE TABLE manufacturers (
     id              bigint GENERATED ALWAYS AS IDENTITY,
     name            text NOT NULL,

@@ -10,7 +10,8 @@ internal import Foundation
 
     private init(owning pointer: OpaquePointer) { unsafe self.pointer = pointer }
 
-    /// Blocks, at most 2 s a host, unless the name look-up takes longer: for a thread of its own.
+    /// Blocks, at most 2 s a host where the address says no `connect_timeout`, unless the name look-up takes longer: for a
+    /// thread of its own.
     ///
     /// - Parameter settings: run once as they are, such as `SET lock_timeout = '1s'`.
     package static func open(
@@ -20,8 +21,10 @@ internal import Foundation
         func cStrings(_ strings: [String]) -> [UnsafePointer<CChar>?] {
             unsafe strings.map { unsafe UnsafePointer(strdup($0)) } + [nil]
         }
-        let keywords = unsafe cStrings(["dbname", "connect_timeout", "client_encoding", "fallback_application_name"])
-        let values = unsafe cStrings([address.connectionString, "2", "UTF8", applicationName])
+        // What comes later wins, and PGCONNECT_TIMEOUT counts only where there is no keyword.
+        let timeout = ProcessInfo.processInfo.environment["PGCONNECT_TIMEOUT"] ?? "2"
+        let keywords = unsafe cStrings(["connect_timeout", "fallback_application_name", "dbname", "client_encoding"])
+        let values = unsafe cStrings([timeout, applicationName, address.connectionString, "UTF8"])
         defer { unsafe (keywords + values).forEach { unsafe free(UnsafeMutablePointer(mutating: $0)) } }
         let pointer = unsafe PQconnectdbParams(keywords, values, 1)
         guard let pointer = unsafe pointer else { throw ConnectionError(message: "out of memory") }

@@ -133,6 +133,25 @@ extension ProgramTests {
             }
         }
 
+        @Test func `a database that cannot hold every character is refused with a sentence, and nothing is left in it`()
+            async throws
+        {
+            try await TestDatabase.withEmpty { database in
+                let name = database.name + "_ascii"
+                try await database.execute("CREATE DATABASE \(name) ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+                let url = database.url.replacing(database.name, with: name)
+                let run = try await Command.run(
+                    ["migrate"],
+                    environment: ["DATABASE_URL": url, "MIGRATIONS_DIRECTORIES": TestDatabase.schemaDirectory])
+                let tables = try await TestDatabase(name: name, url: url).count(
+                    "SELECT count(*) FROM pg_class WHERE relname = 'manufacturers'")
+                try await database.execute("DROP DATABASE \(name) WITH (FORCE)")
+                #expect(run.status == 1 && run.errorLines.count == 1, "\(run.summary)")
+                #expect(run.errors.contains("the database has the encoding SQL_ASCII"), "\(run.summary)")
+                #expect(tables == 0)
+            }
+        }
+
         @Test func `migrate on a database out of reach is one line without the password`() async throws {
             for options in [["migrate"], ["migrate", "--status"], ["migrate", "--check"]] {
                 let run = try await Command.run(options, environment: Self.deadDatabase)

@@ -175,6 +175,18 @@ import Testing
         await #expect(throws: DatabaseClientStartError.self) { try await client.run() }
     }
 
+    @Test func `the connect_timeout of a connection string goes before our own`() async throws {
+        let silent = try SilentServer()
+        let address = try DatabaseAddress(
+            connectionString:
+                "postgres://postgres@127.0.0.1:\(silent.port)/postgres?sslmode=disable&connect_timeout=4")
+        let attempt = await timed {
+            try await onThread { _ = try Connection.open(to: address, applicationName: "test", settings: "") }
+        }
+        #expect(throws: ConnectionError.self) { try attempt.result.get() }
+        #expect(attempt.duration > .seconds(3) && attempt.duration < .seconds(8), "\(attempt.duration)")
+    }
+
     @Test func `an address that does not answer: calls time out, and shutdown does not wait for it`() async throws {
         let silent = try SilentServer()
         let client = try DatabaseClient.underTest(

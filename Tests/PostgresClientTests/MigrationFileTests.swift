@@ -72,6 +72,18 @@ import Testing
         #expect(try directory.history().migrations == [])
     }
 
+    @Test func `a checkout with the line ends of Windows is the same migration`() throws {
+        let (unix, windows) = (try MigrationDirectory(), try MigrationDirectory())
+        defer {
+            unix.delete()
+            windows.delete()
+        }
+        try unix.write("0001_a.sql", "SELECT 1;\n-- two\n")
+        try windows.write("0001_a.sql", "SELECT 1;\r\n-- two\r\n")
+        let (first, second) = (try unix.history().migrations[0], try windows.history().migrations[0])
+        #expect(first.checksum == second.checksum && first.sql == second.sql)
+    }
+
     @Test func `versions, names and bytes are read`() throws {
         let directory = try MigrationDirectory()
         defer { directory.delete() }

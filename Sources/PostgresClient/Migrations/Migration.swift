@@ -18,7 +18,7 @@ package struct MigrationHistory: Sendable {
 
     /// Reads the files `NNNN_name.sql` of a directory.
     ///
-    /// - Parameter checksum: a digest of the file's bytes.
+    /// - Parameter checksum: a digest of the file's bytes, with line feeds at the lines' ends.
     /// - Throws: ``MigrationError`` where the directory or a file cannot be read, a file's name has no number,
     ///   or two have the same.
     package init(
@@ -37,8 +37,13 @@ package struct MigrationHistory: Sendable {
                 throw MigrationError("\(directory): \(last.name) and \(file) have the same number")
             }
             guard let data = FileManager.default.contents(atPath: directory + "/" + file),
-                let sql = String(validating: data, as: UTF8.self), !sql.utf8.contains(0),
-                let digest = try? checksum([UInt8](data))
+                let text = String(validating: data, as: UTF8.self), !text.utf8.contains(0)
+            else {
+                throw MigrationError("\(directory)/\(file): cannot be read as UTF-8 text")
+            }
+            // As a checkout on Windows may have it: the same migration, and no edited one.
+            let sql = text.replacing("\r\n", with: "\n")
+            guard let digest = try? checksum(Array(sql.utf8))
             else {
                 throw MigrationError("\(directory)/\(file): cannot be read as UTF-8 text")
             }
