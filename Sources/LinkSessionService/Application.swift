@@ -92,6 +92,9 @@ struct Application {
             returnLinks: returnLinks, tokenGenerator: TokenGenerator(), clientSecret: { clientSecrets[$0] },
             providersAt: settings.isProduction ? .only : .orAny)
         pages.add(to: &routes)
+        if settings.isProduction, try settings.addressLimit != nil, try settings.trustedProxies.isEmpty {
+            logger.warning("TRUSTED_PROXIES is not set: all clients behind a load balancer have one rate limit")
+        }
         let host = try settings.httpHost
         let server = HTTPServer(
             .init(

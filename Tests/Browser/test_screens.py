@@ -4,7 +4,7 @@ import re
 import pytest
 from accessibility import OVERFLOW, expect_reachable_by_keyboard, findings
 from pages import PAGES
-from service import APP
+from service import APP, manufacturer_key
 from steps import confirm, page_name, shows, sign_in_at_sandbox
 
 # --- Screens and settings.
@@ -83,7 +83,7 @@ NAMES = {
 @pytest.mark.parametrize("kind", NAMES)
 def test_a_brand_is_shown_as_it_is_whatever_it_holds(service, new_visitor, kind):
     brand = NAMES[kind]
-    key = f"test-key-{kind.replace(' ', '-')}-0123456789abcdefghijklmnopq"
+    key = manufacturer_key(kind)
     service.add_manufacturer(f"Maker {kind}", brand, [APP], key)
     session = service.create("en", key=key)
     visitor = new_visitor(viewport={"width": 320, "height": 640})
