@@ -74,7 +74,7 @@ final class Responder: Sendable {
         var response = await response(to: request, match?.resource, from: client)
         if let error = response.error, isPage(head), let page = errorPage(error, request) { response = page }
         response.requestID = request.id
-        place.note(hasUsableKey: request.record.caller != nil)
+        place.note(hasUsableKey: request.record.caller != nil || request.record.authenticator != nil)
         if let status = request.record.rateLimit {
             response.headers.add(name: "ratelimit-policy", value: status.policy)
             response.headers.add(name: "ratelimit", value: status.state)

@@ -1,6 +1,7 @@
 // Which connections make room for new ones.
 
 import NIOCore
+import NIOHTTP1
 import RateLimits
 import Synchronization
 import Testing
@@ -64,6 +65,30 @@ import Testing
         #expect(take("further", at: 11).isTooMany)
         await holding.value
         #expect(!held.isHeldBack)
+    }
+
+    @Test(arguments: [true, false])
+    func `a request with a usable key, a manufacturer's or the Authenticator's, tells its connection's place`(
+        isManufacturer: Bool
+    ) async {
+        var routes = Routes()
+        routes.add(
+            "/", .keyed,
+            .get { request in
+                if isManufacturer { request.record.caller = 1 } else { request.record.authenticator = "web" }
+                return Response(json: [])
+            })
+        let responder = Responder(routes: routes, isSecret: { _ in false }, accessLog: { _ in })
+        let names = ["keyed", "unknown", "keyed as well", "unknown as well"]
+        for (number, name) in names.enumerated() {
+            let place = take(name, at: UInt64(number + 1))
+            let path = name.hasPrefix("keyed") ? "/" : "/unknown"
+            let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: path)
+            _ = await responder.respond(to: head, RequestBody(), from: Client(nil), at: place)
+            place.note(waitsForClientSince: .uptimeNanoseconds(UInt64(number + 1)), hasReceivedRequest: true)
+        }
+        #expect(!take("new", at: 9).isTooMany)
+        #expect(closed.names == ["unknown"])
     }
 
     @Test func `while all are at work a further one is too many, and takes no place`() {
