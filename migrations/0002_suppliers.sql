@@ -1,14 +1,19 @@
 -- Energy suppliers at which users sign in, each an OpenID Connect provider.
 
 CREATE TABLE suppliers (
-    slug               text NOT NULL,
-    name               text NOT NULL,
-    issuer             text NOT NULL,
-    client_id          text NOT NULL,
-    client_secret_name text NOT NULL,
-    scopes             text[] NOT NULL DEFAULT '{openid}',
-    enabled            boolean NOT NULL DEFAULT true,
-    created_at         timestamptz NOT NULL DEFAULT date_trunc('second', now()),
+    slug                  text NOT NULL,
+    name                  text NOT NULL,
+    issuer                text NOT NULL,
+    client_id             text NOT NULL,
+    client_secret_name    text NOT NULL,
+    scopes                text[] NOT NULL DEFAULT '{openid}',
+    client_authentication text,
+    discovery_url         text,
+    response_mode         text,
+    prompt                text,
+    max_age               integer,
+    enabled               boolean NOT NULL DEFAULT true,
+    created_at            timestamptz NOT NULL DEFAULT date_trunc('second', now()),
     CONSTRAINT suppliers_pkey PRIMARY KEY (slug),
     -- `sandbox` is the service's own, for integrators.
     CONSTRAINT suppliers_slug_valid CHECK (slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$' AND char_length(slug) <= 40 AND slug <> 'sandbox'),
@@ -19,13 +24,26 @@ CREATE TABLE suppliers (
     CONSTRAINT suppliers_client_id_valid CHECK (client_id ~ '^[\x21-\x7E]{1,255}$'),
     -- Only what is meant for a supplier may be sent to one.
     CONSTRAINT suppliers_client_secret_name_valid CHECK (client_secret_name ~ '^SUPPLIER_[A-Z0-9_]{1,100}$'),
-    CONSTRAINT suppliers_scopes_have_openid CHECK ('openid' = ANY (scopes) AND array_position(scopes, NULL) IS NULL)
+    CONSTRAINT suppliers_scopes_have_openid CHECK ('openid' = ANY (scopes) AND array_position(scopes, NULL) IS NULL),
+    CONSTRAINT suppliers_client_authentication_known CHECK (client_authentication IN ('client_secret_basic', 'client_secret_basic_unencoded', 'client_secret_post')),
+    CONSTRAINT suppliers_discovery_url_valid CHECK (discovery_url ~ '^https?://[^/?#[:space:]]+[^#[:space:]]*$' AND octet_length(discovery_url) <= 2048),
+    CONSTRAINT suppliers_response_mode_known CHECK (response_mode IN ('query', 'form_post')),
+    CONSTRAINT suppliers_prompt_known CHECK (prompt IN ('login', 'select_account')),
+    CONSTRAINT suppliers_max_age_valid CHECK (max_age BETWEEN 0 AND 31536000)
 );
 
 COMMENT ON COLUMN suppliers.slug IS 'What answers and return links call the supplier. Never changed, never used again.';
 COMMENT ON COLUMN suppliers.issuer IS 'OpenID Connect Discovery 1.0, section 4: byte for byte as the provider writes it.';
 COMMENT ON COLUMN suppliers.client_secret_name IS
     'The setting (environment variable) that holds the client secret; the secret itself is in no database.';
+COMMENT ON COLUMN suppliers.client_authentication IS
+    'How the client secret is sent; NULL: as the provider''s metadata have it.';
+COMMENT ON COLUMN suppliers.discovery_url IS
+    'Where the provider''s metadata are; NULL: below the issuer (OpenID Connect Discovery 1.0, section 4).';
+COMMENT ON COLUMN suppliers.response_mode IS 'How the provider answers; NULL: as its metadata allow, best in the query.';
+COMMENT ON COLUMN suppliers.prompt IS
+    'What the first sign-in of a session asks for (OpenID Connect Core 1.0, section 3.1.2.1); NULL: nothing.';
+COMMENT ON COLUMN suppliers.max_age IS 'How many seconds ago users may have signed in at the provider; NULL: any number.';
 
 CREATE TRIGGER suppliers_raise_version
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON suppliers

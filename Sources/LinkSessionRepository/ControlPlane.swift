@@ -102,8 +102,8 @@ package struct ControlPlaneRepository: Sendable {
     private static let suppliers = Query<[Supplier?]>(
         "enabled_suppliers",
         """
-        SELECT slug, name, issuer, client_id, client_secret_name, scopes FROM suppliers
-        WHERE enabled ORDER BY name, slug
+        SELECT slug, name, issuer, client_id, client_secret_name, scopes, \(OpenIDClient.optionalColumns)
+        FROM suppliers WHERE enabled ORDER BY name, slug
         """,
         readEach: { (row) throws(DatabaseError) in try row.supplier() })
 
@@ -138,7 +138,27 @@ extension RateLimit {
     static let columns = "m.creates_a_second::bigint, m.creates_at_once::bigint"
 }
 
+extension OpenIDClient {
+    /// What ``PostgresClient/Row/readOptions(of:)`` reads.
+    static let optionalColumns = "client_authentication, discovery_url, response_mode, prompt, max_age::bigint"
+}
+
 extension Row {
+    /// - Returns: whether each keeps its rule.
+    mutating func readOptions(of client: inout OpenIDClient) throws(DatabaseError) -> Bool {
+        let (authentication, discoveryURL) = (try optionalText(), try optionalText())
+        let (responseMode, prompt, maxAge) = (try optionalText(), try optionalText(), try optionalInt64())
+        client.authentication = authentication.flatMap(OpenIDClient.ClientAuthentication.init)
+        client.discoveryURL = discoveryURL.flatMap { ProviderURL($0) }
+        client.responseMode = responseMode.flatMap(OpenIDClient.ResponseMode.init)
+        client.prompt = prompt.flatMap(OpenIDClient.Prompt.init)
+        client.maxAge = maxAge.map { Int($0) }
+        return (client.authentication == nil) == (authentication == nil)
+            && (client.discoveryURL == nil) == (discoveryURL == nil)
+            && (client.responseMode == nil) == (responseMode == nil) && (client.prompt == nil) == (prompt == nil)
+            && client.maxAge.map(OpenIDClient.isMaxAge) != false
+    }
+
     mutating func rateLimit() throws(DatabaseError) -> RateLimit? {
         let (perSecond, atOnce) = (try optionalInt64(), try optionalInt64())
         guard let perSecond, let atOnce else { return nil }
@@ -172,10 +192,12 @@ extension Row {
         let (clientID, secretName, scopes) = (try text(), try text(), try texts())
         guard let slug, let issuer, !issuer.hasQuery, OpenIDClient.isClientID(clientID),
             OpenIDClient.isSecretName(secretName), scopes.allSatisfy(OpenIDClient.isScope)
-        else { return nil }
-        return Supplier(
-            slug: slug, name: name,
-            signIn: .openIDConnect(
-                OpenIDClient(issuer: issuer, clientID: clientID, clientSecretName: secretName, scopes: scopes)))
+        else {
+            skipRest()
+            return nil
+        }
+        var client = OpenIDClient(issuer: issuer, clientID: clientID, clientSecretName: secretName, scopes: scopes)
+        guard try readOptions(of: &client) else { return nil }
+        return Supplier(slug: slug, name: name, signIn: .openIDConnect(client))
     }
 }

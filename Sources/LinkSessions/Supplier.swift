@@ -47,6 +47,16 @@ package struct OpenIDClient: Sendable, Hashable {
     package let clientSecretName: String
     /// `openid` among them.
     package let scopes: [String]
+    /// `nil`: as the provider's metadata have it.
+    package var authentication: ClientAuthentication?
+    /// Where the metadata are; `nil`: below the issuer (OpenID Connect Discovery 1.0, section 4).
+    package var discoveryURL: ProviderURL?
+    /// `nil`: as the metadata allow, best in the query.
+    package var responseMode: ResponseMode?
+    /// What the first sign-in of a session asks for.
+    package var prompt: Prompt?
+    /// How many seconds ago its user may have signed in there.
+    package var maxAge: Int?
 
     package init(issuer: ProviderURL, clientID: String, clientSecretName: String, scopes: [String]) {
         self.issuer = issuer
@@ -54,6 +64,31 @@ package struct OpenIDClient: Sendable, Hashable {
         self.clientSecretName = clientSecretName
         self.scopes = scopes
     }
+
+    /// How the client secret is sent to the token endpoint (OpenID Connect Core 1.0, section 9).
+    package enum ClientAuthentication: String, Sendable, CaseIterable {
+        /// In `Authorization`, id and secret form-encoded (RFC 6749, section 2.3.1).
+        case basic = "client_secret_basic"
+        /// The same with id and secret as they are, for providers that do not decode them.
+        case unencodedBasic = "client_secret_basic_unencoded"
+        /// In the body.
+        case post = "client_secret_post"
+    }
+
+    /// How a provider's answer comes (OAuth 2.0 Multiple Response Types, section 2.1; Form Post Response Mode).
+    package enum ResponseMode: String, Sendable, CaseIterable {
+        case query
+        case formPost = "form_post"
+    }
+
+    /// OpenID Connect Core 1.0, section 3.1.2.1. Neither `none`, with which nobody can sign in, nor `consent`, which
+    /// changes no account.
+    package enum Prompt: String, Sendable, CaseIterable {
+        case login
+        case selectAccount = "select_account"
+    }
+
+    package static func isMaxAge(_ seconds: Int) -> Bool { (0...31_536_000).contains(seconds) }
 
     package static func isClientID(_ text: String) -> Bool {
         (1...255).contains(text.utf8.count) && text.utf8.allSatisfy(\.isVisibleASCII)

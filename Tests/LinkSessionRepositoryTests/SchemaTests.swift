@@ -102,6 +102,12 @@ import Testing
         Breach("suppliers_client_secret_name_valid", supplier(secretName: "'RETURN_SIGNING_KEYS'")),
         Breach("suppliers_client_secret_name_valid", supplier(secretName: "'SUPPLIER_'")),
         Breach("suppliers_client_secret_name_valid", supplier(secretName: "E'SUPPLIER_X\\n'")),
+        Breach("suppliers_discovery_url_valid", supplier(option: "discovery_url = 'login.example'")),
+        Breach("suppliers_discovery_url_valid", supplier(option: "discovery_url = 'https://login.example/#x'")),
+        Breach("suppliers_client_authentication_known", supplier(option: "client_authentication = 'none'")),
+        Breach("suppliers_response_mode_known", supplier(option: "response_mode = 'fragment'")),
+        Breach("suppliers_prompt_known", supplier(option: "prompt = 'none'")),
+        Breach("suppliers_max_age_valid", supplier(option: "max_age = -1")),
         Breach("suppliers_scopes_have_openid", supplier(scopes: "'{email}'")),
         Breach("suppliers_scopes_have_openid", supplier(scopes: "'{openid,NULL}'")),
         Breach(
@@ -302,11 +308,13 @@ private func session(
 
 private func supplier(
     slug: String = "'green-grid'", name: String = "'Green Grid'", issuer: String = "'https://login.example'",
-    clientID: String = "'client'", secretName: String = "'SUPPLIER_GREEN_GRID_SECRET'", scopes: String = "'{openid}'"
+    clientID: String = "'client'", secretName: String = "'SUPPLIER_GREEN_GRID_SECRET'", scopes: String = "'{openid}'",
+    option: String = "enabled = true"
 ) -> String {
     """
     INSERT INTO suppliers (slug, name, issuer, client_id, client_secret_name, scopes)
-    VALUES (\(slug), \(name), \(issuer), \(clientID), \(secretName), \(scopes))
+    VALUES (\(slug), \(name), \(issuer), \(clientID), \(secretName), \(scopes));
+    UPDATE suppliers SET \(option)
     """
 }
 

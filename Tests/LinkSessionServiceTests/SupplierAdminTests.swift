@@ -135,6 +135,27 @@ extension ProgramTests {
             }
         }
 
+        @Test func `what only some providers need is stored as it was given, and nothing where it was not`()
+            async throws
+        {
+            try await Deployment.with { deployment in
+                let columns = "client_authentication, discovery_url, response_mode, prompt, max_age"
+                #expect(try await deployment.admin(Self.add + ["--apply"]).status == 0)
+                let none = try await deployment.database.rows("SELECT \(columns) FROM suppliers")
+                #expect(none == [[nil, nil, nil, nil, nil]])
+                let discovery = "https://login.blue.example/v2/.well-known/openid-configuration?p='b2c_1"
+                let options = [
+                    "--client-authentication", "client_secret_post", "--discovery-url", discovery, "--response-mode",
+                    "form_post", "--prompt", "select_account", "--max-age", "0", "--apply",
+                ]
+                let run = try await deployment.admin(
+                    ["add-supplier", "blue", "--name", "Blue"] + Self.client + options)
+                #expect(run.status == 0, "\(run.summary)")
+                let stored = try await deployment.database.rows("SELECT \(columns) FROM suppliers WHERE slug = 'blue'")
+                #expect(stored == [["client_secret_post", discovery, "form_post", "select_account", "0"]])
+            }
+        }
+
         // MARK: Refusals
 
         @Test func `a wrong argument gets one line that names it, exit code 64, and no file`() async throws {
@@ -177,6 +198,24 @@ extension ProgramTests {
                     (with("--client-secret-name", "hunter2"), secret),
                     (Self.add + ["--scopes", "open\"id"], "--scopes expects scopes of visible ASCII characters"),
                     (Self.add + ["--scopes", "é"], "--scopes expects"),
+                    (
+                        with("--issuer", "https://login.example.com/{tenantid}/v2.0"),
+                        "--issuer expects the issuer of one tenant"
+                    ),
+                    (
+                        Self.add + ["--client-authentication", "none"],
+                        "--client-authentication expects one of: client_secret_basic, "
+                    ),
+                    (
+                        Self.add + ["--client-authentication", "private_key_jwt"],
+                        "--client-authentication expects one of"
+                    ),
+                    (Self.add + ["--discovery-url", "login.example.com"], "--discovery-url expects an https URL"),
+                    (Self.add + ["--discovery-url", "http://127.0.0.1:1/x"], "--discovery-url expects an https URL"),
+                    (Self.add + ["--response-mode", "fragment"], "--response-mode expects one of: query, form_post"),
+                    (Self.add + ["--prompt", "none"], "--prompt expects one of: login, select_account"),
+                    (Self.add + ["--prompt", ""], "--prompt expects"),
+                    (Self.add + ["--max-age", "31536001"], "--max-age expects 0 to 31536000 seconds"),
                     (["enable-supplier", "Green"], slug), (["disable-supplier", ""], slug),
                     (["disable-supplier", "a b"], slug),
                 ] {

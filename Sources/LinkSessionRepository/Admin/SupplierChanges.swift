@@ -12,14 +12,27 @@ extension AdminChange {
                 SELECT ensure(count(*) = 0, 'there is a supplier of this slug or name already')
                 FROM suppliers WHERE slug = \(try quoted(slug.text)) OR name = \(try quoted(name));
 
-                INSERT INTO suppliers (slug, name, issuer, client_id, client_secret_name, scopes) VALUES (
+                INSERT INTO suppliers (
+                    slug, name, issuer, client_id, client_secret_name, scopes,
+                    client_authentication, discovery_url, response_mode, prompt, max_age
+                ) VALUES (
                     \(try quoted(slug.text)),
                     \(try quoted(name)),
                     \(try quoted(client.issuer.text)),
                     \(try quoted(client.clientID)),
                     \(try quoted(client.clientSecretName)),
-                    \(try quoted(client.scopes)));
+                    \(try quoted(client.scopes)),
+                    \(try quoted(client.authentication?.rawValue)),
+                    \(try quoted(client.discoveryURL?.text)),
+                    \(try quoted(client.responseMode?.rawValue)),
+                    \(try quoted(client.prompt?.rawValue)),
+                    \(client.maxAge.map { String($0) } ?? "NULL"));
                 """)
+    }
+
+    private static func quoted(_ text: String?) throws(AdminError) -> String {
+        guard let text else { return "NULL" }
+        return try quoted(text)
     }
 
     package static func setSupplierEnabled(_ slug: Supplier.Slug, _ enabled: Bool) throws(AdminError) -> AdminChange {

@@ -19,12 +19,17 @@ struct AddSupplier: ChangeCommand {
     @Option(help: "The setting that holds our client secret there, such as SUPPLIER_GREEN_GRID_SECRET.")
     var clientSecretName: String
     @Option(help: "Space-separated; openid is always among them.") var scopes = "openid"
+    @OptionGroup var providerOptions: ProviderOptions
     @OptionGroup var migration: ChangeOptions
 
     func change() throws -> AdminChange {
         let slug = try Supplier.Slug(argument: slug)
         guard slug != .sandbox else {
             throw CommandError.argument("SLUG", expects: "another one: sandbox is the service's own")
+        }
+        guard !issuer.contains("{") else {
+            throw CommandError.argument(
+                "--issuer", expects: "the issuer of one tenant: one with a {placeholder} stands for many")
         }
         guard let issuer = ProviderURL(issuer), !issuer.hasQuery else {
             throw CommandError.argument(
@@ -44,9 +49,57 @@ struct AddSupplier: ChangeCommand {
             throw CommandError.argument("--scopes", expects: "scopes of visible ASCII characters, parted by blanks")
         }
         if !names.contains("openid") { names.insert("openid", at: 0) }
-        return try .addSupplier(
-            slug, name: try DisplayText(name, for: "--name"),
-            OpenIDClient(issuer: issuer, clientID: clientID, clientSecretName: clientSecretName, scopes: names))
+        var client = OpenIDClient(
+            issuer: issuer, clientID: clientID, clientSecretName: clientSecretName, scopes: names)
+        try providerOptions.set(on: &client)
+        return try .addSupplier(slug, name: try DisplayText(name, for: "--name"), client)
+    }
+}
+
+/// What only some providers need.
+struct ProviderOptions: ParsableArguments {
+    @Option(
+        help: """
+            How our client secret is sent, where the metadata leave it open or are wrong: client_secret_basic, \
+            client_secret_basic_unencoded or client_secret_post.
+            """)
+    var clientAuthentication: String?
+    @Option(help: "Where the metadata are, unless below the issuer at /.well-known/openid-configuration.")
+    var discoveryURL: String?
+    @Option(help: "How the provider answers, unless its metadata decide: query or form_post.")
+    var responseMode: String?
+    @Option(help: "What the first sign-in of a session asks for: login or select_account.") var prompt: String?
+    @Option(help: "How many seconds ago users may have signed in there.") var maxAge: Int?
+
+    func set(on client: inout OpenIDClient) throws {
+        if let clientAuthentication {
+            client.authentication = try Self.parse(clientAuthentication, "--client-authentication")
+        }
+        if let discoveryURL {
+            guard let url = ProviderURL(discoveryURL), !url.isLoopback || client.issuer.isLoopback else {
+                throw CommandError.argument(
+                    "--discovery-url", expects: "an https URL, or http on this machine where the issuer is there, too")
+            }
+            client.discoveryURL = url
+        }
+        if let responseMode { client.responseMode = try Self.parse(responseMode, "--response-mode") }
+        if let prompt { client.prompt = try Self.parse(prompt, "--prompt") }
+        if let maxAge {
+            guard OpenIDClient.isMaxAge(maxAge) else {
+                throw CommandError.argument("--max-age", expects: "0 to 31536000 seconds")
+            }
+            client.maxAge = maxAge
+        }
+    }
+
+    private static func parse<Value: RawRepresentable<String> & CaseIterable>(
+        _ text: String, _ option: String
+    ) throws -> Value {
+        guard let value = Value(rawValue: text) else {
+            let names = Value.allCases.map(\.rawValue)
+            throw CommandError.argument(option, expects: "one of: \(names.joined(separator: ", "))")
+        }
+        return value
     }
 }
 
