@@ -253,6 +253,16 @@ class Service:
     def refusals(self, session):
         return [(event, reason) for event, reason in self.events(session) if event.endswith("_refused")]
 
+    def answer_sign_ins(self, session, count):
+        """As if so many sign-ins had been begun, and their suppliers had answered."""
+        self.sql(
+            """
+            INSERT INTO sign_ins (session_id, shard, state_hash, supplier, language, answered_at)
+            SELECT id, shard, sha256(number::text::bytea), 'sandbox', 'en', clock_timestamp()
+            FROM link_sessions, generate_series(1, %s) AS number WHERE id = %s
+            """,
+            count, session_id(session))
+
     def supplier_user(self, session):
         return self.sql(
             "SELECT supplier, supplier_user_id FROM link_sessions WHERE id = %s", session_id(session))[0]

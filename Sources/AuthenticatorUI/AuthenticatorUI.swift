@@ -52,7 +52,13 @@ package struct AuthenticatorUI: Sendable {
         routes.add("/ui/sandbox", .get(answeringErrors(showSandbox)))
         routes.add(
             "/ui/style.css", .get { _ in Resource.response(Resource.stylesheet, type: "text/css; charset=utf-8") })
+        routes.add(
+            "/ui/page.js", .get { _ in Resource.response(Resource.script, type: "text/javascript; charset=utf-8") })
         routes.add("/ui/icon.svg", .get { _ in Resource.response(Resource.icon, type: "image/svg+xml") })
+        // What browsers and crawlers ask every host for.
+        routes.add("/favicon.ico", .get { _ in Resource.response(Resource.favicon, type: "image/vnd.microsoft.icon") })
+        routes.add("/apple-touch-icon.png", .get { _ in Resource.response(Resource.touchIcon, type: "image/png") })
+        routes.add("/robots.txt", .get { _ in Resource.response(Resource.robots, type: "text/plain; charset=utf-8") })
         routes.add("/.well-known/security.txt", .get { _ in Resource.securityText(publicBaseURL) })
     }
 }

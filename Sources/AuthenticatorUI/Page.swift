@@ -16,10 +16,14 @@ struct Page {
     var reload: String?
     /// Where the user chooses a supplier again.
     var again: String?
+    /// Whether that is a beginning, since nothing was chosen here.
+    var isBeginning = false
     /// The way back to the manufacturer's app.
     var back: String?
     /// This very page in a language; `nil` where it cannot be asked for again.
     var url: ((Language) -> String)?
+    /// What our script does better: the page works without it.
+    var hasScript = false
 
     init(_ name: String, status: HTTPResponseStatus = .ok, _ values: [String: any Sendable]) {
         self.name = name
@@ -53,8 +57,11 @@ enum Notice: String, CaseIterable {
 /// The addresses of pages, on this host.
 enum PageURL {
     /// Without a token the page of an unknown link.
-    static func link(_ token: LinkToken?, _ language: Language) -> String {
-        "/ui?\(token.map { "token=\($0.characters)&" } ?? "")language=\(language.rawValue)"
+    ///
+    /// - Parameter search: what is sought among the suppliers.
+    static func link(_ token: LinkToken?, _ language: Language, search: String = "") -> String {
+        let query = search.isEmpty ? "" : "&q=\(PercentEncoding.encode(search))"
+        return "/ui?\(token.map { "token=\($0.characters)&" } ?? "")language=\(language.rawValue)\(query)"
     }
 
     static func signIn(_ id: SignIn.ID, _ language: Language) -> String {

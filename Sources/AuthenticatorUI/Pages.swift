@@ -9,6 +9,7 @@ struct Pages: Sendable {
     private let libraries: [Language: MustacheLibrary]
     private let languageNames: [Language: String]
     private let stylesheetURL: String
+    private let scriptURL: String
     private let headers: HTTPHeaders
 
     /// - Parameter isSecure: whether browsers reach us by https.
@@ -32,11 +33,11 @@ struct Pages: Sendable {
         self.libraries = libraries
         self.languageNames = languageNames
         stylesheetURL = "/ui/style.css?v=\(Resource.version(Resource.stylesheet))"
+        scriptURL = "/ui/page.js?v=\(Resource.version(Resource.script))"
         var headers: HTTPHeaders = [
             "content-type": "text/html; charset=utf-8",
             "cache-control": "no-store",
-            "content-security-policy":
-                "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            "content-security-policy": Self.contentSecurityPolicy,
             "x-frame-options": "DENY",
             // Hides the token from other sites. `no-referrer` would, too, but our own forms send `Origin: null` with it.
             "referrer-policy": "strict-origin",
@@ -46,6 +47,9 @@ struct Pages: Sendable {
         self.headers = headers
     }
 
+    private static let contentSecurityPolicy =
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
     static func catalogue(_ language: Language) throws -> [String: String] {
         try JSONDecoder().decode([String: String].self, from: Data(Resource.catalogue(language)))
     }
@@ -54,7 +58,7 @@ struct Pages: Sendable {
     func response(_ page: Page, of manufacturer: Manufacturer? = nil, in language: Language) -> Response {
         var values = page.values
         if let manufacturer {
-            values["brand"] = manufacturer.brand?.titleCased ?? manufacturer.name
+            values["brand"] = Bidirectional.isolated(manufacturer.brand?.titleCased ?? manufacturer.name)
         }
         values["page"] = page.name
         values["language"] = language.rawValue
@@ -62,16 +66,27 @@ struct Pages: Sendable {
         values["goTo"] = page.goTo
         values["reload"] = page.reload
         values["again"] = page.again
+        values["isBeginning"] = page.isBeginning
         values["back"] = page.back
+        values["script"] = page.hasScript ? scriptURL : nil
         values["hasLanguages"] = page.url != nil
-        values["languages"] = Language.allCases.map { other in
+        let languages = Language.allCases.map { other in
             [
                 "code": other.rawValue, "name": languageNames[other] ?? "", "href": page.url?(other) ?? "",
                 "isCurrent": other == language,
             ] as [String: any Sendable]
         }
+        // In pairs, which a line holds or parts between them.
+        values["languages"] = stride(from: 0, to: languages.count, by: 2).map {
+            ["links": languages[$0..<min($0 + 2, languages.count)].map(\.self)]
+        }
         let text = libraries[language]?.render(values, withTemplate: page.template) ?? ""
-        return Response(status: page.status, headers: headers, body: Array(text.utf8))
+        var response = Response(status: page.status, headers: headers, body: Array(text.utf8))
+        if page.hasScript {
+            response.headers.replaceOrAdd(
+                name: "content-security-policy", value: "\(Self.contentSecurityPolicy); script-src 'self'")
+        }
+        return response
     }
 
     /// Sends the browser on with GET (RFC 9110, section 15.4.4).
@@ -79,6 +94,23 @@ struct Pages: Sendable {
         var headers = headers
         headers.replaceOrAdd(name: "location", value: location)
         return Response(status: .seeOther, headers: headers, body: [])
+    }
+}
+
+/// Names in a script that runs from right to left, in a sentence that does not.
+enum Bidirectional {
+    /// The name between FIRST STRONG ISOLATE and POP DIRECTIONAL ISOLATE (UAX #9, section 2.4), where it needs them: so
+    /// it turns nothing around that stands beside it.
+    static func isolated(_ name: String) -> String {
+        name.unicodeScalars.contains(where: runsFromRightToLeft) ? "\u{2068}\(name)\u{2069}" : name
+    }
+
+    /// By the blocks that Unicode keeps for such scripts (DerivedBidiClass.txt).
+    private static func runsFromRightToLeft(_ scalar: Unicode.Scalar) -> Bool {
+        switch scalar.value {
+        case 0x0590...0x08FF, 0xFB1D...0xFDFF, 0xFE70...0xFEFF, 0x10800...0x10FFF, 0x1E800...0x1EFFF: true
+        default: false
+        }
     }
 }
 
@@ -106,10 +138,20 @@ enum Resource {
         ("layout", PackageResources.layout_mustache), ("link", PackageResources.link_mustache),
         ("continue", PackageResources.continue_mustache), ("sandbox", PackageResources.sandbox_mustache),
         ("confirm", PackageResources.confirm_mustache), ("returning", PackageResources.returning_mustache),
-        ("notice", PackageResources.notice_mustache),
+        ("notice", PackageResources.notice_mustache), ("supplier", PackageResources.supplier_mustache),
+        ("time", PackageResources.time_mustache),
     ]
     static let stylesheet = PackageResources.style_css
+    static let script = PackageResources.page_js
     static let icon = PackageResources.icon_svg
+    /// For browsers that ask for it whatever a page says.
+    static let favicon = PackageResources.favicon_ico
+    static let touchIcon = PackageResources.apple_touch_icon_png
+    /// Nothing here is for search engines: what they would find are other people's links.
+    static let robots = Array("User-agent: *\nDisallow: /\n".utf8)
+
+    private static let contentSecurityPolicy =
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
     static func catalogue(_ language: Language) -> [UInt8] {
         switch language {

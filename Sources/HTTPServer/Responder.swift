@@ -114,8 +114,8 @@ final class Responder: Sendable {
         return .rateLimited(retryAfter: retryAfter)
     }
 
-    /// Whether a browser asks for a page, outside of the API (RFC 9110, section 12.5.1).
+    /// Whether a browser asks for a page, outside of the API.
     private func isPage(_ head: HTTPRequestHead) -> Bool {
-        !head.uri.hasPrefix("/v2/") && head.headers["accept"].contains { $0.lowercased().contains("text/html") }
+        AcceptHeader.prefersPage(head.headers) && !Routes.isInAPI(head.uri)
     }
 }

@@ -94,6 +94,12 @@ package struct Routes: Sendable {
         return target[target.utf8.index(after: mark)...]
     }
 
+    /// Whether a target's path is in the API, where every answer is JSON.
+    static func isInAPI(_ target: String) -> Bool {
+        let segments = segments(path(of: Array(target.utf8)))
+        return segments.count > 1 && segments[1].elementsEqual("v2".utf8)
+    }
+
     /// An empty segment is a segment: no two paths name one resource.
     private static func segments(_ path: ArraySlice<UInt8>) -> [ArraySlice<UInt8>] {
         path.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)

@@ -33,8 +33,11 @@ package struct SignIn: Sendable {
 
 /// Every statement of the service on the table sign_ins. Each names one session.
 package struct SignInRepository: Sendable {
-    /// How often a session's user may begin.
+    /// How many answers of suppliers a session's user has: what was begun and never came back is no try of the user's,
+    /// since scanners post forms too.
     package static let limit = 10
+    /// How often a session's user may begin, whatever comes of it.
+    package static let startLimit = 100
 
     private let database: DatabaseAccess
     private let controlPlane: ControlPlaneCache
@@ -59,7 +62,8 @@ package struct SignInRepository: Sendable {
 
     /// Begins a sign-in of an open session.
     ///
-    /// - Returns: whether it was begun: not where the session is open no more, or has had ``limit`` of them.
+    /// - Returns: whether it was begun: not where the session is open no more, or has had ``limit`` answers or
+    ///   ``startLimit`` beginnings.
     package func start(
         _ id: SignIn.ID, at supplier: Supplier.Slug, in language: Language, requestID: String, until deadline: Deadline
     ) async throws(RepositoryError) -> Bool {
@@ -128,17 +132,19 @@ package struct SignInRepository: Sendable {
             }
         })
 
-    /// The row of the session decides how many there are: whoever waits for it judges the number anew. Sent again after
-    /// a lost reply, the sign-in is begun already.
+    /// The row of the session decides how many were begun: whoever waits for it judges the number anew. Those that were
+    /// answered are counted as they were when the statement began: a few at once may be begun beyond the limit. Sent
+    /// again after a lost reply, the sign-in is begun already.
     private static let start = Query<Bool>(
         "start_sign_in",
         """
         \(LinkSessionRepository.locked), known AS MATERIALIZED (
-            SELECT count(*) AS count FROM sign_ins
-            WHERE session_id = $1::uuid AND shard = $2::smallint AND state_hash = $4::bytea
+            SELECT count(*) FILTER (WHERE state_hash = $4::bytea) AS count, count(answered_at) AS answers FROM sign_ins
+            WHERE session_id = $1::uuid AND shard = $2::smallint
         ), changed AS (
             UPDATE link_sessions t SET sign_ins = j.sign_ins + 1 FROM j, known
-            WHERE t.id = $1::uuid AND t.shard = $2::smallint AND j.is_open AND j.sign_ins < \(limit) AND known.count = 0
+            WHERE t.id = $1::uuid AND t.shard = $2::smallint AND j.is_open AND j.sign_ins < \(startLimit)
+              AND known.answers < \(limit) AND known.count = 0
             RETURNING t.id
         ), sign_in AS (
             INSERT INTO sign_ins (session_id, shard, state_hash, supplier, language)

@@ -13,6 +13,12 @@ package struct ReturnLinks: Sendable {
         case cancelled, expired, failed
     }
 
+    /// Why it failed, where that is more than a supplier's answer.
+    package enum FailureReason: String, Sendable {
+        /// The user's supplier was not among those that could be chosen.
+        case supplierNotListed = "supplier_not_listed"
+    }
+
     private struct PublishedKey {
         let key: SigningKey
         let id: String
@@ -83,20 +89,21 @@ package struct ReturnLinks: Sendable {
     ///
     /// - Parameter supplier: at which the end came, if at any.
     package func ended(
-        _ end: End, _ session: LinkSession, at supplier: Supplier.Slug? = nil,
+        _ end: End, because reason: FailureReason? = nil, _ session: LinkSession, at supplier: Supplier.Slug? = nil,
         now: UnixSeconds
     ) throws(OpenSSLError) -> String {
-        let data = try data(end.rawValue, session, issuedAt: now) { _ in }
+        let data = try data(end.rawValue, because: reason, session, issuedAt: now) { _ in }
         return try signed(data, session, isSandbox: supplier == .sandbox)
     }
 
     private func data(
-        _ status: String, _ session: LinkSession, issuedAt: UnixSeconds,
+        _ status: String, because reason: FailureReason? = nil, _ session: LinkSession, issuedAt: UnixSeconds,
         members: (inout JSONWriter) -> Void
     ) throws(OpenSSLError) -> String {
-        let id = try mac(codeSecret, "jti \(status)", session.id)
+        let id = try mac(codeSecret, "jti \(status)\(reason.map { " \($0.rawValue)" } ?? "")", session.id)
         let json = JSONWriter.object { object in
             object.add("status", status)
+            if let reason { object.add("reason", reason.rawValue) }
             members(&object)
             object.add("iss", issuer)
             object.add("aud", session.manufacturer.audience)

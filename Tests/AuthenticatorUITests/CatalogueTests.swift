@@ -57,7 +57,8 @@ import Testing
     @Test func `a text names only what its page has`() throws {
         let brand: Set = ["brand"]
         let given: [String: Set<String>] = [
-            "language": [], "languages": [], "reload": [], "again": [], "back": brand, "link": ["brand", "minutes"],
+            "language": [], "languages": [], "who": [], "reload": [], "again": [], "begin": [], "back": brand,
+            "link": ["brand", "supplier"], "time": ["brand", "minutes", "clock"], "search": ["count"],
             "continue": ["supplier"], "sandbox": brand, "confirm": ["brand", "supplier", "account"],
             "returning": ["brand", "supplier"], "completed": brand, "taken": brand, "expired": brand, "unknown": [],
             "declined": ["brand", "supplier"], "failed": ["brand", "supplier"], "pending": ["brand", "supplier"],
@@ -113,7 +114,7 @@ enum Texts {
         while let file = files?.nextObject() as? URL {
             guard file.pathExtension == "swift" else { continue }
             let text = try String(contentsOf: file, encoding: .utf8)
-            for match in text.matches(of: /(?:notice: |refusedPage\(|failedPage\()\.([a-zA-Z]+)/) {
+            for match in text.matches(of: /(?:notice: |refusedPage\(|failedPage\()\s*\.([a-zA-Z]+)/) {
                 notices.insert(String(match.1))
             }
         }

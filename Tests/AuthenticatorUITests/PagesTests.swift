@@ -10,22 +10,48 @@ import Testing
 @Suite struct PagesTests {
     private static let values: [String: any Sendable] = [
         "brand": "Acme Manufacturing", "supplier": "Green Grid", "account": "j•••@example.com", "minutes": 10,
-        "token": "T", "state": "S", "action": "/ui/sign-ins/x?language=nl",
+        "token": "T", "state": "S", "action": "/ui/sign-ins/x?language=nl", "clock": "0:00", "seconds": 590, "count": 2,
+        "query": "grid", "isOffering": true, "missing": "https://your-app.com/callback?y",
         "suppliers": [["slug": "green-grid", "name": "Green Grid"], ["slug": "sandbox", "name": "Sandbox Energy"]],
     ]
 
     /// Every page, and the keys of its texts.
     private static func pages() throws -> [(page: Page, texts: Set<String>)] {
-        func own(_ name: String, _ more: [String: any Sendable] = [:], without: String = "") -> (Page, Set<String>) {
-            let template = Resource.templates.first { $0.0 == name }.map { Resource.text($0.1) } ?? ""
-            var texts = Texts.named(in: template)
-            texts.remove(without)
-            return (Page(name, values.merging(more) { $1 }), texts)
+        func own(
+            _ name: String, _ more: [String: any Sendable] = [:], without: Set<String> = [], script: Bool = false
+        ) -> (Page, Set<String>) {
+            let templates = [name] + (script ? ["time"] : [])
+            let texts = templates.reduce(into: Set<String>()) { texts, template in
+                texts.formUnion(
+                    Texts.named(in: Resource.templates.first { $0.0 == template }.map { Resource.text($0.1) } ?? ""))
+            }
+            var page = Page(name, values.merging(more) { $1 })
+            page.hasScript = script
+            return (page, texts.subtracting(without))
         }
+        let supplier: [[String: any Sendable]] = [
+            ["slug": "down", "name": "Down Energy", "supplier": "Green Grid"]
+        ]
+        let search: Set = ["search.label", "search.button", "search.found", "search.all", "search.more"]
         var pages = [
-            own("link", ["hasSuppliers": true], without: "link.nobody"),
-            own("link", ["hasSuppliers": false], without: "link.choose"),
-            own("continue"), own("sandbox"), own("confirm"), own("returning"),
+            own(
+                "link", ["hasSuppliers": true, "hasOthers": true],
+                without: search.union(["link.nobody", "link.others", "link.preferred", "link.unavailable", "link.gone"]
+                ),
+                script: true),
+            own(
+                "link",
+                [
+                    "hasSuppliers": true, "hasOthers": true, "hasUnavailable": true, "preferred": supplier,
+                    "unavailable": supplier, "hasSearch": true, "isSearched": true, "hasMore": true, "isGone": true,
+                    "canNarrow": true, "all": "/ui?token=T",
+                ], without: ["link.nobody", "link.choose"], script: true),
+            own(
+                "link", ["hasSuppliers": false, "isOffering": false],
+                without: search.union([
+                    "link.choose", "link.others", "link.preferred", "link.unavailable", "link.gone",
+                ]), script: true),
+            own("continue"), own("sandbox"), own("confirm", script: true), own("returning"),
         ]
         for notice in Notice.allCases {
             var page = Page(notice: notice, status: .ok)
@@ -38,7 +64,7 @@ import Testing
                 "/ui?token=T", "https://your-app.com/callback?x", "https://go.example/"
             )
             page.url = { "/ui?token=T&language=\($0.rawValue)" }
-            return (page, texts.union(["again", "back", "languages"]))
+            return (page, texts.union(["again", "back", "languages", "who"]))
         }
     }
 
@@ -87,16 +113,23 @@ import Testing
     @Test func `what a page does not have leaves nothing behind`() throws {
         let text = Self.text(try Pages(isSecure: true).response(Page(notice: .unknown, status: .notFound), in: .en))
         for word in [
-            "http-equiv", "id=\"again\"", "id=\"back\"", "<footer>", "<nav", "<form", "<script", "<style", "style=",
+            "http-equiv", "id=\"again\"", "id=\"back\"", "<nav", "<form", "<script", "<style", "style=",
         ] {
             #expect(!text.contains(word), "\(word)")
         }
     }
 
-    @Test func `no page has a script, a style of its own, or anything from elsewhere`() throws {
+    @Test func `no page has a script but our own file, a style of its own, or anything from elsewhere`() throws {
         let pages = try Pages(isSecure: false)
+        let script = "<script src=\"/ui/page.js?v=\(Resource.version(Resource.script))\" defer></script>"
         for (page, _) in try Self.pages() {
-            let text = Self.text(pages.response(page, in: .fr))
+            let response = pages.response(page, in: .fr)
+            var text = Self.text(response)
+            #expect(text.contains(script) == ["link", "confirm"].contains(page.name), "\(page.name)")
+            let policy = response.headers.first(name: "content-security-policy") ?? ""
+            #expect(policy.hasSuffix("; script-src 'self'") == page.hasScript, "\(page.name)")
+            #expect(policy.contains("script") == page.hasScript, "\(page.name)")
+            text = text.replacing(script, with: "")
             for word in ["<script", "<style", "style=", "onclick", "javascript:", "<iframe", "<object"] {
                 #expect(!text.contains(word), "\(page.name): \(word)")
             }
@@ -112,8 +145,14 @@ import Testing
         let pages = try Pages(isSecure: true)
         for (page, keys) in try Self.pages() {
             var page = page
-            for name in ["brand", "supplier", "account", "token", "state", "action"] { page.values[name] = hostile }
+            for name in [
+                "brand", "supplier", "account", "token", "state", "action", "query", "missing", "all", "seconds",
+            ] { page.values[name] = hostile }
             page.values["suppliers"] = [["slug": hostile, "name": hostile]]
+            for name in ["preferred", "unavailable"] where page.values[name] != nil {
+                page.values[name] = [["slug": hostile, "name": hostile, "supplier": hostile]]
+            }
+            page.hasScript = false
             (page.again, page.back, page.goTo) = (hostile, hostile, hostile)
             page.url = { _ in hostile }
             let text = Self.text(pages.response(page, in: .en))

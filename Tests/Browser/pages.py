@@ -90,13 +90,10 @@ def refused_page(service, visitor, language):
 
 
 def too_many_page(service, visitor, language):
-    """The eleventh sign-in of a session."""
+    """A session whose user had ten answers of suppliers."""
     session = service.create(language)
     tab = visitor.open(session["link_url"])
-    for _ in range(10):
-        http.post(
-            f"{service.base}/ui/sign-ins", headers={"Sec-Fetch-Site": "same-origin"},
-            data={"token": session["link_token"], "language": language, "supplier": "sandbox"})
+    service.answer_sign_ins(session, 10)
     choose(tab, "sandbox")
     return tab
 
@@ -151,7 +148,7 @@ PAGES = {
     "unknown": (unknown_page, "unknown", 404),
     "refused": (refused_page, "refused", 400),
     "too many": (too_many_page, "refused", 429),
-    "supplier down": (supplier_down_page, "failed", 502),
+    "supplier down": (supplier_down_page, "failed", 424),
     "taken": (taken_page, "completed", 409),
     "unavailable": (unavailable_page, "unavailable", 503),
 }

@@ -167,7 +167,21 @@ def test_nobody_is_sent_anywhere_that_the_database_does_not_name(service, visito
 # --- How often.
 
 
-def test_a_session_has_ten_sign_ins(service, visitor):
+def test_a_session_has_ten_answers_of_suppliers(service, visitor):
+    session = service.create("en")
+    service.answer_sign_ins(session, 9)
+    tab = visitor.open(session["link_url"])
+    sign_in_at_sandbox(tab, "decline")
+    tab.locator("a#again").click()
+    with tab.expect_response(f"{service.base}/ui/sign-ins") as answered:
+        choose(tab, "sandbox")
+    assert answered.value.status == 429
+    shows(tab, "refused")
+    assert tab.locator("a#back").is_visible()
+    assert service.status(session) == "open"
+
+
+def test_what_a_scanner_begins_is_no_try_of_its_users_but_a_hundred_are_the_end(service, visitor):
     session = service.create("en")
 
     def begin():
@@ -175,9 +189,12 @@ def test_a_session_has_ten_sign_ins(service, visitor):
             f"{service.base}/ui/sign-ins", headers={"Sec-Fetch-Site": "same-origin"},
             data={"token": session["link_token"], "language": "en", "supplier": "sandbox"})
 
-    assert [begin().status_code for _ in range(10)] == [200] * 10
-    assert begin().status_code == 429
+    assert [begin().status_code for _ in range(99)] == [200] * 99
     tab = visitor.open(session["link_url"])
+    sign_in_at_sandbox(tab, "decline")
+    visitor.context.clear_cookies()
+    assert begin().status_code == 429
+    tab.goto(session["link_url"])
     with tab.expect_response(f"{service.base}/ui/sign-ins") as answered:
         choose(tab, "sandbox")
     assert answered.value.status == 429

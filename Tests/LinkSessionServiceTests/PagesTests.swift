@@ -32,7 +32,7 @@ extension ProgramTests {
             let taken = try await sandbox("code=approve")
             _ = try await service.complete(taken.token, as: "s-1")
             let many = try await service.createdToken()
-            for _ in 0..<10 { _ = try await TestBrowser(service).start(many, at: "sandbox") }
+            for _ in 0..<10 { _ = try await service.sandboxSignIn(many, TestBrowser(service), "error=server_error") }
             let form = [("token", open), ("language", language), ("supplier", "sandbox")]
             return [
                 ("open", try await browser.get("/ui?token=\(open)&\(query)"), 200, "link", "link"),

@@ -110,7 +110,7 @@ extension ProgramTests {
         @Test func `a browser gets a page for whatever is not there, and an API client JSON`() async throws {
             try await Service.run { service in
                 for (method, path, status) in [
-                    ("GET", "/", 404), ("GET", "/favicon.ico", 404), ("POST", "/ui", 405), ("GET", "/ui/sign-ins", 405),
+                    ("GET", "/", 404), ("GET", "/nothing.ico", 404), ("POST", "/ui", 405), ("GET", "/ui/sign-ins", 405),
                     ("GET", "/UI", 404),
                 ] {
                     let page = try await TestConnection.with(port: service.port) {

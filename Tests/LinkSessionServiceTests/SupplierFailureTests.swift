@@ -43,7 +43,7 @@ extension ProgramTests {
                         let token = try await service.createdToken()
                         let browser = TestBrowser(service)
                         let (duration, page) = try await timed { try await browser.start(token, at: "mock-energy") }
-                        #expect((page.status, page.name) == (502, "failed"), "\(what)")
+                        #expect((page.status, page.name) == (424, "failed"), "\(what)")
                         #expect(duration < .seconds(5), "\(what): \(duration)")
                         #expect(page.link("again").contains(token) && !page.link("back").isEmpty, "\(what)")
                         #expect(browser.cookies.withLock { $0.isEmpty }, "\(what)")
@@ -70,7 +70,7 @@ extension ProgramTests {
                     try await wait(until: "the key works") { try await service.create(key: key).status == 201 }
                     let token = try await service.createdToken(key: key)
                     let page = try await TestBrowser(service).start(token, at: "mock-energy")
-                    #expect((page.status, page.name) == (502, "failed"))
+                    #expect((page.status, page.name) == (424, "failed"))
                     #expect(try await service.events(token) == ["sign_in_refused supplier_unavailable"])
                     try await service.process.waitForLog("the provider's address is not public", within: 10)
                     #expect(provider.requests.withLock { $0.isEmpty })

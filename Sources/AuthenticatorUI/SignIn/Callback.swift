@@ -41,7 +41,7 @@ extension AuthenticatorUI {
         else { return try await unknownState(request) }
         guard let secret = cookies.secret(of: id.stateDigest, in: request.http) else {
             await record(.signInRefused(.otherBrowser), snapshot, request)
-            return refusedPage(.otherBrowser, .badRequest, snapshot, in: signIn.language)
+            return otherBrowserPage(.badRequest, snapshot, request, in: signIn.language)
         }
         let signInPage = pages.seeOther(PageURL.signIn(id, signIn.language))
         let isFirst = try await signIns.recordCallback(

@@ -13,7 +13,7 @@ extension AuthenticatorUI {
         }
         let language = request.chosenLanguage ?? signIn.language
         guard let secret = cookies.secret(of: signIn.id.stateDigest, in: request.http) else {
-            return refusedPage(.otherBrowser, .forbidden, snapshot, in: language)
+            return otherBrowserPage(.forbidden, snapshot, request, in: language)
         }
         return try await signInPage(
             signIn,
@@ -30,7 +30,12 @@ extension AuthenticatorUI {
         let url = PageURL.signIn(signIn.id, context.language)
         switch signIn.outcome {
         case .signedIn(_, let account):
-            var page = Page("confirm", ["supplier": supplier.name, "account": account, "action": url])
+            var page = Page(
+                "confirm",
+                ["supplier": Bidirectional.isolated(supplier.name), "account": account, "action": url].merging(
+                    timeLeft(context)
+                ) { own, _ in own })
+            page.hasScript = true
             page.again = context.linkURL
             page.back = try returnLink(.cancelled, context.snapshot, at: supplier.slug)
             return response(page, context)
@@ -41,7 +46,7 @@ extension AuthenticatorUI {
             return try await linkPage(context)
         case nil where signIn.isCallbackBeingProcessed:
             var page = Page(notice: .pending, status: .ok)
-            page.values["supplier"] = supplier.name
+            page.values["supplier"] = Bidirectional.isolated(supplier.name)
             page.reload = url
             page.back = context.session.redirectURL.text
             return response(page, context)
@@ -63,7 +68,7 @@ extension AuthenticatorUI {
         }
         guard let secret else {
             await record(.completionRefused(.otherBrowser), snapshot, request)
-            return refusedPage(.otherBrowser, .forbidden, snapshot, in: language)
+            return otherBrowserPage(.forbidden, snapshot, request, in: language)
         }
         let context = PageContext(request: request, snapshot: snapshot, token: secret.token, language: language) {
             PageURL.signIn(signIn.id, $0)
@@ -86,7 +91,8 @@ extension AuthenticatorUI {
         case .completed:
             let context = try await afterwards(context, id)
             guard let result = try resultLink(context) else { return try endedPage(context) }
-            var page = Page("returning", ["supplier": supplier?.name ?? identity.supplier.text])
+            var page = Page(
+                "returning", ["supplier": Bidirectional.isolated(supplier?.name ?? identity.supplier.text)])
             page.goTo = result
             return pages.response(page, of: context.snapshot.manufacturer, in: context.language)
         case .completedByAnother(let session):

@@ -29,18 +29,45 @@ extension AuthenticatorUI {
     func linkPage(_ context: PageContext, status: HTTPResponseStatus = .ok) async throws -> Response {
         let (session, token) = (context.session, context.token)
         var context = context
-        context.url = { PageURL.link(token, $0) }
+        let search = context.request.query.search
+        context.url = { PageURL.link(token, $0, search: search) }
         guard session.status == .open else { return try endedPage(context) }
         let suppliers = try usableSuppliers()
-        var page = Page(
-            "link", status: status,
-            [
-                "token": token.characters, "minutes": max(1, (session.expiresAt - context.snapshot.now + 30) / 60),
-                "hasSuppliers": !suppliers.isEmpty,
-                "suppliers": suppliers.map { ["slug": $0.slug.text, "name": $0.name] },
-            ])
+        let list = SupplierList(suppliers, search: search)
+        var page = Page("link", status: status, timeLeft(context).merging(values(of: list)) { $1 })
+        page.values["token"] = token.characters
+        page.values["isOffering"] = !suppliers.isEmpty
+        // The one that was chosen went away, or never was there.
+        page.values["isGone"] = status == .conflict
+        page.values["query"] = search
+        page.values["isSearched"] = !search.isEmpty
+        page.values["all"] = context.linkURL
+        page.values["missing"] = try returnLinks.ended(
+            .failed, because: .supplierNotListed, session, now: context.snapshot.now)
+        page.hasScript = true
         page.back = try returnLink(.cancelled, context.snapshot)
         return response(page, context)
+    }
+
+    private func values(of list: SupplierList) -> [String: any Sendable] {
+        func values(_ supplier: Supplier) -> [String: any Sendable] {
+            let name = Bidirectional.isolated(supplier.name)
+            return ["slug": supplier.slug.text, "name": name, "supplier": name]
+        }
+        return [
+            "hasSearch": list.hasSearch, "hasMore": list.hasMore, "count": list.count,
+            // Where all are there, a script can narrow the list.
+            "canNarrow": !list.hasMore, "hasSuppliers": list.count > 0,
+            "preferred": (list.preferred.map { [values($0)] } ?? []) as [[String: any Sendable]],
+            "hasOthers": !list.others.isEmpty, "suppliers": list.others.map(values),
+            "hasUnavailable": !list.unavailable.isEmpty, "unavailable": list.unavailable.map(values),
+        ]
+    }
+
+    /// What pages say of the time that an open session has left.
+    func timeLeft(_ context: PageContext) -> [String: any Sendable] {
+        let seconds = max(0, context.session.expiresAt - context.snapshot.now)
+        return ["seconds": seconds, "minutes": max(1, (seconds + 30) / 60), "clock": "0:00"]
     }
 
     /// A completed or expired session. The result of a completion goes to the browser that completed, while it is
@@ -87,12 +114,21 @@ extension AuthenticatorUI {
     }
 
     /// What a browser gets in place of an error of the HTTP layer.
-    package func page(for error: ErrorAnswer, _ request: Request) -> Response? {
-        let isBusy = error.status == .tooManyRequests
-        var page =
-            isBusy ? Page(notice: .busy, status: error.status) : Page(notice: .notFound, status: error.status)
-        if isBusy, !request.query.isEmpty { page.reload = "?\(request.query)" }
-        var response = pages.response(page, in: PageRequest(request).fallbackLanguage)
+    package func page(for error: ErrorAnswer, _ http: Request) -> Response? {
+        let request = PageRequest(http)
+        let language = request.fallbackLanguage
+        var page: Page
+        if error.status == .tooManyRequests {
+            page = Page(notice: .busy, status: error.status)
+            if !http.query.isEmpty { page.reload = "?\(http.query)" }
+        } else {
+            page = Page(notice: .notFound, status: error.status)
+            page.isBeginning = true
+            // A link with a character too many, or the address of a step that was a form's.
+            page.again = (request.query.linkToken ?? cookies.latestToken(in: http)).map { PageURL.link($0, language) }
+            page.url = { "?language=\($0.rawValue)" }
+        }
+        var response = pages.response(page, in: language)
         response.headers.add(contentsOf: error.headers)
         return response
     }
@@ -112,7 +148,7 @@ extension AuthenticatorUI {
         _ notice: Notice, _ supplier: Supplier, _ context: PageContext, status: HTTPResponseStatus = .ok
     ) throws -> Response {
         var page = Page(notice: notice, name: "failed", status: status)
-        page.values["supplier"] = supplier.name
+        page.values["supplier"] = Bidirectional.isolated(supplier.name)
         page.again = context.linkURL
         page.back = try returnLink(.failed, context.snapshot, at: supplier.slug)
         return response(page, context)
@@ -128,7 +164,21 @@ extension AuthenticatorUI {
     ) -> Response {
         var page = Page(notice: notice, name: "refused", status: status)
         page.again = token.map { PageURL.link($0, language) }
+        page.isBeginning = true
         page.back = snapshot.session.redirectURL.text
         return pages.response(page, of: snapshot.manufacturer, in: language)
+    }
+
+    /// An answer that came to another browser than the one in which its sign-in began, such as the one that a supplier's
+    /// app opened, or to one that keeps no cookies.
+    ///
+    /// Whoever has a sign-in's state, the supplier among others, must not come to its session by it: it is begun again
+    /// here only where this browser has been given the session's link itself, and else in the manufacturer's app.
+    func otherBrowserPage(
+        _ status: HTTPResponseStatus, _ snapshot: LinkSessionSnapshot, _ request: PageRequest, in language: Language
+    ) -> Response {
+        refusedPage(
+            .otherBrowser, status, snapshot, in: language,
+            beginAgainWith: cookies.token(of: snapshot.session.id, in: request.http))
     }
 }

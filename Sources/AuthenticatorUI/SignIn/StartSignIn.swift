@@ -33,13 +33,15 @@ extension AuthenticatorUI {
         } catch {
             request.http.record.cause = "\(supplier.slug.text): \(error.reason.cause)"
             await record(.signInRefused(.supplierUnavailable), snapshot, request)
-            return try failedPage(.failed, supplier, context, status: .badGateway)
+            // No 502, nor any other status that says what a proxy says of its own: proxies replace such pages by theirs,
+            // and take a replica that answers so for broken.
+            return try failedPage(.failed, supplier, context, status: .failedDependency)
         }
         let isStarted = try await signIns.start(
             secret.id, at: supplier.slug, in: language, requestID: request.http.id, until: request.http.deadline)
         guard isStarted else { return try await notStartedPage(context) }
         // A page that goes on, and no redirect: browsers hold `form-action` against every redirect that follows a form.
-        var page = Page("continue", ["supplier": supplier.name])
+        var page = Page("continue", ["supplier": Bidirectional.isolated(supplier.name)])
         page.goTo = goTo
         var response = pages.response(page, in: language)
         for field in cookies.added(secret, to: request.http) {
@@ -48,7 +50,7 @@ extension AuthenticatorUI {
         return response
     }
 
-    /// The session ended meanwhile, or has had its ten sign-ins.
+    /// The session ended meanwhile, or has had as many sign-ins as a session has.
     private func notStartedPage(_ context: PageContext) async throws -> Response {
         var context = context
         context.snapshot = try await snapshot(of: context.token, context.request)

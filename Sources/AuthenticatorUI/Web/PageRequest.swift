@@ -32,6 +32,10 @@ struct PageRequest: Sendable {
 extension FormFields {
     var linkToken: LinkToken? { self["token"].flatMap { LinkToken($0) } }
     var language: Language? { self["language"].flatMap(Language.init(rawValue:)) }
+    /// What is sought among the suppliers, without what stands around it; a hundred characters at most.
+    var search: String {
+        String((self["q"] ?? "").split(whereSeparator: \.isWhitespace).joined(separator: " ").prefix(100))
+    }
     var supplier: Supplier.Slug? { self["supplier"].flatMap { Supplier.Slug($0) } }
 }
 

@@ -28,8 +28,15 @@ struct SignInCookies: Sendable {
     }
 
     /// The session of the sign-in that the browser began last.
-    func latestToken(in request: Request) -> LinkToken? {
-        cookies(in: request).last { $0.name.hasPrefix(prefix) }.flatMap { parse($0.value)?.token }
+    func latestToken(in request: Request) -> LinkToken? { tokens(in: request).last }
+
+    /// The token of a session of which the browser began a sign-in.
+    func token(of session: LinkSessionID, in request: Request) -> LinkToken? {
+        tokens(in: request).last { $0.id == session }
+    }
+
+    private func tokens(in request: Request) -> [LinkToken] {
+        cookies(in: request).filter { $0.name.hasPrefix(prefix) }.compactMap { parse($0.value)?.token }
     }
 
     /// The `Set-Cookie` fields that add a sign-in's cookie to those that the request brought, and remove what is too
