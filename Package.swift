@@ -87,7 +87,7 @@ let package = Package(
             swiftSettings: settingsAtTheCBoundary),
         .target(
             name: "LinkSessionRepository",
-            dependencies: ["LinkSessions", "PostgresClient", "RateLimits", logging, lifecycle],
+            dependencies: ["JSON", "LinkSessions", "PostgresClient", "RateLimits", logging, lifecycle],
             swiftSettings: settings),
         .target(
             name: "APIKeyAuth",

@@ -45,6 +45,21 @@ COMMENT ON COLUMN suppliers.prompt IS
     'What the first sign-in of a session asks for (OpenID Connect Core 1.0, section 3.1.2.1); NULL: nothing.';
 COMMENT ON COLUMN suppliers.max_age IS 'How many seconds ago users may have signed in at the provider; NULL: any number.';
 
+-- What came of sign-ins, minute by minute, over all replicas: which suppliers are failing, and what `admin list-suppliers`
+-- tells of a day. No more than 1440 rows a supplier.
+CREATE TABLE supplier_outcomes (
+    supplier  text NOT NULL,
+    minute    timestamptz NOT NULL,
+    succeeded bigint NOT NULL,
+    failed    bigint NOT NULL,
+    declined  bigint NOT NULL,
+    CONSTRAINT supplier_outcomes_pkey PRIMARY KEY (supplier, minute),
+    CONSTRAINT supplier_outcomes_not_negative CHECK (least(succeeded, failed, declined) >= 0)
+);
+
+COMMENT ON COLUMN supplier_outcomes.failed IS 'By the supplier''s fault: at most one a session and replica.';
+COMMENT ON COLUMN supplier_outcomes.declined IS 'By the user''s own wish.';
+
 CREATE TRIGGER suppliers_raise_version
     AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON suppliers
     FOR EACH STATEMENT EXECUTE FUNCTION raise_control_plane_version();

@@ -19,6 +19,9 @@ CREATE TABLE link_sessions (
     nox_user_id      uuid,
     completed_by     bytea,
     confirmed_at     timestamptz,
+    preferred_supplier text,
+    offered_suppliers  text[],
+    metadata         jsonb,
     CONSTRAINT link_sessions_pkey PRIMARY KEY (id, shard),
     CONSTRAINT link_sessions_token_hash_is_sha256 CHECK (octet_length(token_hash) = 32),
     CONSTRAINT link_sessions_user_id_length CHECK (char_length(user_id) BETWEEN 1 AND 256),
@@ -27,7 +30,12 @@ CREATE TABLE link_sessions (
     -- Equal where a session was expired in the second in which it was made.
     CONSTRAINT link_sessions_expires_after_creation CHECK (expires_at >= created_at),
     CONSTRAINT link_sessions_completed_while_open CHECK (completed_at BETWEEN created_at AND expires_at),
-    -- One constraint for all of them: each is paid for by every create.
+    -- One constraint for all of them, as below: each is paid for by every create.
+    CONSTRAINT link_sessions_options_valid CHECK (
+        num_nonnulls(preferred_supplier, offered_suppliers, metadata) = 0
+        OR (preferred_supplier = ANY (offered_suppliers)) IS NOT FALSE
+        AND (cardinality(offered_suppliers) BETWEEN 1 AND 50 AND array_position(offered_suppliers, NULL) IS NULL) IS NOT FALSE
+        AND (jsonb_typeof(metadata) = 'object') IS NOT FALSE),
     CONSTRAINT link_sessions_link_of_completed CHECK (
         num_nonnulls(supplier, supplier_user_id, nox_user_id, completed_by, confirmed_at) = 0
         OR completed_at IS NOT NULL AND nox_user_id IS NOT NULL AND (supplier IS NULL) = (supplier_user_id IS NULL)
@@ -40,6 +48,9 @@ COMMENT ON COLUMN link_sessions.shard IS
     'The tenth byte of the id: the same for all rows of one INSERT, but for those with an Idempotency-Key, which have one a manufacturer.';
 COMMENT ON COLUMN link_sessions.token_hash IS 'SHA-256 of the link token''s characters; the token itself is stored nowhere.';
 COMMENT ON COLUMN link_sessions.user_id IS 'The manufacturer''s own id of its user, byte for byte as it was sent.';
+COMMENT ON COLUMN link_sessions.preferred_supplier IS 'The supplier with which the page begins, where the manufacturer named one.';
+COMMENT ON COLUMN link_sessions.offered_suppliers IS 'The only suppliers that are offered; NULL: all of them.';
+COMMENT ON COLUMN link_sessions.metadata IS 'What the manufacturer keeps with the session, texts by name; the user never sees it.';
 COMMENT ON COLUMN link_sessions.sign_ins IS 'How many sign-ins were started.';
 COMMENT ON COLUMN link_sessions.completed_by IS 'The sign-in that completed the session; NULL where the Authenticator API did.';
 COMMENT ON COLUMN link_sessions.confirmed_at IS 'When the manufacturer''s backend said whose session it was.';

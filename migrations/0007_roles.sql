@@ -29,7 +29,8 @@ GRANT SELECT ON schema_migrations, control_plane_version, manufacturers, supplie
 GRANT SELECT (id, manufacturer_id, key_hash, expires_at, revoked_at, last_used_at), UPDATE (last_used_at)
     ON api_keys TO link_session_service;
 GRANT SELECT,
-    INSERT (id, shard, token_hash, manufacturer_id, user_id, redirect_url, language, created_at, expires_at),
+    INSERT (id, shard, token_hash, manufacturer_id, user_id, redirect_url, language, preferred_supplier, offered_suppliers,
+            metadata, created_at, expires_at),
     UPDATE (expires_at, completed_at, sign_ins, supplier, supplier_user_id, nox_user_id, completed_by, confirmed_at)
     ON link_sessions TO link_session_service;
 GRANT SELECT,
@@ -43,6 +44,7 @@ GRANT SELECT,
     ON sign_ins TO link_session_service;
 GRANT SELECT, INSERT (manufacturer_id, user_id), UPDATE (last_linked_on) ON nox_users TO link_session_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON rate_demands TO link_session_service;
+GRANT SELECT, INSERT, UPDATE (succeeded, failed, declined) ON supplier_outcomes TO link_session_service;
 GRANT EXECUTE ON FUNCTION maintain_partitions TO link_session_service;
 
 -- link_session_operator: what a deployment's own migrations and the reports of `admin` need. No manufacturer is ever
@@ -50,7 +52,7 @@ GRANT EXECUTE ON FUNCTION maintain_partitions TO link_session_service;
 -- by whoever applies them.
 GRANT SELECT, INSERT, UPDATE, DELETE ON api_keys TO link_session_operator;
 GRANT SELECT, INSERT, UPDATE ON manufacturers, suppliers TO link_session_operator;
-GRANT SELECT ON schema_migrations, deployment_migrations, link_sessions, link_session_events, sign_ins, nox_users, erasures TO link_session_operator;
+GRANT SELECT ON supplier_outcomes, schema_migrations, deployment_migrations, link_sessions, link_session_events, sign_ins, nox_users, erasures TO link_session_operator;
 GRANT INSERT (history, version, name, checksum) ON deployment_migrations TO link_session_operator;
 GRANT EXECUTE ON FUNCTION erase_user, erase_supplier_user TO link_session_operator;
 -- Its own actions are recorded by functions of the owner's, and it changes none of them.

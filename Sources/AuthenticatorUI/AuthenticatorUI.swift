@@ -1,6 +1,6 @@
 package import HTTPServer
 package import LinkSessionRepository
-internal import LinkSessions
+package import LinkSessions
 internal import NIOHTTP1
 package import OutboundHTTP
 package import ReturnLinks
@@ -16,6 +16,7 @@ package struct AuthenticatorUI: Sendable {
     let sessions: LinkSessionRepository
     let signIns: SignInRepository
     let controlPlane: ControlPlaneCache
+    let supplierHealth: SupplierHealth
     let returnLinks: ReturnLinks
     let tokenGenerator: TokenGenerator
     /// The client secret that has this name in the configuration.
@@ -27,13 +28,15 @@ package struct AuthenticatorUI: Sendable {
 
     package init(
         publicBaseURL: String, sessions: LinkSessionRepository, signIns: SignInRepository,
-        controlPlane: ControlPlaneCache, returnLinks: ReturnLinks, tokenGenerator: TokenGenerator,
+        controlPlane: ControlPlaneCache, supplierHealth: SupplierHealth, returnLinks: ReturnLinks,
+        tokenGenerator: TokenGenerator,
         clientSecret: @escaping @Sendable (String) -> String?, providersAt addresses: PublicAddresses
     ) throws {
         self.publicBaseURL = publicBaseURL
         self.sessions = sessions
         self.signIns = signIns
         self.controlPlane = controlPlane
+        self.supplierHealth = supplierHealth
         self.returnLinks = returnLinks
         self.tokenGenerator = tokenGenerator
         self.clientSecret = clientSecret
@@ -85,7 +88,13 @@ extension AuthenticatorUI {
         return found?.snapshot.isServed == true ? found : nil
     }
 
-    func usableSuppliers() throws -> [Supplier] {
+    /// What the session's user can choose from: where its manufacturer named some, those alone.
+    func suppliers(offeredIn session: LinkSession) throws -> [Supplier] {
+        try usableSuppliers().filter { session.options.offers($0.slug) }
+    }
+
+    /// Those that can be chosen on our pages, by name.
+    package func usableSuppliers() throws -> [Supplier] {
         try controlPlane.suppliers().filter { supplier in
             // A supplier whose client secret is not configured cannot sign anybody in.
             switch supplier.signIn {

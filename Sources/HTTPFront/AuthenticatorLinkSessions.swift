@@ -40,6 +40,9 @@ struct AuthenticatorLinkSessions {
         case .expired: throw ErrorAnswer.linkSessionExpired
         case .blocked: throw ErrorAnswer.linkSessionBlocked
         case .supplierDisabled: throw Self.noSupplier
+        case .supplierNotOffered:
+            throw ValidationError(
+                .supplier, "supplier must be one of those that the link session offers: its suppliers")
         case .unknown: throw ErrorAnswer.linkSessionNotFound
         }
     }
@@ -73,6 +76,10 @@ struct AuthenticatorLinkSessions {
                 object.add("created_at", session.createdAt)
                 object.add("expires_at", session.expiresAt)
                 object.add("completed_at", orNull: session.completedAt)
+                if let preferred = session.options.preferredSupplier { object.add("supplier", preferred.text) }
+                if let offered = session.options.offeredSuppliers {
+                    object.add("suppliers", strings: offered.map(\.text))
+                }
                 if let returnURL { object.add("return_url", returnURL) }
             })
     }

@@ -39,7 +39,8 @@ extension ErrorAnswer: Error {
         case let error as AuthenticationError: self.init(error)
         case let error as RequestBodyError: self.init(error)
         case let error as JSONError: self.init(.badRequest, "invalid_json", error.message)
-        case let error as ValidationError: self.init(.badRequest, error.rule.code, error.message)
+        case let error as ValidationError:
+            self.init(.badRequest, error.rule.code, error.message, cause: error.cause)
         case let error as RepositoryError: self.init(error)
         case is RandomnessError: self = .internalError(cause: "no token could be made: RandomnessError")
         case is OpenSSLError: self = .internalError(cause: "OpenSSL refused")
@@ -83,6 +84,8 @@ extension ValidationError.Rule {
         case .redirectPolicy: "redirect_url_not_allowed"
         case .language: "invalid_language"
         case .supplier: "invalid_supplier"
+        case .suppliers: "invalid_suppliers"
+        case .metadata: "invalid_metadata"
         case .supplierUserID: "invalid_supplier_user_id"
         case .code: "invalid_code"
         case .status: "invalid_status"

@@ -2,7 +2,7 @@ package import APIKeyAuth
 package import HTTPServer
 internal import JSON
 package import LinkSessionRepository
-internal import LinkSessions
+package import LinkSessions
 internal import NIOHTTP1
 internal import RateLimits
 package import ReturnLinks
@@ -13,15 +13,18 @@ extension Routes {
     ///
     /// - Parameters:
     ///   - publicBaseURL: what every `link_url` starts with, without a slash at the end.
+    ///   - suppliers: those that can be chosen on our pages.
     ///   - idempotencySecrets: one at least: the first is for new sessions.
     package mutating func addAPI(
-        publicBaseURL: String, apiKeys: APIKeyAuthenticator, sessions: LinkSessionRepository, returnLinks: ReturnLinks,
+        publicBaseURL: String, apiKeys: APIKeyAuthenticator, sessions: LinkSessionRepository,
+        suppliers: @escaping @Sendable () throws -> [Supplier], returnLinks: ReturnLinks,
         tokenGenerator: TokenGenerator, idempotencySecrets: [IdempotencySecret], readiness: Readiness
     ) {
         ManufacturerLinkSessions(
-            apiKeys: apiKeys, sessions: sessions, tokenGenerator: tokenGenerator, publicBaseURL: publicBaseURL,
-            returnLinks: returnLinks, idempotencySecrets: idempotencySecrets
+            apiKeys: apiKeys, sessions: sessions, suppliers: suppliers, tokenGenerator: tokenGenerator,
+            publicBaseURL: publicBaseURL, returnLinks: returnLinks, idempotencySecrets: idempotencySecrets
         ).add(to: &self)
+        ManufacturerSuppliers(apiKeys: apiKeys, suppliers: suppliers).add(to: &self)
         AuthenticatorLinkSessions(apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks).add(to: &self)
         // RFC 7517, section 5. A new key is published before it signs, for longer than the set is kept.
         add("/.well-known/jwks.json", Self.document(returnLinks.keySet))

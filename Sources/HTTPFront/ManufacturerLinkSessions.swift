@@ -11,6 +11,8 @@ internal import TokenGenerator
 struct ManufacturerLinkSessions {
     let apiKeys: APIKeyAuthenticator
     let sessions: LinkSessionRepository
+    /// Those that can be chosen on our pages.
+    let suppliers: @Sendable () throws -> [Supplier]
     let tokenGenerator: TokenGenerator
     /// Without a slash at the end, such as `https://auth.nox.energy`.
     let publicBaseURL: String
@@ -29,7 +31,7 @@ struct ManufacturerLinkSessions {
     @Sendable private func create(_ request: Request) async throws -> Response {
         let caller = try await apiKeys.manufacturer(of: request, for: .creates)
         let key = try request.idempotencyKey()
-        let new = try NewLinkSession(try await request.jsonBody(), for: caller)
+        let new = try NewLinkSession(try await request.jsonBody(), for: caller, choosingFrom: suppliers)
         guard let key else { return try await create(new, of: caller.manufacturer, request) }
         return try await create(new, of: caller.manufacturer, under: key, request)
     }
@@ -173,6 +175,11 @@ struct ManufacturerLinkSessions {
         object.add("expires_at", session.expiresAt)
         if let brand = manufacturer.brand { object.add("brand", brand.titleCased) }
         object.add("completed_at", orNull: session.completedAt)
+        if let preferred = session.options.preferredSupplier { object.add("supplier", preferred.text) }
+        if let offered = session.options.offeredSuppliers { object.add("suppliers", strings: offered.map(\.text)) }
+        if let metadata = session.options.metadata {
+            object.add("metadata", members: metadata.members.map { ($0.name, $0.value) })
+        }
         if !isNew {
             object.add("id", session.id.text)
             object.add("status", session.status.rawValue)
@@ -182,7 +189,10 @@ struct ManufacturerLinkSessions {
 }
 
 extension NewLinkSession {
-    fileprivate init(_ body: JSONObject, for caller: ManufacturerCaller) throws(ValidationError) {
+    /// - Parameter suppliers: those that can be chosen on our pages.
+    fileprivate init(
+        _ body: JSONObject, for caller: ManufacturerCaller, choosingFrom suppliers: () throws -> [Supplier]
+    ) throws {
         let userID = try ManufacturerUserID(try body.string("user_id", .userID))
         let redirectURL = try RedirectURL(try body.string("redirect_url", .redirectURL))
         let language: Language
@@ -191,7 +201,10 @@ extension NewLinkSession {
         case .string(let text): language = try Language(text)
         case .null, .other: throw Language.validationError
         }
+        let options = try LinkSessionOptions(body, choosingFrom: suppliers)
         try caller.redirectPolicy.check(redirectURL)
-        self.init(manufacturer: caller.manufacturer.id, userID: userID, redirectURL: redirectURL, language: language)
+        self.init(
+            manufacturer: caller.manufacturer.id, userID: userID, redirectURL: redirectURL, language: language,
+            options: options)
     }
 }

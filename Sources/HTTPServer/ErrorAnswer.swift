@@ -4,6 +4,9 @@ internal import RateLimits
 
 /// Status, stable code and sentence of an answer that is no success. The codes are part of the API; the sentences may be improved.
 package struct ErrorAnswer: Sendable, Equatable {
+    /// Where docs/errors.md is published, which has an anchor for every code.
+    private static let documentation = "https://docs.nox.energy/errors"
+
     package let status: HTTPResponseStatus
     package let code: String
     package let message: String
@@ -22,6 +25,8 @@ package struct ErrorAnswer: Sendable, Equatable {
         self.cause = cause
         self.headers = headers
     }
+
+    var documentationURL: String { "\(Self.documentation)#\(code)" }
 
     package static let notFound = ErrorAnswer(.notFound, "not_found", "there is nothing at this path")
     package static let bodyTooLarge = ErrorAnswer(
@@ -68,6 +73,7 @@ extension Response {
                 object.add("error", error.message)
                 object.add("code", error.code)
                 object.add("request_id", requestID)
+                object.add("docs_url", error.documentationURL)
             }, status: error.status)
         headers.add(contentsOf: error.headers)
         self.requestID = requestID

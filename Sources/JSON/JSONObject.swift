@@ -6,11 +6,15 @@ package struct JSONObject {
     package enum Value: Equatable {
         case string(String)
         case null
-        /// A number, a boolean, an array or an object: checked, but not kept.
+        /// A number, a boolean, an array or an object: checked, but not kept. See ``JSONObject/strings(_:)`` and
+        /// ``JSONObject/members(_:)``.
         case other
     }
 
     private let members: [ArraySlice<UInt8>: Value]
+    private let bytes: [UInt8]
+    /// Where each ``Value/other`` begins.
+    private let nested: [ArraySlice<UInt8>: Int]
 
     /// `nil` where the object has no such member.
     package subscript(name: String) -> Value? { members[Array(name.utf8)[...]] }
@@ -18,6 +22,23 @@ package struct JSONObject {
     package init(_ bytes: [UInt8]) throws(JSONError) {
         var reader = Reader(bytes: bytes)
         members = try reader.readDocument()
+        nested = reader.nested
+        self.bytes = bytes
+    }
+
+    /// The member's strings; `nil` unless it is an array of strings and nothing else.
+    package func strings(_ name: String) -> [String]? {
+        guard let start = nested[Array(name.utf8)[...]] else { return nil }
+        var reader = Reader(bytes: bytes, at: start)
+        return try? reader.readStrings()
+    }
+
+    /// The member's own members, in the order in which they are written; `nil` unless it is an object of strings and
+    /// nothing else. A name may occur twice.
+    package func members(_ name: String) -> [(name: String, value: String)]? {
+        guard let start = nested[Array(name.utf8)[...]] else { return nil }
+        var reader = Reader(bytes: bytes, at: start)
+        return try? reader.readStringMembers()
     }
 }
 
@@ -31,16 +52,23 @@ private struct Reader {
     private static let maximumDepth = 32
 
     let bytes: [UInt8]
+    private(set) var nested: [ArraySlice<UInt8>: Int] = [:]
     private var position = 0
 
-    init(bytes: [UInt8]) { self.bytes = bytes }
+    init(bytes: [UInt8], at position: Int = 0) {
+        self.bytes = bytes
+        self.position = position
+    }
 
     mutating func readDocument() throws(JSONError) -> [ArraySlice<UInt8>: JSONObject.Value] {
         skipWhitespace()
         guard peek == UInt8(ascii: "{") else { throw malformed("must be a JSON object") }
         var members = [ArraySlice<UInt8>: JSONObject.Value](minimumCapacity: 8)
         try readMembers { (reader, name) throws(JSONError) in
+            reader.skipWhitespace()
+            let start = reader.position
             let value = try reader.readValue(depth: 1)
+            if value == .other { reader.nested[name] = start }
             guard members.updateValue(value, forKey: name) == nil else {
                 throw reader.malformed("has a name that occurs twice")
             }
@@ -48,6 +76,34 @@ private struct Reader {
         skipWhitespace()
         guard position == bytes.count else { throw malformedHere() }
         return members
+    }
+
+    mutating func readStrings() throws(JSONError) -> [String] {
+        guard take(UInt8(ascii: "[")) else { throw malformedHere() }
+        skipWhitespace()
+        var strings: [String] = []
+        if take(UInt8(ascii: "]")) { return strings }
+        repeat {
+            strings.append(try readString())
+            skipWhitespace()
+        } while take(UInt8(ascii: ","))
+        guard take(UInt8(ascii: "]")) else { throw malformedHere() }
+        return strings
+    }
+
+    mutating func readStringMembers() throws(JSONError) -> [(name: String, value: String)] {
+        guard peek == UInt8(ascii: "{") else { throw malformedHere() }
+        var members: [(name: String, value: String)] = []
+        try readMembers { (reader, name) throws(JSONError) in
+            members.append((String(decoding: name, as: UTF8.self), try reader.readString()))
+        }
+        return members
+    }
+
+    private mutating func readString() throws(JSONError) -> String {
+        skipWhitespace()
+        guard peek == UInt8(ascii: "\"") else { throw malformedHere() }
+        return String(decoding: try readText(), as: UTF8.self)
     }
 
     private mutating func readMembers(

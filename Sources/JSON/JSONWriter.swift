@@ -53,6 +53,29 @@ package struct JSONWriter {
         isEmpty = false
     }
 
+    package mutating func add(_ name: StaticString, strings: [String]) {
+        begin(name)
+        text.append(UInt8(ascii: "["))
+        for (index, string) in strings.enumerated() {
+            if index > 0 { text.append(UInt8(ascii: ",")) }
+            JSONString.append(string, to: &text)
+        }
+        text.append(UInt8(ascii: "]"))
+    }
+
+    /// An object of strings, in the order that is given.
+    package mutating func add(_ name: StaticString, members: [(name: String, value: String)]) {
+        begin(name)
+        addObject { object in
+            for member in members {
+                object.separate()
+                JSONString.append(member.name, to: &object.text)
+                object.text.append(UInt8(ascii: ":"))
+                JSONString.append(member.value, to: &object.text)
+            }
+        }
+    }
+
     package mutating func add(_ name: String, object write: (inout JSONWriter) -> Void) {
         separate()
         JSONString.append(name, to: &text)

@@ -12,6 +12,8 @@ package enum CompletionOutcome: Sendable {
     case blocked
     /// Open, and the account's supplier is not enabled.
     case supplierDisabled
+    /// Open, and the account's supplier is not among those that the manufacturer named.
+    case supplierNotOffered
     /// The session was deleted meanwhile.
     case unknown
 }
@@ -21,8 +23,9 @@ extension LinkSessionRepository {
     /// it is, and so does an expired one. Of any number of racing calls one sets `completed_at`, and all that name its
     /// account get the same answer.
     ///
-    /// What is refused is recorded as an event, but for ``CompletionOutcome/supplierDisabled``: only the caller knows
-    /// whether a user confirmed, or a request names a supplier that never was.
+    /// What is refused is recorded as an event, but for ``CompletionOutcome/supplierDisabled`` and
+    /// ``CompletionOutcome/supplierNotOffered``: only the caller knows whether a user confirmed, or a request names a
+    /// supplier that never was.
     ///
     /// - Parameters:
     ///   - found: the session as it was found.
@@ -45,6 +48,7 @@ extension LinkSessionRepository {
             if let slug = identity?.supplier, !(try controlPlane.suppliers().contains { $0.slug == slug }) {
                 return .supplierDisabled
             }
+            if let slug = identity?.supplier, !found.session.options.offers(slug) { return .supplierNotOffered }
             noxUser = try await self.noxUser(of: found.session.manufacturer, userID, until: deadline)
         }
         let session = try await complete(

@@ -172,7 +172,7 @@ extension Row {
     }
 
     /// - Returns: with the number of registered URLs that are no valid redirect URLs, and so allow nothing.
-    fileprivate mutating func redirectPolicy() throws(DatabaseError) -> (RedirectPolicy, invalid: Int) {
+    mutating func redirectPolicy() throws(DatabaseError) -> (RedirectPolicy, invalid: Int) {
         switch try text() {
         case "unrestricted":
             _ = try texts()

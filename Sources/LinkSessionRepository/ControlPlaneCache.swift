@@ -26,13 +26,20 @@ package final class ControlPlaneCache: Service {
 
     private let repository: ControlPlaneRepository
     private let hasSandbox: Bool
+    private let isFailing: @Sendable (Supplier.Slug) -> Bool
     private let logger: Logger
     private let copy = Mutex<Copy?>(nil)
 
-    /// - Parameter hasSandbox: the built-in supplier for integrators is one of the suppliers.
-    package init(repository: ControlPlaneRepository, hasSandbox: Bool, logger: Logger) {
+    /// - Parameters:
+    ///   - hasSandbox: the built-in supplier for integrators is one of the suppliers.
+    ///   - isFailing: whether sign-ins at a supplier keep failing.
+    package init(
+        repository: ControlPlaneRepository, hasSandbox: Bool,
+        isFailing: @escaping @Sendable (Supplier.Slug) -> Bool = { _ in false }, logger: Logger
+    ) {
         self.repository = repository
         self.hasSandbox = hasSandbox
+        self.isFailing = isFailing
         self.logger = logger
     }
 
@@ -58,7 +65,9 @@ package final class ControlPlaneCache: Service {
 
     /// Those that are enabled, by name.
     package func suppliers() throws(RepositoryError) -> [Supplier] {
-        try current().controlPlane.suppliers + (hasSandbox ? [.sandbox] : [])
+        var suppliers = try current().controlPlane.suppliers + (hasSandbox ? [.sandbox] : [])
+        for index in suppliers.indices { suppliers[index].isAvailable = !isFailing(suppliers[index].slug) }
+        return suppliers
     }
 
     /// Whether the copy can be trusted at the moment.

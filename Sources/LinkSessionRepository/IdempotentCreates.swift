@@ -65,11 +65,15 @@ extension LinkSessionRepository {
             RETURNING key_hash, session_id, request_hash, secret_id, created_at
         ), made AS (
             INSERT INTO link_sessions
-                (id, shard, token_hash, manufacturer_id, user_id, redirect_url, language, created_at, expires_at)
-            SELECT new.id, shard, token_hash, manufacturer_id, user_id, redirect_url, language,
+                (id, shard, token_hash, manufacturer_id, user_id, redirect_url, language, \(LinkSessionOptions.columns),
+                 created_at, expires_at)
+            SELECT new.id, shard, token_hash, manufacturer_id, user_id, redirect_url, language, \(LinkSessionOptions.values),
                    created_at, created_at + interval '\(LinkSession.lifetimeInSeconds) seconds'
-            FROM unnest($1::smallint[], $3::uuid[], $6::bytea[], $7::bigint[], $8::text[], $9::text[], $10::text[])
-                     AS new (shard, id, token_hash, manufacturer_id, user_id, redirect_url, language)
+            FROM unnest($1::smallint[], $3::uuid[], $6::bytea[], $7::bigint[], $8::text[], $9::text[], $10::text[],
+                        $11::text[], $12::text[], $13::text[])
+                     AS new (
+                         shard, id, token_hash, manufacturer_id, user_id, redirect_url, language,
+                         \(LinkSessionOptions.columns))
                  JOIN claimed ON claimed.session_id = new.id
             \(ifStored)
         )
@@ -91,7 +95,7 @@ extension LinkSessionRepository {
                 .numbers(inputs.map(\.record.secretID)), .blobs(inputs.map(\.digest.bytes)),
                 .numbers(inputs.map(\.new.manufacturer.number)), .texts(inputs.map(\.new.userID.text)),
                 .texts(inputs.map(\.new.redirectURL.text)), .texts(inputs.map(\.new.language.rawValue)),
-            ]
+            ] + Parameter.options(of: inputs.map(\.new.options))
         },
         decode: { result, inputs throws(DatabaseError) in
             var stored: [SHA256Digest: (record: IdempotencyRecord, id: LinkSessionID, created: UnixSeconds)] = [:]
@@ -105,14 +109,9 @@ extension LinkSessionRepository {
             answers.reserveCapacity(inputs.count)
             for input in inputs {
                 guard let (record, id, created) = stored[input.record.key] else { throw result.unexpectedRowCount }
-                let new = input.new
-                answers.append(
-                    (
-                        LinkSession(
-                            id: id, manufacturer: new.manufacturer, userID: new.userID, redirectURL: new.redirectURL,
-                            language: new.language, createdAt: created,
-                            expiresAt: created + LinkSession.lifetimeInSeconds, isPastExpiry: false), record
-                    ))
+                let session = LinkSession(
+                    input.new, id: id, createdAt: created, expiresAt: created + LinkSession.lifetimeInSeconds)
+                answers.append((session, record))
             }
             return answers
         })

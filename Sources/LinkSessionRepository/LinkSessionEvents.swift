@@ -21,6 +21,8 @@ package enum SignInRefusal: String, Sendable {
     case crossOrigin = "cross_origin"
     case tooManySignIns = "too_many_sign_ins"
     case supplierUnknown = "supplier_unknown"
+    /// The manufacturer named others.
+    case supplierNotOffered = "supplier_not_offered"
     /// The supplier's metadata or its keys could not be had.
     case supplierUnavailable = "supplier_unavailable"
     case stateUnknown = "state_unknown"

@@ -20,6 +20,10 @@ package struct LinkSessionSnapshot: Sendable {
     }
 
     package var session: LinkSession { stored.session }
+    /// With which the page begins, where the manufacturer named one; it may be one that nobody can choose by now.
+    package var preferredSupplier: Supplier.Slug? { session.options.preferredSupplier }
+    /// The only ones that are offered; `nil`: all of them.
+    package var offeredSuppliers: [Supplier.Slug]? { session.options.offeredSuppliers }
     package var manufacturer: Manufacturer { owner.manufacturer }
     /// By the database's clock.
     package var now: UnixSeconds { stored.now }
@@ -30,7 +34,7 @@ package struct LinkSessionSnapshot: Sendable {
     /// is disabled, or its redirect URL is allowed no more.
     package var isServed: Bool {
         owner.isEnabled && (session.completedAt ?? session.expiresAt) + 3600 > now
-            && (try? owner.redirectPolicy.check(session.redirectURL)) != nil
+            && owner.redirectPolicy.allows(session.redirectURL)
     }
 
     /// Whether the result of a completion may still be fetched.

@@ -55,11 +55,13 @@ package struct LinkSessionRepository: Sendable {
 
     private static let insert = """
         INSERT INTO link_sessions AS t
-            (id, shard, token_hash, manufacturer_id, user_id, redirect_url, language, created_at, expires_at)
-        SELECT id, $2::smallint, token_hash, manufacturer_id, user_id, redirect_url, language,
+            (id, shard, token_hash, manufacturer_id, user_id, redirect_url, language, \(LinkSessionOptions.columns),
+             created_at, expires_at)
+        SELECT id, $2::smallint, token_hash, manufacturer_id, user_id, redirect_url, language, \(LinkSessionOptions.values),
                created_at, created_at + interval '\(LinkSession.lifetimeInSeconds) seconds'
-        FROM unnest($1::uuid[], $3::bytea[], $4::bigint[], $5::text[], $6::text[], $7::text[])
-                 AS new (id, token_hash, manufacturer_id, user_id, redirect_url, language),
+        FROM unnest($1::uuid[], $3::bytea[], $4::bigint[], $5::text[], $6::text[], $7::text[],
+                    $8::text[], $9::text[], $10::text[])
+                 AS new (id, token_hash, manufacturer_id, user_id, redirect_url, language, \(LinkSessionOptions.columns)),
              date_trunc('second', statement_timestamp()) AS created_at
         """
 
@@ -85,17 +87,14 @@ package struct LinkSessionRepository: Sendable {
                 .uuids(inputs.map(\.id.bytes)), .shard(of: inputs[0].id), .blobs(inputs.map(\.digest.bytes)),
                 .numbers(inputs.map(\.new.manufacturer.number)), .texts(inputs.map(\.new.userID.text)),
                 .texts(inputs.map(\.new.redirectURL.text)), .texts(inputs.map(\.new.language.rawValue)),
-            ]
+            ] + Parameter.options(of: inputs.map(\.new.options))
         },
         decode: { result, inputs throws(DatabaseError) in
             let times = try result.map { (row) throws(DatabaseError) in
                 (created: try row.unixSeconds(), expires: try row.unixSeconds())
             }
             return zip(inputs, times).map { input, times in
-                let new = input.new
-                return LinkSession(
-                    id: input.id, manufacturer: new.manufacturer, userID: new.userID, redirectURL: new.redirectURL,
-                    language: new.language, createdAt: times.created, expiresAt: times.expires, isPastExpiry: false)
+                LinkSession(input.new, id: input.id, createdAt: times.created, expiresAt: times.expires)
             }
         })
 

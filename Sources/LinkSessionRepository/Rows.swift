@@ -14,7 +14,8 @@ extension StoredLinkSession {
             changed.contains(name) ? "coalesce(changed.\(name), s.\(name))" : "s.\(name)"
         }
         return """
-            s.id, s.token_hash, s.manufacturer_id, s.user_id, s.redirect_url, s.language, s.created_at, \
+            s.id, s.token_hash, s.manufacturer_id, s.user_id, s.redirect_url, s.language, \
+            s.preferred_supplier, array_to_string(s.offered_suppliers, ','), s.metadata::text, s.created_at, \
             \(column("expires_at")), \(column("completed_at")), \(column("confirmed_at")), \
             \(column("nox_user_id"))::text, \(column("supplier")), \(column("supplier_user_id")), \
             \(column("completed_by")), \(column("expires_at")) <= \(now), \(now)
@@ -32,7 +33,7 @@ extension Row {
         let tokenDigest = try digest()
         let manufacturer = Manufacturer.ID(try int64())
         let (userID, redirectURL) = (try parse(ManufacturerUserID.init), try parse(RedirectURL.init))
-        let language = try parse(Language.init)
+        let (language, options) = (try parse(Language.init), try options())
         let (createdAt, expiresAt) = (try unixSeconds(), try unixSeconds())
         let (completedAt, confirmedAt) = (try optionalUnixSeconds(), try optionalUnixSeconds())
         let (link, completedBy) = (try link(), try optionalDigest())
@@ -40,8 +41,8 @@ extension Row {
         return StoredLinkSession(
             session: LinkSession(
                 id: id, manufacturer: manufacturer, userID: userID, redirectURL: redirectURL, language: language,
-                createdAt: createdAt, expiresAt: expiresAt, completedAt: completedAt, confirmedAt: confirmedAt,
-                link: link, isPastExpiry: isPastExpiry),
+                options: options, createdAt: createdAt, expiresAt: expiresAt, completedAt: completedAt,
+                confirmedAt: confirmedAt, link: link, isPastExpiry: isPastExpiry),
             tokenDigest: tokenDigest, now: now, completedBy: completedBy)
     }
 

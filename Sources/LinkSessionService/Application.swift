@@ -42,8 +42,11 @@ struct Application {
 
         let authenticatorKeys = try settings.authenticatorKeys
         let (signingKeys, sandboxKey) = (try settings.returnSigningKeys, try settings.sandboxSigningKey)
+        let supplierHealth = SupplierHealth(
+            repository: SupplierOutcomeRepository(database: maintenance), logger: logger)
         let controlPlane = ControlPlaneCache(
-            repository: ControlPlaneRepository(database: keys), hasSandbox: sandboxKey != nil, logger: logger)
+            repository: ControlPlaneRepository(database: keys), hasSandbox: sandboxKey != nil,
+            isFailing: supplierHealth.isFailing, logger: logger)
         let apiKeyUsage = APIKeyUsageRecorder(
             repository: ControlPlaneRepository(database: maintenance), logger: logger)
         let refusalDelay = RefusalDelay()
@@ -80,17 +83,18 @@ struct Application {
             sandboxKey: sandboxKey, codeSecret: codeSecrets[0], furtherCodeSecrets: codeSecrets.dropFirst())
         let sessions = LinkSessionRepository(database: requests, controlPlane: controlPlane)
 
-        var routes = Routes()
-        routes.addAPI(
-            publicBaseURL: publicBaseURL, apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks,
-            tokenGenerator: TokenGenerator(), idempotencySecrets: try settings.idempotencySecrets, readiness: readiness)
         let pages = try AuthenticatorUI(
             publicBaseURL: publicBaseURL,
             sessions: LinkSessionRepository(database: requests, as: .second, controlPlane: controlPlane),
             signIns: SignInRepository(database: requests, as: .second, controlPlane: controlPlane),
-            controlPlane: controlPlane,
+            controlPlane: controlPlane, supplierHealth: supplierHealth,
             returnLinks: returnLinks, tokenGenerator: TokenGenerator(), clientSecret: { clientSecrets[$0] },
             providersAt: settings.isProduction ? .only : .orAny)
+        var routes = Routes()
+        routes.addAPI(
+            publicBaseURL: publicBaseURL, apiKeys: apiKeys, sessions: sessions, suppliers: pages.usableSuppliers,
+            returnLinks: returnLinks, tokenGenerator: TokenGenerator(),
+            idempotencySecrets: try settings.idempotencySecrets, readiness: readiness)
         pages.add(to: &routes)
         if settings.isProduction, try settings.addressLimit != nil, try settings.trustedProxies.isEmpty {
             logger.warning("TRUSTED_PROXIES is not set: all clients behind a load balancer have one rate limit")
@@ -113,7 +117,7 @@ struct Application {
 
         // Stopped from the last to the first, each before the next.
         services = [
-            maintenance, health, keys, requests, apiKeyUsage, manufacturerLimits, controlPlane,
+            maintenance, health, keys, requests, apiKeyUsage, manufacturerLimits, supplierHealth, controlPlane,
             Retention(
                 days: try settings.retentionDays, repository: RetentionRepository(database: maintenance),
                 logger: logger),

@@ -18,6 +18,7 @@ package struct LinkSession: Sendable {
     package let userID: ManufacturerUserID
     package let redirectURL: RedirectURL
     package let language: Language
+    package let options: LinkSessionOptions
     package let createdAt: UnixSeconds
     package let expiresAt: UnixSeconds
     package let completedAt: UnixSeconds?
@@ -30,20 +31,30 @@ package struct LinkSession: Sendable {
     /// - Parameter isPastExpiry: `expires_at` compared with the database's clock at the moment of the question.
     package init(
         id: LinkSessionID, manufacturer: Manufacturer.ID, userID: ManufacturerUserID, redirectURL: RedirectURL,
-        language: Language, createdAt: UnixSeconds, expiresAt: UnixSeconds, completedAt: UnixSeconds? = nil,
-        confirmedAt: UnixSeconds? = nil, link: Link? = nil, isPastExpiry: Bool
+        language: Language, options: LinkSessionOptions = LinkSessionOptions(), createdAt: UnixSeconds,
+        expiresAt: UnixSeconds, completedAt: UnixSeconds? = nil, confirmedAt: UnixSeconds? = nil, link: Link? = nil,
+        isPastExpiry: Bool
     ) {
         self.id = id
         self.manufacturer = manufacturer
         self.userID = userID
         self.redirectURL = redirectURL
         self.language = language
+        self.options = options
         self.createdAt = createdAt
         self.expiresAt = expiresAt
         self.completedAt = completedAt
         self.confirmedAt = confirmedAt
         self.link = link
         status = completedAt != nil ? .completed : isPastExpiry ? .expired : .open
+    }
+
+    /// A session that was just made.
+    package init(_ new: NewLinkSession, id: LinkSessionID, createdAt: UnixSeconds, expiresAt: UnixSeconds) {
+        self.init(
+            id: id, manufacturer: new.manufacturer, userID: new.userID, redirectURL: new.redirectURL,
+            language: new.language, options: new.options, createdAt: createdAt, expiresAt: expiresAt,
+            isPastExpiry: false)
     }
 }
 
@@ -66,14 +77,17 @@ package struct NewLinkSession: Sendable {
     package let userID: ManufacturerUserID
     package let redirectURL: RedirectURL
     package let language: Language
+    package let options: LinkSessionOptions
 
     package init(
-        manufacturer: Manufacturer.ID, userID: ManufacturerUserID, redirectURL: RedirectURL, language: Language
+        manufacturer: Manufacturer.ID, userID: ManufacturerUserID, redirectURL: RedirectURL, language: Language,
+        options: LinkSessionOptions = LinkSessionOptions()
     ) {
         self.manufacturer = manufacturer
         self.userID = userID
         self.redirectURL = redirectURL
         self.language = language
+        self.options = options
     }
 
     /// What a create that is sent again has in common with the first one: every field with its name and its length, so
@@ -81,10 +95,18 @@ package struct NewLinkSession: Sendable {
     /// changes nothing about requests of before.
     package var canonicalForm: [UInt8] {
         var bytes: [UInt8] = []
-        for (name, value) in [
-            ("user_id", userID.text), ("redirect_url", redirectURL.text), ("language", language.rawValue),
-        ] {
-            bytes += "\(name) \(value.utf8.count) \(value) ".utf8
+        func add(_ name: String, _ value: String) { bytes += "\(name) \(value.utf8.count) \(value) ".utf8 }
+        add("user_id", userID.text)
+        add("redirect_url", redirectURL.text)
+        add("language", language.rawValue)
+        if let preferred = options.preferredSupplier { add("supplier", preferred.text) }
+        if let offered = options.offeredSuppliers { add("suppliers", offered.map(\.text).joined(separator: ",")) }
+        if let metadata = options.metadata {
+            add("metadata", "")
+            for member in metadata.members {
+                add("name", member.name)
+                add("value", member.value)
+            }
         }
         return bytes
     }

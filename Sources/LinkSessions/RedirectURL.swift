@@ -79,6 +79,15 @@ package struct RedirectURL: Sendable {
         self.text = text
     }
 
+    /// Scheme, host, port and path, as ``registrationKey`` has them; empty where there is none.
+    var comparedComponents: [(name: String, text: String)] {
+        let port = authority?.isLoopback == true ? nil : authority?.port ?? defaultPort
+        return [
+            ("scheme", scheme), ("host", authority?.host ?? ""), ("port", port.map(String.init) ?? ""),
+            ("path", String(decoding: Array(text.utf8)[path], as: UTF8.self)),
+        ]
+    }
+
     /// Of the schemes that browsers speak themselves.
     var isWeb: Bool { scheme == "https" || scheme == "http" }
 

@@ -29,6 +29,8 @@ package struct Supplier: Sendable {
     package let slug: Slug
     package let name: String
     package let signIn: SignIn
+    /// False while sign-ins there keep failing; whoever wants to may try all the same.
+    package var isAvailable = true
 
     package init(slug: Slug, name: String, signIn: SignIn) {
         self.slug = slug

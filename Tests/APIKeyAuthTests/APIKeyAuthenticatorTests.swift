@@ -20,9 +20,10 @@ import Testing
             let id = try await database.count("SELECT id FROM manufacturers WHERE name = 'Acme Manufacturing'")
             #expect(acme.manufacturer.id.number == Int64(id))
             #expect(throws: Never.self) { try acme.redirectPolicy.check(RedirectURL("https://your-app.com/callback")) }
-            #expect(throws: RedirectPolicy.notAllowed) {
+            let refusal = #expect(throws: ValidationError.self) {
                 try acme.redirectPolicy.check(RedirectURL("https://evil.example/"))
             }
+            #expect(refusal?.rule == .redirectPolicy)
             let beta = try apiKeys.manufacturer(forKey: TestKeys.beta)
             #expect(beta.manufacturer.name == "Beta Devices")
             #expect(beta.manufacturer.brand == nil)

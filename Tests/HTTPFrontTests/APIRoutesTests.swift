@@ -77,6 +77,7 @@ extension Routes {
         addAPI(
             publicBaseURL: "https://auth.example", apiKeys: apiKeys,
             sessions: LinkSessionRepository(database: client, controlPlane: controlPlane),
+            suppliers: { try controlPlane.suppliers() },
             returnLinks: try ReturnLinks(
                 issuer: "https://auth.example", signingKey: try #require(SigningKey(seed: Array(0..<32))),
                 sandboxKey: nil, codeSecret: try #require(HMACSHA256(secret: Array(0..<32)))),

@@ -39,7 +39,10 @@ import TokenGenerator
             try await serving(database, generator(), log) { port in
                 let failed = try await create("without", port: port)
                 #expect(failed.status == 500)
-                #expect(failed.text == #"{"error":"internal error","code":"internal_error","request_id":"without"}"#)
+                #expect(
+                    failed.text
+                        == #"{"error":"internal error","code":"internal_error","request_id":"without","docs_url":"https://docs.nox.energy/errors#internal_error"}"#
+                )
                 let lines = log.all.filter { $0.contains(#"requestID: "without""#) }
                 #expect(lines.count == 1)
                 #expect(lines.first?.contains("status: 500") == true, "\(lines)")

@@ -279,6 +279,32 @@ import Testing
         }
     }
 
+    // MARK: Strings in arrays and objects
+
+    @Test func `an array of strings and an object of strings can be read`() throws {
+        let object = try read(
+            #"{ "a" : [ "x" , "\u00e9\n" , "" ] , "b" : { "n" : "1" , "\u0022" : "" , "n" : "2" }, "c":[], "d":{} }"#)
+        #expect(object.strings("a") == ["x", "é\n", ""])
+        let members = try #require(object.members("b"))
+        #expect(members.map(\.name) == ["n", "\"", "n"])
+        #expect(members.map(\.value) == ["1", "", "2"])
+        #expect(object.strings("c") == [])
+        #expect(object.members("d")?.isEmpty == true)
+    }
+
+    @Test(
+        arguments: [
+            "1", "null", "true", #""x""#, #"["x",1]"#, #"["x",["y"]]"#, "[null]", #"{"a":1}"#, #"{"a":"b","c":{}}"#,
+            #"{"a":null}"#,
+        ])
+    func `whatever has something else than strings is neither`(value: String) throws {
+        let object = try read(#"{"a":\#(value),"b":"x"}"#)
+        #expect(object.strings("a") == nil)
+        #expect(object.members("a") == nil)
+        #expect(object.strings("none") == nil && object.members("none") == nil)
+        #expect(object.strings("b") == nil && object.members("b") == nil)
+    }
+
     // MARK: Depth
 
     @Test(arguments: [("[", "]"), (#"{"a":"#, "}")])

@@ -78,6 +78,18 @@ import Testing
         #expect(Array(written.utf8) == Array("{\"a\":\"\\\"\\\\/\\u001f \u{7F}\\u0000\\u000a\\u0009\u{85}é\"}".utf8))
     }
 
+    @Test func `arrays and objects of strings are written in the order that is given`() {
+        let written = write {
+            $0.add("none", strings: [])
+            $0.add("some", strings: ["b", "a\""])
+            $0.add("nothing", members: [])
+            $0.add("names", members: [("b\"", "1"), ("a", "\n")])
+            $0.add("last", true)
+        }
+        #expect(
+            written == #"{"none":[],"some":["b","a\""],"nothing":{},"names":{"b\"":"1","a":"\u000a"},"last":true}"#)
+    }
+
     private func write(_ body: (inout JSONWriter) -> Void) -> String {
         String(decoding: JSONWriter.object(body), as: UTF8.self)
     }

@@ -52,11 +52,12 @@ struct Storage {
 
     func new(
         userID: String = "manufacturer_user_id_123", redirectURL: String = "https://your-app.com/callback",
-        language: Language = .nl, of manufacturer: Manufacturer? = nil
+        language: Language = .nl, options: LinkSessionOptions = LinkSessionOptions(),
+        of manufacturer: Manufacturer? = nil
     ) throws -> NewLinkSession {
         NewLinkSession(
             manufacturer: (manufacturer ?? acme).id, userID: try ManufacturerUserID(userID),
-            redirectURL: try RedirectURL(redirectURL), language: language)
+            redirectURL: try RedirectURL(redirectURL), language: language, options: options)
     }
 
     @discardableResult
@@ -160,7 +161,7 @@ extension CompletionOutcome {
     var session: LinkSession? {
         switch self {
         case .completed(let session), .completedByAnother(let session), .expired(let session): session
-        case .blocked, .supplierDisabled, .unknown: nil
+        case .blocked, .supplierDisabled, .supplierNotOffered, .unknown: nil
         }
     }
 }

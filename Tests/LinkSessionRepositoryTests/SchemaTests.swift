@@ -144,6 +144,19 @@ import Testing
         Breach("link_sessions_link_of_completed", link("supplier = 'x', supplier_user_id = 'y', nox_user_id = NULL")),
         Breach("link_sessions_link_of_completed", link("completed_by = '\\x00'")),
         Breach("link_sessions_link_of_completed", link("confirmed_at = now() - interval '1 second'")),
+        Breach("link_sessions_options_valid", session() + "; UPDATE link_sessions SET offered_suppliers = '{}'"),
+        Breach(
+            "supplier_outcomes_pkey",
+            "INSERT INTO supplier_outcomes VALUES ('a', now(), 0, 0, 0), ('a', now(), 0, 0, 0)"),
+        Breach("supplier_outcomes_not_negative", "INSERT INTO supplier_outcomes VALUES ('a', now(), 0, -1, 0)"),
+        Breach("link_sessions_options_valid", session() + "; UPDATE link_sessions SET offered_suppliers = '{a,NULL}'"),
+        Breach(
+            "link_sessions_options_valid",
+            session() + "; UPDATE link_sessions SET offered_suppliers = array_fill('a'::text, ARRAY[51])"),
+        Breach(
+            "link_sessions_options_valid",
+            session() + "; UPDATE link_sessions SET preferred_supplier = 'a', offered_suppliers = '{b}'"),
+        Breach("link_sessions_options_valid", session() + "; UPDATE link_sessions SET metadata = '[]'"),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "''")),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "'a b'")),
         Breach("link_session_events_request_id_valid", session() + ";" + event(requestID: "repeat('x', 129)")),

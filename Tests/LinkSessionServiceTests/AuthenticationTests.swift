@@ -74,7 +74,7 @@ extension ProgramTests {
                 }
                 #expect(
                     first?.bodyWithoutRequestID
-                        == #"{"error":"a valid API key is required in the x-api-key header","code":"unauthorized","request_id":"…"}"#
+                        == #"{"error":"a valid API key is required in the x-api-key header","code":"unauthorized","request_id":"…","docs_url":"https://docs.nox.energy/errors#unauthorized"}"#
                 )
                 // A key in the query is none, and the name of the header has no case.
                 let inQuery = try await service.get(

@@ -324,7 +324,7 @@ extension ProgramTests {
                     "http://127.0.0.1:5000/cb/",
                     "com.acme.app://linked", "com.acme.app:/linked/", "com.acme.apps:/linked",
                 ]
-                let sentence = "redirect_url is not among the manufacturer's allowed redirect URLs"
+                let sentence = "redirect_url is not among the manufacturer's allowed redirect URLs: …"
                 for url in refused {
                     service.expect(
                         try await service.create(createBody(redirect: url), key: key), 400, "redirect_url_not_allowed",

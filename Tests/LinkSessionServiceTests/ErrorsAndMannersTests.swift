@@ -29,7 +29,8 @@ extension ProgramTests {
                             body: method == "POST" ? Array("{}".utf8) : [])
                         service.expect(
                             response, 404, "not_found", "there is nothing at this path", "\(method) \(path.prefix(60))")
-                        #expect(Set(response.json.keys) == ["error", "code", "request_id"], "\(method) \(path)")
+                        #expect(
+                            Set(response.json.keys) == ["error", "code", "request_id", "docs_url"], "\(method) \(path)")
                     }
                     #expect(try await service.request("HEAD", path).status == 404, "HEAD \(path.prefix(60))")
                 }
@@ -347,7 +348,7 @@ extension ProgramTests {
                         headers: [("x-api-key", key), ("Content-Type", "application/json"), ("X-Request-Id", id)],
                         body: id == "bug-create" ? Array(Service.publishedRequest.utf8) : [])
                     service.expect(response, 500, "internal_error", "internal error", id)
-                    #expect(Set(response.json.keys) == ["error", "code", "request_id"], "\(id)")
+                    #expect(Set(response.json.keys) == ["error", "code", "request_id", "docs_url"], "\(id)")
                     #expect(!response.text.contains("42703"), "\(id)")
                     try await service.process.waitForLog("request_id=\(id)", within: 10)
                     let line = service.process.log.split(separator: "\n").last { $0.contains("request_id=\(id)") } ?? ""

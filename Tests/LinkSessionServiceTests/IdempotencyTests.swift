@@ -242,7 +242,7 @@ extension ProgramTests {
 }
 
 extension Service {
-    fileprivate func create(
+    func create(
         _ json: String = publishedRequest, under idempotencyKey: String, key: String = TestKeys.acme
     ) async throws -> TestResponse {
         try await create(json, key: key, headers: [("Idempotency-Key", idempotencyKey)])

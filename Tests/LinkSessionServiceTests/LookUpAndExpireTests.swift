@@ -73,7 +73,7 @@ extension ProgramTests {
                             response, 404, "link_session_not_found", foreign == token ? "foreign" : "unknown")
                         #expect(
                             response.bodyWithoutRequestID
-                                == #"{"error":"there is no such link session","code":"link_session_not_found","request_id":"…"}"#
+                                == #"{"error":"there is no such link session","code":"link_session_not_found","request_id":"…","docs_url":"https://docs.nox.energy/errors#link_session_not_found"}"#
                         )
                     }
                 }

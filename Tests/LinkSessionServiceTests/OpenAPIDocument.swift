@@ -44,7 +44,7 @@ struct OpenAPIDocument: Sendable {
         let path: String
         let needsKey: Bool
 
-        var isManufacturers: Bool { path.hasPrefix(Service.sessions) }
+        var isManufacturers: Bool { path.hasPrefix("/v2/manufacturer/") }
     }
 
     func endpoints(token: String) -> [Endpoint] {
@@ -183,6 +183,20 @@ struct OpenAPIDocument: Sendable {
             case "minimum":
                 if let number = value.number, number < expected.number ?? .max {
                     problems.append("\(place) is too small")
+                }
+            case "minItems", "maxItems":
+                let count = value.elements?.count ?? 0
+                if keyword == "minItems", count < expected.number ?? .max { problems.append("\(place) has too few") }
+                if keyword == "maxItems", count > expected.number ?? 0 { problems.append("\(place) has too many") }
+            case "maxProperties":
+                if members.count > expected.number ?? 0 { problems.append("\(place) has too many members") }
+            case "propertyNames":
+                for name in members.keys {
+                    problems += self.problems(of: .string(name), expected, "\(place): the name \(name)")
+                }
+            case "additionalProperties":
+                for (name, member) in members where properties[name] == nil {
+                    problems += self.problems(of: member, expected, "\(place).\(name)")
                 }
             case "not":
                 if self.problems(of: value, expected, place).isEmpty { problems.append("\(place) is excluded") }

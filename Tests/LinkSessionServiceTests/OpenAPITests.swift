@@ -22,14 +22,16 @@ extension ProgramTests {
                 (item.members ?? [:]).keys.map { "\($0.uppercased()) \(path)" }
             }
             #expect(
-                operations.sorted() == [
-                    "GET /.well-known/jwks.json", "GET /health/live", "GET /health/ready", "GET /openapi.json",
-                    "GET /v2/authenticator/link-sessions/{link_token}",
-                    "GET /v2/manufacturer/link-sessions", "GET /v2/manufacturer/link-sessions/{link_token}",
-                    "POST /v2/authenticator/link-sessions/{link_token}/complete", "POST /v2/manufacturer/link-sessions",
-                    "POST /v2/manufacturer/link-sessions/{link_token}/confirm",
-                    "POST /v2/manufacturer/link-sessions/{link_token}/expire",
-                ])
+                operations.sorted()
+                    == [
+                        "GET /.well-known/jwks.json", "GET /health/live", "GET /health/ready", "GET /openapi.json",
+                        "GET /v2/authenticator/link-sessions/{link_token}",
+                        "GET /v2/manufacturer/link-sessions", "GET /v2/manufacturer/link-sessions/{link_token}",
+                        "POST /v2/authenticator/link-sessions/{link_token}/complete",
+                        "POST /v2/manufacturer/link-sessions",
+                        "POST /v2/manufacturer/link-sessions/{link_token}/confirm",
+                        "POST /v2/manufacturer/link-sessions/{link_token}/expire", "GET /v2/manufacturer/suppliers",
+                    ].sorted())
             try await Service.run { service in
                 for operation in operations {
                     let words = operation.split(separator: " ").map(String.init)
@@ -93,10 +95,14 @@ extension ProgramTests {
             #expect(codes.count == document.statusOfCode.count)
             let page = try String(
                 contentsOf: TestEnvironment.projectDirectory.appending(path: "docs/errors.md"), encoding: .utf8)
-            let rows = OpenAPIDocument.tableRows(page).filter { $0.count == 4 && document.statusOfCode[$0[0]] != nil }
+            let rows = OpenAPIDocument.tableRows(page.replacing(/<a id="[a-z_]+"><\/a>/, with: "")).filter {
+                $0.count == 4 && document.statusOfCode[$0[0]] != nil
+            }
             #expect(
                 Dictionary(rows.map { ($0[0], Int($0[1])) }, uniquingKeysWith: { $1 })
                     == document.statusOfCode.mapValues { $0 })
+            // `docs_url` leads to the row of its code.
+            for code in document.statusOfCode.keys { #expect(page.contains(#"| <a id="\#(code)"></a>"#), "\(code)") }
             for general in document.general {
                 let words = general.split(separator: " ").map(String.init)
                 #expect(document.statusOfCode[words[1]] == Int(words[0]), "\(general)")
@@ -119,7 +125,8 @@ extension ProgramTests {
             let path = "/v2/manufacturer/link-sessions"
             let headers = [("Cache-Control", "no-store"), ("Link-Session-Id", unknownID)]
             #expect(document.problems(of: answer(201, session, headers), to: "POST", path) == [])
-            let error = #"{"error":"e","code":"unauthorized","request_id":"a"}"#
+            let error =
+                #"{"error":"e","code":"unauthorized","request_id":"a","docs_url":"https://docs.nox.energy/errors#unauthorized"}"#
             #expect(document.problems(of: answer(401, error), to: "POST", path) == [])
             for (what, response) in [
                 ("a missing header", answer(201, session)),

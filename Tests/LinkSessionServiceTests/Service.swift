@@ -227,6 +227,10 @@ extension Service {
         }
         if let id = response.json["request_id"] {
             #expect(id.string == response.header("X-Request-Id"), "\(request)", sourceLocation: sourceLocation)
+            #expect(
+                response.json["docs_url"]?.string
+                    == "https://docs.nox.energy/errors#\(response.json["code"]?.string ?? "")",
+                "\(request)", sourceLocation: sourceLocation)
         }
         guard response.status >= 400 || path.hasPrefix("/health") else { return }
         for secret in Secrets.all + tokens.withLock({ Array($0) }) {

@@ -45,10 +45,17 @@ import Testing
     }
 
     @Test func `two requests have one form only where every field is the same`() throws {
-        func new(_ user: String, _ url: String, _ language: Language) throws -> [UInt8] {
+        func new(
+            _ user: String, _ url: String, _ language: Language, _ preferred: String? = nil,
+            _ offered: [String]? = nil, _ metadata: [(name: String, value: String)]? = nil
+        ) throws -> [UInt8] {
             NewLinkSession(
                 manufacturer: .init(1), userID: try ManufacturerUserID(user), redirectURL: try RedirectURL(url),
-                language: language
+                language: language,
+                options: LinkSessionOptions(
+                    preferredSupplier: preferred.flatMap { Supplier.Slug($0) },
+                    offeredSuppliers: offered?.compactMap { Supplier.Slug($0) },
+                    metadata: try metadata.map { try SessionMetadata($0) })
             ).canonicalForm
         }
         let url = "https://a.example/"
@@ -57,8 +64,19 @@ import Testing
             try new("u", url + "?x", .nl),
             // One field does not run into the next.
             try new("u redirect_url 18 \(url)", url, .nl), try new("é", url, .nl), try new("e\u{301}", url, .nl),
+            try new("u", url, .nl, "a"), try new("u", url, .nl, "b"), try new("u", url, .nl, nil, ["a"]),
+            try new("u", url, .nl, nil, ["a", "b"]), try new("u", url, .nl, nil, ["b", "a"]),
+            try new("u", url, .nl, "a", ["a", "b"]), try new("u", url, .nl, nil, nil, []),
+            try new("u", url, .nl, nil, nil, [("a", "b")]), try new("u", url, .nl, nil, nil, [("a", "")]),
+            try new("u", url, .nl, nil, nil, [("a", "b value 1 c ")]),
+            try new("u", url, .nl, nil, nil, [("a", "b"), ("c", "d")]),
+            try new("u", url, .nl, nil, nil, [("é", "")]), try new("u", url, .nl, nil, nil, [("e\u{301}", "")]),
         ]
         #expect(Set(forms).count == forms.count)
         #expect(try new("u", url, .nl) == forms[0])
+        // The order of an object's members has no meaning.
+        #expect(
+            try new("u", url, .nl, nil, nil, [("a", "1"), ("b", "2")])
+                == new("u", url, .nl, nil, nil, [("b", "2"), ("a", "1")]))
     }
 }

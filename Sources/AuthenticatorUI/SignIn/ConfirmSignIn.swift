@@ -101,7 +101,8 @@ extension AuthenticatorUI {
             return pages.response(page, of: context.snapshot.manufacturer, in: context.language)
         case .expired:
             return try endedPage(try await afterwards(context, id))
-        case .supplierDisabled:
+        // The latter cannot be: nobody signs in where the session does not offer it.
+        case .supplierDisabled, .supplierNotOffered:
             return try await supplierDisabledPage(context)
         case .blocked, .unknown:
             throw UnknownPageError()

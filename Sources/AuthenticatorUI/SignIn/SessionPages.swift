@@ -32,8 +32,10 @@ extension AuthenticatorUI {
         let search = context.request.query.search
         context.url = { PageURL.link(token, $0, search: search) }
         guard session.status == .open else { return try endedPage(context) }
-        let suppliers = try usableSuppliers()
-        let list = SupplierList(suppliers, search: search)
+        let suppliers = try suppliers(offeredIn: session)
+        let list = SupplierList(
+            suppliers, preferred: session.options.preferredSupplier,
+            unavailable: Set(suppliers.filter { !$0.isAvailable }.map(\.slug)), search: search)
         var page = Page("link", status: status, timeLeft(context).merging(values(of: list)) { $1 })
         page.values["token"] = token.characters
         page.values["isOffering"] = !suppliers.isEmpty

@@ -22,6 +22,10 @@ extension AuthenticatorUI {
             await record(.signInRefused(.supplierUnknown), snapshot, request)
             return try await linkPage(context, status: .conflict)
         }
+        guard snapshot.session.options.offers(supplier.slug) else {
+            await record(.signInRefused(.supplierNotOffered), snapshot, request)
+            return try await linkPage(context, status: .conflict)
+        }
         guard let secret = SignInSecret(try tokenGenerator.makeSecret(), token: token) else {
             throw RandomnessError()
         }

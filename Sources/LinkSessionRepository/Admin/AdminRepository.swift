@@ -23,9 +23,15 @@ package struct AdminRepository: Sendable {
     /// An unknown manufacturer is a failure.
     package func manufacturer(named name: DisplayText) async throws(AdminError) -> Manufacturer.ID {
         guard let number = try await run(Self.manufacturerByName, [.text(name.text)]) else {
-            throw AdminError(line: "there is no manufacturer of this name")
+            throw Self.unknown
         }
         return Manufacturer.ID(number)
+    }
+
+    /// Where the manufacturer of this name may send its users; an unknown one is a failure.
+    package func redirectPolicy(of name: DisplayText) async throws(AdminError) -> RedirectPolicy {
+        guard let policy = try await run(Self.redirectPolicyByName, [.text(name.text)]) else { throw Self.unknown }
+        return policy
     }
 
     /// The sessions of a data subject with what happened to them, the oldest first. That they were read is recorded.
@@ -72,6 +78,12 @@ package struct AdminRepository: Sendable {
 
     /// Reading a large table to its end takes its time.
     static let longest = Duration.seconds(600)
+
+    private static let unknown = AdminError(line: "there is no manufacturer of this name")
+
+    private static let redirectPolicyByName = Query<RedirectPolicy?>(
+        "redirect_policy_by_name", "SELECT \(RedirectPolicy.columns) FROM manufacturers m WHERE m.name = $1::text",
+        readOptional: { (row) throws(DatabaseError) in try row.redirectPolicy().0 })
 
     private static let manufacturerByName = Query<Int64?>(
         "manufacturer_by_name", "SELECT id FROM manufacturers WHERE name = $1::text",

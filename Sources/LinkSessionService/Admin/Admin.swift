@@ -9,14 +9,15 @@ struct Admin: AsyncParsableCommand {
             be reviewed and applied by migrate, and prints its path. With --apply it is applied at once. A new key is \
             printed once, alone on standard output: only its SHA-256 is in the file and in the database.
 
-            Exit codes: 1 where it could not be done, 3 where nothing is known of a user, 64 where an argument is wrong. \
+            Exit codes: 1 where it could not be done, 3 where nothing is known of a user or \
+            what was checked is not in order, 64 where an argument is wrong. \
             Nothing is ever half written.
             """,
         subcommands: [
             AddManufacturer.self, AddKey.self, RotateKey.self, RevokeKey.self, Enable.self, Disable.self,
-            AllowRedirect.self, RemoveRedirect.self, SetRedirectPolicy.self, SetRateLimit.self, AddSupplier.self,
-            EnableSupplier.self,
-            DisableSupplier.self, ListManufacturers.self, ListSuppliers.self, Sessions.self, ExportUser.self,
+            AllowRedirect.self, RemoveRedirect.self, SetRedirectPolicy.self, CheckRedirect.self, SetRateLimit.self,
+            AddSupplier.self, EnableSupplier.self, DisableSupplier.self, ListManufacturers.self, ListSuppliers.self,
+            Sessions.self, ExportUser.self,
             EraseUser.self, EraseAgain.self, Audit.self, CreateRoles.self, Distribute.self,
         ])
 }

@@ -24,6 +24,20 @@ extension RedirectURL {
     }
 }
 
+extension RedirectURL {
+    init(toCheck text: String) throws(CommandError) {
+        do throws(ValidationError) {
+            try self.init(text)
+        } catch {
+            throw .redirectNotAllowed(error.message)
+        }
+    }
+}
+
+extension CommandError {
+    static func redirectNotAllowed(_ why: String) -> CommandError { CommandError("not allowed: \(why)", exitCode: 3) }
+}
+
 extension ManufacturerUserID {
     init(_ text: String, for argument: String) throws(CommandError) {
         do throws(ValidationError) {
