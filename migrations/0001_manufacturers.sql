@@ -18,6 +18,18 @@ SELECT ensure(
         pg_encoding_to_char(encoding)))
 FROM pg_database WHERE datname = current_database();
 
+-- Images beside the names of suppliers and manufacturers. Every replica's copy holds digests, and asks for what it shows.
+CREATE TABLE logos (
+    digest     bytea NOT NULL,
+    media_type text NOT NULL,
+    bytes      bytea NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT date_trunc('second', now()),
+    CONSTRAINT logos_pkey PRIMARY KEY (digest),
+    CONSTRAINT logos_digest_is_sha256 CHECK (digest = sha256(bytes)),
+    CONSTRAINT logos_media_type_known CHECK (media_type IN ('image/png', 'image/svg+xml')),
+    CONSTRAINT logos_bytes_size CHECK (octet_length(bytes) BETWEEN 1 AND 32768)
+);
+
 CREATE TABLE manufacturers (
     id              bigint GENERATED ALWAYS AS IDENTITY,
     name            text NOT NULL,
@@ -27,9 +39,11 @@ CREATE TABLE manufacturers (
     redirect_urls   text[] NOT NULL DEFAULT '{}',
     creates_a_second integer,
     creates_at_once  integer,
+    logo            bytea,
     created_at      timestamptz NOT NULL DEFAULT date_trunc('second', now()),
     CONSTRAINT manufacturers_pkey PRIMARY KEY (id),
     CONSTRAINT manufacturers_name_unique UNIQUE (name),
+    CONSTRAINT manufacturers_logo_fkey FOREIGN KEY (logo) REFERENCES logos (digest),
     CONSTRAINT manufacturers_name_valid CHECK (char_length(name) BETWEEN 1 AND 200 AND name ~ '\S' AND name !~ '[[:cntrl:]]'),
     CONSTRAINT manufacturers_brand_valid CHECK (char_length(brand) BETWEEN 1 AND 200 AND brand ~ '[^\s_-]' AND brand !~ '[[:cntrl:]]'),
     -- Names and labels are read by people: text that is shown in another order than it is stored deceives them.

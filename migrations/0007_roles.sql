@@ -25,7 +25,7 @@ SELECT ensure(
     'everybody may create objects in this schema: as its owner, REVOKE CREATE ON SCHEMA ... FROM PUBLIC, then migrate again');
 
 -- link_session_service: what `serve` and `purge` need. Events are append-only, and of a session nothing but its ends.
-GRANT SELECT ON schema_migrations, control_plane_version, manufacturers, suppliers TO link_session_service;
+GRANT SELECT ON schema_migrations, control_plane_version, manufacturers, suppliers, logos TO link_session_service;
 GRANT SELECT (id, manufacturer_id, key_hash, expires_at, revoked_at, last_used_at), UPDATE (last_used_at)
     ON api_keys TO link_session_service;
 GRANT SELECT,
@@ -52,6 +52,7 @@ GRANT EXECUTE ON FUNCTION maintain_partitions TO link_session_service;
 -- by whoever applies them.
 GRANT SELECT, INSERT, UPDATE, DELETE ON api_keys TO link_session_operator;
 GRANT SELECT, INSERT, UPDATE ON manufacturers, suppliers TO link_session_operator;
+GRANT SELECT, INSERT, DELETE ON logos TO link_session_operator;
 GRANT SELECT ON supplier_outcomes, schema_migrations, deployment_migrations, link_sessions, link_session_events, sign_ins, nox_users, erasures TO link_session_operator;
 GRANT INSERT (history, version, name, checksum) ON deployment_migrations TO link_session_operator;
 GRANT EXECUTE ON FUNCTION erase_user, erase_supplier_user TO link_session_operator;

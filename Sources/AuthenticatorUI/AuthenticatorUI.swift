@@ -15,6 +15,7 @@ package struct AuthenticatorUI: Sendable {
     let publicBaseURL: String
     let sessions: LinkSessionRepository
     let signIns: SignInRepository
+    let logos: LogoCache
     let controlPlane: ControlPlaneCache
     let supplierHealth: SupplierHealth
     let returnLinks: ReturnLinks
@@ -28,13 +29,15 @@ package struct AuthenticatorUI: Sendable {
 
     package init(
         publicBaseURL: String, sessions: LinkSessionRepository, signIns: SignInRepository,
-        controlPlane: ControlPlaneCache, supplierHealth: SupplierHealth, returnLinks: ReturnLinks,
+        logos: LogoRepository, controlPlane: ControlPlaneCache, supplierHealth: SupplierHealth,
+        returnLinks: ReturnLinks,
         tokenGenerator: TokenGenerator,
         clientSecret: @escaping @Sendable (String) -> String?, providersAt addresses: PublicAddresses
     ) throws {
         self.publicBaseURL = publicBaseURL
         self.sessions = sessions
         self.signIns = signIns
+        self.logos = LogoCache(repository: logos, controlPlane: controlPlane)
         self.controlPlane = controlPlane
         self.supplierHealth = supplierHealth
         self.returnLinks = returnLinks
@@ -58,6 +61,7 @@ package struct AuthenticatorUI: Sendable {
         routes.add(
             "/ui/page.js", .get { _ in Resource.response(Resource.script, type: "text/javascript; charset=utf-8") })
         routes.add("/ui/icon.svg", .get { _ in Resource.response(Resource.icon, type: "image/svg+xml") })
+        routes.add("/ui/logos/{digest}", .get(answeringErrors(showLogo)))
         // What browsers and crawlers ask every host for.
         routes.add("/favicon.ico", .get { _ in Resource.response(Resource.favicon, type: "image/vnd.microsoft.icon") })
         routes.add("/apple-touch-icon.png", .get { _ in Resource.response(Resource.touchIcon, type: "image/png") })

@@ -58,6 +58,7 @@ struct Pages: Sendable {
     func response(_ page: Page, of manufacturer: Manufacturer? = nil, in language: Language) -> Response {
         var values = page.values
         if let manufacturer {
+            values["brandLogo"] = manufacturer.logo?.hex
             values["brand"] = Bidirectional.isolated(manufacturer.brand?.titleCased ?? manufacturer.name)
         }
         values["page"] = page.name
@@ -139,7 +140,7 @@ enum Resource {
         ("continue", PackageResources.continue_mustache), ("sandbox", PackageResources.sandbox_mustache),
         ("confirm", PackageResources.confirm_mustache), ("returning", PackageResources.returning_mustache),
         ("notice", PackageResources.notice_mustache), ("supplier", PackageResources.supplier_mustache),
-        ("time", PackageResources.time_mustache),
+        ("time", PackageResources.time_mustache), ("logo", PackageResources.logo_mustache),
     ]
     static let stylesheet = PackageResources.style_css
     static let script = PackageResources.page_js

@@ -27,6 +27,11 @@ package struct ControlPlane: Sendable {
     package let suppliers: [Supplier]
     /// The database has Citus, and so its tables may be spread over nodes by shard.
     let isDistributed: Bool
+
+    /// Whether a supplier or a manufacturer has this logo.
+    package func hasLogo(_ digest: SHA256Digest) -> Bool {
+        suppliers.contains { $0.logo == digest } || manufacturers.values.contains { $0.manufacturer.logo == digest }
+    }
 }
 
 /// What changes whenever anything of the control plane does.
@@ -102,7 +107,7 @@ package struct ControlPlaneRepository: Sendable {
     private static let suppliers = Query<[Supplier?]>(
         "enabled_suppliers",
         """
-        SELECT slug, name, issuer, client_id, client_secret_name, scopes, \(OpenIDClient.optionalColumns)
+        SELECT slug, name, logo, issuer, client_id, client_secret_name, scopes, \(OpenIDClient.optionalColumns)
         FROM suppliers WHERE enabled ORDER BY name, slug
         """,
         readEach: { (row) throws(DatabaseError) in try row.supplier() })
@@ -125,7 +130,7 @@ package struct ControlPlaneRepository: Sendable {
 
 extension Manufacturer {
     /// What ``PostgresClient/Row/manufacturer()`` reads of a manufacturer `m`.
-    static let columns = "m.id, m.name, m.brand"
+    static let columns = "m.id, m.name, m.brand, m.logo"
 }
 
 extension RedirectPolicy {
@@ -167,8 +172,10 @@ extension Row {
     }
 
     mutating func manufacturer() throws(DatabaseError) -> Manufacturer {
-        Manufacturer(
+        var manufacturer = Manufacturer(
             id: Manufacturer.ID(try int64()), name: try text(), brand: try optionalText().map(Brand.init(stored:)))
+        manufacturer.logo = try optionalDigest()
+        return manufacturer
     }
 
     /// - Returns: with the number of registered URLs that are no valid redirect URLs, and so allow nothing.
@@ -188,7 +195,8 @@ extension Row {
 
     /// - Returns: `nil` for one that breaks a rule.
     fileprivate mutating func supplier() throws(DatabaseError) -> Supplier? {
-        let (slug, name, issuer) = (Supplier.Slug(try text()), try text(), ProviderURL(try text()))
+        let (slug, name, logo) = (Supplier.Slug(try text()), try text(), try optionalDigest())
+        let issuer = ProviderURL(try text())
         let (clientID, secretName, scopes) = (try text(), try text(), try texts())
         guard let slug, let issuer, !issuer.hasQuery, OpenIDClient.isClientID(clientID),
             OpenIDClient.isSecretName(secretName), scopes.allSatisfy(OpenIDClient.isScope)
@@ -198,6 +206,8 @@ extension Row {
         }
         var client = OpenIDClient(issuer: issuer, clientID: clientID, clientSecretName: secretName, scopes: scopes)
         guard try readOptions(of: &client) else { return nil }
-        return Supplier(slug: slug, name: name, signIn: .openIDConnect(client))
+        var supplier = Supplier(slug: slug, name: name, signIn: .openIDConnect(client))
+        supplier.logo = logo
+        return supplier
     }
 }

@@ -87,7 +87,8 @@ struct Application {
             publicBaseURL: publicBaseURL,
             sessions: LinkSessionRepository(database: requests, as: .second, controlPlane: controlPlane),
             signIns: SignInRepository(database: requests, as: .second, controlPlane: controlPlane),
-            controlPlane: controlPlane, supplierHealth: supplierHealth,
+            logos: LogoRepository(database: requests, as: .second), controlPlane: controlPlane,
+            supplierHealth: supplierHealth,
             returnLinks: returnLinks, tokenGenerator: TokenGenerator(), clientSecret: { clientSecrets[$0] },
             providersAt: settings.isProduction ? .only : .orAny)
         var routes = Routes()

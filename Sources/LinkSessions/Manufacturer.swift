@@ -15,6 +15,8 @@ package struct Manufacturer: Sendable {
     package let id: ID
     package let name: String
     package let brand: Brand?
+    /// Of the image beside its name.
+    package var logo: SHA256Digest?
 
     package init(id: ID, name: String, brand: Brand?) {
         self.id = id

@@ -29,6 +29,8 @@ package struct Supplier: Sendable {
     package let slug: Slug
     package let name: String
     package let signIn: SignIn
+    /// Of the image beside its name.
+    package var logo: SHA256Digest?
     /// False while sign-ins there keep failing; whoever wants to may try all the same.
     package var isAvailable = true
 

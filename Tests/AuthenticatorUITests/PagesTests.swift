@@ -64,7 +64,9 @@ import Testing
                 "/ui?token=T", "https://your-app.com/callback?x", "https://go.example/"
             )
             page.url = { "/ui?token=T&language=\($0.rawValue)" }
-            return (page, texts.union(["again", "back", "languages", "who"]))
+            return (
+                page, texts.union([page.name == "confirm" ? "confirm.again" : "again", "back", "languages", "who"])
+            )
         }
     }
 

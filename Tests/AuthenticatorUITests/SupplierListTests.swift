@@ -41,14 +41,15 @@ import Testing
     }
 
     @Test func `the preferred one is first, and those that fail are last`() throws {
-        let suppliers = try Self.suppliers(["A", "B", "C", "D"])
+        var suppliers = try Self.suppliers(["A", "B", "C", "D"])
         let (a, c) = (suppliers[0].slug, suppliers[2].slug)
-        let list = SupplierList(suppliers, preferred: c, unavailable: [a])
+        suppliers[0].isAvailable = false
+        let list = SupplierList(suppliers, preferred: c)
         #expect(list.preferred?.name == "C")
         #expect(list.others.map(\.name) == ["B", "D"])
         #expect(list.unavailable.map(\.name) == ["A"])
         // One that fails is no main action, and neither is one that is not there.
-        let failing = SupplierList(suppliers, preferred: a, unavailable: [a])
+        let failing = SupplierList(suppliers, preferred: a)
         #expect(failing.preferred == nil && failing.others.count == 3 && failing.unavailable.count == 1)
         #expect(SupplierList(suppliers, preferred: Supplier.Slug("gone")).preferred == nil)
         // Where something is sought it is one of those that are found.

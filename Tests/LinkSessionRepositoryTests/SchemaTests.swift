@@ -83,6 +83,13 @@ import Testing
             "rate_demands_pkey",
             "INSERT INTO rate_demands SELECT '00000000-0000-0000-0000-000000000001', 1, 1, 1 FROM generate_series(1, 2)"
         ),
+        Breach("manufacturers_logo_fkey", "INSERT INTO manufacturers (name, logo) VALUES ('x', sha256('x'))"),
+        Breach("suppliers_logo_fkey", supplier(option: "logo = sha256('x')")),
+        Breach("logos_pkey", logo("'x'") + ";" + logo("'x'")),
+        Breach("logos_digest_is_sha256", logo("'x'", digest: "sha256('y')")),
+        Breach("logos_media_type_known", logo("'x'", type: "text/html")),
+        Breach("logos_bytes_size", logo("''")),
+        Breach("logos_bytes_size", logo("convert_to(repeat('x', 32769), 'UTF8')")),
         Breach("suppliers_pkey", supplier() + ";" + supplier(name: "'Other'")),
         Breach("suppliers_name_unique", supplier() + ";" + supplier(slug: "'other'")),
         Breach("suppliers_slug_valid", supplier(slug: "'sandbox'")),
@@ -329,6 +336,10 @@ private func supplier(
     VALUES (\(slug), \(name), \(issuer), \(clientID), \(secretName), \(scopes));
     UPDATE suppliers SET \(option)
     """
+}
+
+private func logo(_ bytes: String, digest: String? = nil, type: String = "image/png") -> String {
+    "INSERT INTO logos (digest, media_type, bytes) VALUES (\(digest ?? "sha256(\(bytes))"), '\(type)', \(bytes))"
 }
 
 private func noxUser(manufacturer: String = "(SELECT min(id) FROM manufacturers)", user: String = "'user'") -> String {

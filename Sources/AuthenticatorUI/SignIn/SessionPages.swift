@@ -33,9 +33,7 @@ extension AuthenticatorUI {
         context.url = { PageURL.link(token, $0, search: search) }
         guard session.status == .open else { return try endedPage(context) }
         let suppliers = try suppliers(offeredIn: session)
-        let list = SupplierList(
-            suppliers, preferred: session.options.preferredSupplier,
-            unavailable: Set(suppliers.filter { !$0.isAvailable }.map(\.slug)), search: search)
+        let list = SupplierList(suppliers, preferred: session.options.preferredSupplier, search: search)
         var page = Page("link", status: status, timeLeft(context).merging(values(of: list)) { $1 })
         page.values["token"] = token.characters
         page.values["isOffering"] = !suppliers.isEmpty
@@ -54,7 +52,9 @@ extension AuthenticatorUI {
     private func values(of list: SupplierList) -> [String: any Sendable] {
         func values(_ supplier: Supplier) -> [String: any Sendable] {
             let name = Bidirectional.isolated(supplier.name)
-            return ["slug": supplier.slug.text, "name": name, "supplier": name]
+            var values: [String: any Sendable] = ["slug": supplier.slug.text, "name": name, "supplier": name]
+            values["logo"] = supplier.logo?.hex
+            return values
         }
         return [
             "hasSearch": list.hasSearch, "hasMore": list.hasMore, "count": list.count,

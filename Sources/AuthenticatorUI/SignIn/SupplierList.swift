@@ -18,10 +18,10 @@ struct SupplierList {
 
     /// - Parameters:
     ///   - suppliers: those that can be chosen, in the order in which they are shown.
+    ///   - preferred: with which the page begins, where it can be chosen and its sign-ins do not fail.
     ///   - search: as it was typed; blank: all are shown.
     init(
-        _ suppliers: [Supplier], preferred: Supplier.Slug? = nil, unavailable: Set<Supplier.Slug> = [],
-        search: String = ""
+        _ suppliers: [Supplier], preferred: Supplier.Slug? = nil, search: String = ""
     ) {
         let words = SearchWords(search).words
         let found = suppliers.filter { supplier in
@@ -31,10 +31,10 @@ struct SupplierList {
         hasSearch = suppliers.count >= Self.searchThreshold
         hasMore = found.count > Self.limit
         // The one that the manufacturer names is no surprise: where something is sought, it is found like the others.
-        self.preferred = words.isEmpty ? found.first { $0.slug == preferred && !unavailable.contains($0.slug) } : nil
+        self.preferred = words.isEmpty ? found.first { $0.slug == preferred && $0.isAvailable } : nil
         let shown = found.prefix(Self.limit).filter { [first = self.preferred] in $0.slug != first?.slug }
-        others = shown.filter { !unavailable.contains($0.slug) }
-        self.unavailable = shown.filter { unavailable.contains($0.slug) }
+        others = shown.filter(\.isAvailable)
+        unavailable = shown.filter { !$0.isAvailable }
     }
 
     /// How many are shown.
