@@ -13,6 +13,7 @@ CREATE TABLE link_sessions (
     created_at       timestamptz NOT NULL,
     expires_at       timestamptz NOT NULL,
     completed_at     timestamptz,
+    opened_at        timestamptz,
     sign_ins         smallint NOT NULL DEFAULT 0,
     supplier         text,
     supplier_user_id text,
@@ -51,6 +52,7 @@ COMMENT ON COLUMN link_sessions.user_id IS 'The manufacturer''s own id of its us
 COMMENT ON COLUMN link_sessions.preferred_supplier IS 'The supplier with which the page begins, where the manufacturer named one.';
 COMMENT ON COLUMN link_sessions.offered_suppliers IS 'The only suppliers that are offered; NULL: all of them.';
 COMMENT ON COLUMN link_sessions.metadata IS 'What the manufacturer keeps with the session, texts by name; the user never sees it.';
+COMMENT ON COLUMN link_sessions.opened_at IS 'When its page was first seen, or the Authenticator first looked.';
 COMMENT ON COLUMN link_sessions.sign_ins IS 'How many sign-ins were started.';
 COMMENT ON COLUMN link_sessions.completed_by IS 'The sign-in that completed the session; NULL where the Authenticator API did.';
 COMMENT ON COLUMN link_sessions.confirmed_at IS 'When the manufacturer''s backend said whose session it was.';
@@ -130,15 +132,17 @@ CREATE INDEX idempotency_keys_session ON idempotency_keys (session_id);
 CREATE TABLE link_session_events (
     session_id        uuid NOT NULL,
     shard             smallint NOT NULL,
+    manufacturer_id   bigint NOT NULL,
     event             text NOT NULL,
     reason            text,
     request_id        text NOT NULL,
     authenticator_key text,
     occurred_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
+    position          bigint,
     -- A statement that is sent again after a broken connection records nothing twice.
     CONSTRAINT link_session_events_pkey PRIMARY KEY (session_id, shard, event, request_id),
     CONSTRAINT link_session_events_event_valid CHECK (event IN (
-        'looked_up', 'expired_early', 'sign_in_started', 'sign_in_refused', 'signed_in', 'completed', 'completion_refused',
+        'opened', 'expired', 'expired_early', 'sign_in_started', 'sign_in_refused', 'signed_in', 'completed', 'completion_refused',
         'confirmed', 'confirmation_refused')),
     CONSTRAINT link_session_events_refusal_has_reason CHECK ((event LIKE '%refused') = (reason IS NOT NULL)),
     -- Reasons are the service's to name: docs/administer.md.
@@ -150,10 +154,15 @@ CREATE TABLE link_session_events (
 COMMENT ON COLUMN link_session_events.authenticator_key IS
     'The name of the Authenticator''s key that it was done with; NULL where it was done with none.';
 COMMENT ON COLUMN link_session_events.event IS
-    'looked_up: the Authenticator''s first look. expired_early: by the manufacturer. …_refused: see reason.';
+    'expired: by time. expired_early: by the manufacturer. …_refused: see reason.';
+COMMENT ON COLUMN link_session_events.position IS
+    'Where the event stands in the feed of its manufacturer; 0: nowhere yet; NULL: it is for support alone.';
 
--- Of racing first looks one is the first.
-CREATE UNIQUE INDEX link_session_events_first_look ON link_session_events (session_id, shard) WHERE event = 'looked_up';
+-- A session ends once: a completion that was judged in time and comes after the session's end fails.
+CREATE UNIQUE INDEX link_session_events_end ON link_session_events (session_id, shard)
+    WHERE event IN ('completed', 'expired', 'expired_early');
+CREATE INDEX link_session_events_feed ON link_session_events (manufacturer_id, position) WHERE position > 0;
+CREATE INDEX link_session_events_waiting ON link_session_events (session_id) WHERE position = 0;
 
 -- A browser's attempt to sign in at a supplier.
 CREATE TABLE sign_ins (

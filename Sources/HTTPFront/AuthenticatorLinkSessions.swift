@@ -20,8 +20,9 @@ struct AuthenticatorLinkSessions {
     @Sendable private func find(_ request: Request) async throws -> Response {
         let key = try apiKeys.authenticator(of: request)
         let found = try await sessions.find(try request.linkToken(), for: request)
-        try await sessions.record(
-            .lookedUp, of: found.session.id, by: key, requestID: request.id, until: request.deadline)
+        if found.session.status == .open, !found.isOpened {
+            try await sessions.open(found.session.id, by: key, requestID: request.id, until: request.deadline)
+        }
         return answer(found.session, of: found.manufacturer)
     }
 

@@ -32,6 +32,11 @@ extension ErrorAnswer: Error {
         .unprocessableEntity, "idempotency_key_reused",
         "this Idempotency-Key was sent with other fields within the last 24 hours; a new request needs a new key")
 
+    static let tooManyWaiting = ErrorAnswer(
+        .tooManyRequests, "too_many_waiting",
+        "\(EventFeedWatcher.most) requests of this manufacturer wait already; ask without wait, or for all events at once",
+        headers: ["retry-after": "5"])
+
     /// The border to all that the handlers call.
     init(_ error: any Error) {
         switch error {
@@ -42,6 +47,7 @@ extension ErrorAnswer: Error {
         case let error as ValidationError:
             self.init(.badRequest, error.rule.code, error.message, cause: error.cause)
         case let error as RepositoryError: self.init(error)
+        case is EventFeedWatcher.TooManyWaitingError: self = .tooManyWaiting
         case is RandomnessError: self = .internalError(cause: "no token could be made: RandomnessError")
         case is OpenSSLError: self = .internalError(cause: "OpenSSL refused")
         default: self = .internalError(cause: "\(type(of: error))")
@@ -94,6 +100,8 @@ extension ValidationError.Rule {
         case .limit: "invalid_limit"
         case .after: "invalid_after"
         case .idempotencyKey: "invalid_idempotency_key"
+        case .types: "invalid_types"
+        case .wait: "invalid_wait"
         }
     }
 }

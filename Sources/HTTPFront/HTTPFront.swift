@@ -17,12 +17,14 @@ extension Routes {
     ///   - idempotencySecrets: one at least: the first is for new sessions.
     package mutating func addAPI(
         publicBaseURL: String, apiKeys: APIKeyAuthenticator, sessions: LinkSessionRepository,
-        suppliers: @escaping @Sendable () throws -> [Supplier], returnLinks: ReturnLinks,
-        tokenGenerator: TokenGenerator, idempotencySecrets: [IdempotencySecret], readiness: Readiness
+        suppliers: @escaping @Sendable () throws -> [Supplier], feed: EventFeedRepository, watcher: EventFeedWatcher,
+        returnLinks: ReturnLinks, tokenGenerator: TokenGenerator, idempotencySecrets: [IdempotencySecret],
+        readiness: Readiness
     ) {
         ManufacturerLinkSessions(
-            apiKeys: apiKeys, sessions: sessions, suppliers: suppliers, tokenGenerator: tokenGenerator,
-            publicBaseURL: publicBaseURL, returnLinks: returnLinks, idempotencySecrets: idempotencySecrets
+            apiKeys: apiKeys, sessions: sessions, suppliers: suppliers, feed: feed, watcher: watcher,
+            tokenGenerator: tokenGenerator, publicBaseURL: publicBaseURL, returnLinks: returnLinks,
+            idempotencySecrets: idempotencySecrets
         ).add(to: &self)
         ManufacturerSuppliers(apiKeys: apiKeys, suppliers: suppliers).add(to: &self)
         AuthenticatorLinkSessions(apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks).add(to: &self)

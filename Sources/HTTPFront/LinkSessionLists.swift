@@ -48,7 +48,7 @@ extension LinkSessionFilter {
 }
 
 extension FormFields {
-    fileprivate var limit: Int {
+    var limit: Int {
         get throws(ValidationError) {
             try value("limit", .limit, expects: "a whole number from 1 to 100") { text in
                 text.wholeNumber.flatMap { (1...100).contains($0) ? Int($0) : nil }
@@ -64,7 +64,7 @@ extension FormFields {
     }
 
     /// A field that may be left out.
-    fileprivate func value<Value>(
+    func value<Value>(
         _ name: String, _ rule: ValidationError.Rule, expects expectation: String, _ parse: (String) -> Value?
     ) throws(ValidationError) -> Value? {
         guard !unusable.contains(name) else {
@@ -78,5 +78,5 @@ extension FormFields {
 
 extension String {
     /// Of decimal digits alone; `nil` for another text, and for what is beyond 64 bits.
-    fileprivate var wholeNumber: Int64? { utf8.allSatisfy(\.isASCIIDigit) ? Int64(self) : nil }
+    var wholeNumber: Int64? { utf8.allSatisfy(\.isASCIIDigit) ? Int64(self) : nil }
 }

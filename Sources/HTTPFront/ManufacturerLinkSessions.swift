@@ -13,6 +13,8 @@ struct ManufacturerLinkSessions {
     let sessions: LinkSessionRepository
     /// Those that can be chosen on our pages.
     let suppliers: @Sendable () throws -> [Supplier]
+    let feed: EventFeedRepository
+    let watcher: EventFeedWatcher
     let tokenGenerator: TokenGenerator
     /// Without a slash at the end, such as `https://auth.nox.energy`.
     let publicBaseURL: String
@@ -24,6 +26,8 @@ struct ManufacturerLinkSessions {
         let path = "/v2/manufacturer/link-sessions"
         routes.add(path, .keyed, .get(answeringErrors(list)), .post(answeringErrors(create)))
         routes.add(path + "/{link_token}", .keyed, .get(answeringErrors(find)))
+        routes.add(path + "/{link_token}/events", .keyed, .get(answeringErrors(eventsOfSession)))
+        routes.add("/v2/manufacturer/events", .keyed, .get(answeringErrors(events)))
         routes.add(path + "/{link_token}/expire", .keyed, .post(answeringErrors(expire)))
         routes.add(path + "/{link_token}/confirm", .keyed, .post(answeringErrors(confirm)))
     }
@@ -84,7 +88,11 @@ struct ManufacturerLinkSessions {
 
     @Sendable private func find(_ request: Request) async throws -> Response {
         let caller = try await apiKeys.manufacturer(of: request)
-        let (session, token) = try await session(of: caller, request)
+        let wait = try FormFields(request.query).wait
+        var (session, token) = try await session(of: caller, request)
+        if session.status == .open, let wait {
+            session = try await end(of: session, within: wait, request) ?? session
+        }
         return answer(session, of: caller.manufacturer, token)
     }
 
@@ -129,7 +137,7 @@ struct ManufacturerLinkSessions {
     }
 
     /// One of the caller's own sessions, which the path names by its token or by its id.
-    private func session(
+    func session(
         of caller: ManufacturerCaller, _ request: Request
     ) async throws -> (session: LinkSession, token: LinkToken?) {
         var found: LinkSessionSnapshot?

@@ -114,6 +114,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
 
     func endInput() {
         inputHasEnded = true
+        place.disconnect()
         parseWhatIsWanted()
     }
 

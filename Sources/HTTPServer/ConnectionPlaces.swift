@@ -15,6 +15,7 @@ final class ConnectionPlaces: Sendable {
         fileprivate let id: Int
         private let places: ConnectionPlaces
         private let close: Mutex<(@Sendable () -> Void)?> = Mutex(nil)
+        private let onDisconnect: Mutex<(@Sendable () -> Void)?> = Mutex(nil)
         /// Uptime in nanoseconds; 0 while the connection is at work.
         private let waitsForClientSince: Atomic<UInt64>
         private let hasReceivedRequest = Atomic<Bool>(false)
@@ -37,7 +38,13 @@ final class ConnectionPlaces: Sendable {
         ///   any thread.
         func occupy(close: @escaping @Sendable () -> Void) { self.close.withLock { $0 = close } }
 
+        /// - Parameter action: called once when the client ends its side of the connection; `nil`: nothing is.
+        func onDisconnect(_ action: (@Sendable () -> Void)?) { onDisconnect.withLock { $0 = action } }
+
+        func disconnect() { onDisconnect.withLock { $0.take() }?() }
+
         func leave() {
+            disconnect()
             close.withLock { $0 = nil }
             places.state.withLock { state in
                 if state.counts(self) { state.used -= size }

@@ -20,6 +20,17 @@ package struct Request: Sendable {
 
     /// Waits before a refusal is answered, so that whoever goes on asking waits for it.
     package func holdBack(for delay: RefusalDelay) async { await place?.holdBack(for: delay) }
+
+    /// Runs what may take longer than a client stays.
+    ///
+    /// - Parameter action: called once when the client ends its side of the connection meanwhile.
+    package func whileConnected<Value>(
+        orElse action: @escaping @Sendable () -> Void, _ body: () async throws -> Value
+    ) async rethrows -> Value {
+        place?.onDisconnect(action)
+        defer { place?.onDisconnect(nil) }
+        return try await body()
+    }
 }
 
 /// What a handler finds out and the log wants to know.
@@ -91,6 +102,9 @@ extension Request {
 
     /// Until when this request may take, from the moment when its body was had: one for all that it does.
     package var deadline: ContinuousClock.Instant { body.deadline }
+
+    /// A look at the database after a wait has all of a request's time.
+    package func restartDeadline() { body.restartDeadline() }
 
     /// Runs what is not ours to hurry, such as a request to a supplier: its time does not count.
     package func pausingDeadline<Value, Failure: Error>(

@@ -30,6 +30,8 @@ final class RequestBody: Sendable {
         }
     }
 
+    func restartDeadline() { state.withLock { $0.deadline = nil } }
+
     func postponeDeadline(by time: Duration) { state.withLock { $0.deadline = $0.deadline.map { $0 + time } } }
 
     /// All of it, when it is there. The bytes are handed over, so that the buffer they came in can be used again.

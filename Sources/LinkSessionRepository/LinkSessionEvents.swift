@@ -3,9 +3,6 @@ package struct LinkSessionEvent: Sendable {
     let name: String
     let reason: String?
 
-    /// By the Authenticator, for the first time.
-    package static let lookedUp = LinkSessionEvent(name: "looked_up", reason: nil)
-
     package static func signInRefused(_ reason: SignInRefusal) -> LinkSessionEvent {
         LinkSessionEvent(name: "sign_in_refused", reason: reason.rawValue)
     }

@@ -7,6 +7,7 @@ struct StoredLinkSession: Sendable {
     /// When the row was read, by the database's clock.
     let now: UnixSeconds
     let completedBy: SHA256Digest?
+    let isOpened: Bool
 }
 
 /// A link session as it was at one moment, with what its pages have to know.
@@ -29,6 +30,9 @@ package struct LinkSessionSnapshot: Sendable {
     package var now: UnixSeconds { stored.now }
     /// The sign-in that completed the session.
     package var completedBy: SHA256Digest? { stored.completedBy }
+
+    /// Whether its page was seen, or the Authenticator looked.
+    package var isOpened: Bool { stored.isOpened }
 
     /// Whether the session has pages, and may be completed: not where it ended more than an hour ago, its manufacturer
     /// is disabled, or its redirect URL is allowed no more.

@@ -11,7 +11,7 @@ extension LinkSessionRepository {
     package func expire(
         _ id: LinkSessionID, requestID: String, until deadline: Deadline
     ) async throws(RepositoryError) -> LinkSession? {
-        try await database.answer(Self.expire, Self.parameters(id, requestID), until: deadline)?.session
+        try await end(Self.expire, Self.parameters(id, requestID), until: deadline)?.session
     }
 
     /// Records that the manufacturer's backend named the user whose session it is, within ten minutes of the
@@ -35,12 +35,26 @@ extension LinkSessionRepository {
         _ id: LinkSessionID, as identity: SupplierIdentity?, noxUser: [UInt8]?, signIn: SHA256Digest?,
         by authenticatorKey: String?, requestID: String, until deadline: Deadline
     ) async throws(RepositoryError) -> LinkSession? {
-        try await database.answer(
+        try await end(
             Self.complete,
             Self.parameters(id, requestID) + [
                 .blob(noxUser), .text(identity?.supplier.text), .text(identity?.userID), .blob(signIn?.bytes),
                 .text(authenticatorKey),
             ], until: deadline)?.session
+    }
+
+    /// A transition that ends a session, once more where the session's end was recorded between its judgement and its
+    /// own record: then it finds that its time is over.
+    private func end(
+        _ transition: Query<StoredLinkSession?>, _ parameters: [Parameter], until deadline: Deadline
+    ) async throws(RepositoryError) -> StoredLinkSession? {
+        do throws(DatabaseError) {
+            return try await database.client.run(transition, parameters, as: database.serviceClass, until: deadline)
+        } catch .refused(.uniqueViolation, _) {
+            return try await database.answer(transition, parameters, until: deadline)
+        } catch {
+            throw RepositoryError(error)
+        }
     }
 
     /// Finds the NOX user of a manufacturer's user, or makes it.
@@ -50,6 +64,17 @@ extension LinkSessionRepository {
         of manufacturer: Manufacturer.ID, _ userID: ManufacturerUserID, until deadline: Deadline
     ) async throws(RepositoryError) -> [UInt8] {
         try await database.answer(Self.noxUser, [.number(manufacturer.number), .text(userID.text)], until: deadline)
+    }
+
+    /// Records that an open session's page was seen, or that the Authenticator looked, for the first time. Where somebody
+    /// else is at work on the session at this moment, it is not waited for: what comes of that is told, too.
+    ///
+    /// - Parameter authenticatorKey: the name of the Authenticator's key that it was done with; `nil`: with none.
+    package func open(
+        _ id: LinkSessionID, by authenticatorKey: String? = nil, requestID: String, until deadline: Deadline
+    ) async throws(RepositoryError) {
+        try await database.answer(
+            Self.open, Self.parameters(id, requestID) + [.text(authenticatorKey)], until: deadline)
     }
 
     /// Records an event of a session that exists.
@@ -74,9 +99,13 @@ extension LinkSessionRepository {
 
     /// The beginning of every transition: the session `j`, locked, with the time at which it is judged and what follows
     /// from it. Computed here, since a node of a distributed table takes no volatile function in an UPDATE.
-    static let locked = """
+    static let locked = locked(orElse: "")
+
+    /// - Parameter whatElse: what to do where the row is locked by another transaction.
+    private static func locked(orElse whatElse: String) -> String {
+        """
         WITH s AS MATERIALIZED (
-            SELECT * FROM link_sessions WHERE id = $1::uuid AND shard = $2::smallint FOR NO KEY UPDATE
+            SELECT * FROM link_sessions WHERE id = $1::uuid AND shard = $2::smallint FOR NO KEY UPDATE \(whatElse)
         ), timed AS MATERIALIZED (
             SELECT s.*, clock_timestamp() AS now FROM s
         ), j AS MATERIALIZED (
@@ -85,6 +114,7 @@ extension LinkSessionRepository {
             FROM timed
         )
         """
+    }
 
     /// The end of what records events: at most 100 of a kind and reason a session, so that a caller who tries again
     /// for ever fills no disk and hides nothing else.
@@ -98,11 +128,15 @@ extension LinkSessionRepository {
             SELECT event, reason FROM link_session_events WHERE session_id = $1::uuid AND shard = $2::smallint
             GROUP BY event, reason HAVING count(*) >= 100
         ), event AS (
-            INSERT INTO link_session_events (session_id, shard, event, reason, request_id, authenticator_key)
-            SELECT j.id, j.shard, e.event, e.reason, $3::text, \(authenticatorKey) FROM j, LATERAL (\(events)) AS e (event, reason)
+            INSERT INTO link_session_events
+                (session_id, shard, manufacturer_id, event, reason, request_id, authenticator_key, position)
+            SELECT j.id, j.shard, j.manufacturer_id, e.event, e.reason, $3::text, \(authenticatorKey),
+                   CASE WHEN \(FeedEvent.isForFeed) THEN 0 END
+            FROM j, LATERAL (\(events)) AS e (event, reason)
             WHERE NOT EXISTS (
                 SELECT 1 FROM full_kind f WHERE f.event = e.event AND f.reason IS NOT DISTINCT FROM e.reason)
-            ON CONFLICT DO NOTHING
+            -- Sent again. That the session has another end already, beside this one, is an error.
+            ON CONFLICT (session_id, shard, event, request_id) DO NOTHING
         )
         """
     }
@@ -126,6 +160,17 @@ extension LinkSessionRepository {
             """,
             readOptional: { (row) throws(DatabaseError) in try row.storedLinkSession() })
     }
+
+    private static let open = Query<Void>(
+        "open_link_session",
+        """
+        \(locked(orElse: "SKIP LOCKED")), changed AS (
+            UPDATE link_sessions t SET opened_at = greatest(j.created_at, j.second) FROM j
+            WHERE j.is_open AND j.opened_at IS NULL AND t.id = $1::uuid AND t.shard = $2::smallint
+            RETURNING t.id
+        )\(recording("SELECT 'opened', NULL::text WHERE EXISTS (SELECT 1 FROM changed)", by: "$4::text"))
+        SELECT 1
+        """)
 
     private static let expire = transition(
         "expire_link_session", "expires_at = greatest(j.created_at, j.second) FROM j WHERE j.is_open",
@@ -182,7 +227,8 @@ extension LinkSessionRepository {
         "record_link_session_event",
         """
         WITH j AS MATERIALIZED (
-            SELECT id, shard FROM link_sessions WHERE id = $1::uuid AND shard = $2::smallint FOR KEY SHARE
+            SELECT id, shard, manufacturer_id FROM link_sessions
+            WHERE id = $1::uuid AND shard = $2::smallint FOR KEY SHARE
         )\(recording("SELECT $4::text, $5::text", by: "$6::text"))
         SELECT 1
         """)

@@ -43,6 +43,15 @@ package struct LinkSessionRepository: Sendable {
         return try snapshot(of: found)
     }
 
+    /// Those of the sessions that there are.
+    func find(
+        _ ids: Set<LinkSessionID>, until deadline: Deadline
+    ) async throws(RepositoryError) -> [LinkSessionID: LinkSession] {
+        guard !ids.isEmpty else { return [:] }
+        let found = try await database.answer(Self.findAll, Parameter.sessions(Array(ids)), until: deadline)
+        return Dictionary(found.map { ($0.id, $0) }) { $1 }
+    }
+
     private func stored(
         _ id: LinkSessionID, until deadline: Deadline
     ) async throws(RepositoryError) -> StoredLinkSession? {
@@ -98,17 +107,23 @@ package struct LinkSessionRepository: Sendable {
             }
         })
 
-    private static let find = GroupedQuery<LinkSessionID, Result<StoredLinkSession?, DatabaseError>>(
-        "find_link_sessions",
-        // The smallest and the largest id tell which partitions may have any of them, and each id which one has it. A
-        // volatile column keeps PostgreSQL from making a join of it that reads all that lies between the two.
-        """
+    /// The smallest and the largest id tell which partitions may have any of them, and each id which one has it. A
+    /// volatile column keeps PostgreSQL from making a join of it that reads all that lies between the two.
+    private static let findSQL = """
         SELECT \(StoredLinkSession.columns(now: "s.now"))
         FROM unnest($1::uuid[]) AS asked (id), LATERAL (
             SELECT *, clock_timestamp() AS now FROM link_sessions
             WHERE id = asked.id AND id BETWEEN $2::uuid AND $3::uuid AND shard = ANY ($4::smallint[])
         ) AS s
-        """,
+        """
+
+    private static let findAll = Query<[LinkSession]>(
+        "find_all_link_sessions", findSQL,
+        readEach: { (row) throws(DatabaseError) in try row.storedLinkSession().session })
+
+    private static let find = GroupedQuery<LinkSessionID, Result<StoredLinkSession?, DatabaseError>>(
+        "find_link_sessions",
+        findSQL,
         maxBatchSize: 256, maxConcurrentBatches: 1,
         encode: { Parameter.sessions($0) },
         decode: { result, inputs throws(DatabaseError) in

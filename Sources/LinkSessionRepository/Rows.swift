@@ -18,7 +18,7 @@ extension StoredLinkSession {
             s.preferred_supplier, array_to_string(s.offered_suppliers, ','), s.metadata::text, s.created_at, \
             \(column("expires_at")), \(column("completed_at")), \(column("confirmed_at")), \
             \(column("nox_user_id"))::text, \(column("supplier")), \(column("supplier_user_id")), \
-            \(column("completed_by")), \(column("expires_at")) <= \(now), \(now)
+            \(column("completed_by")), s.opened_at IS NOT NULL, \(column("expires_at")) <= \(now), \(now)
             """
     }
 }
@@ -37,13 +37,13 @@ extension Row {
         let (createdAt, expiresAt) = (try unixSeconds(), try unixSeconds())
         let (completedAt, confirmedAt) = (try optionalUnixSeconds(), try optionalUnixSeconds())
         let (link, completedBy) = (try link(), try optionalDigest())
-        let (isPastExpiry, now) = (try bool(), try unixSeconds())
+        let (isOpened, isPastExpiry, now) = (try bool(), try bool(), try unixSeconds())
         return StoredLinkSession(
             session: LinkSession(
                 id: id, manufacturer: manufacturer, userID: userID, redirectURL: redirectURL, language: language,
                 options: options, createdAt: createdAt, expiresAt: expiresAt, completedAt: completedAt,
                 confirmedAt: confirmedAt, link: link, isPastExpiry: isPastExpiry),
-            tokenDigest: tokenDigest, now: now, completedBy: completedBy)
+            tokenDigest: tokenDigest, now: now, completedBy: completedBy, isOpened: isOpened)
     }
 
     mutating func linkSessionID() throws(DatabaseError) -> LinkSessionID {

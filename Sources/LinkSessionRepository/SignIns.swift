@@ -175,7 +175,8 @@ package struct SignInRepository: Sendable {
         "conclude_sign_in",
         """
         WITH j AS MATERIALIZED (
-            SELECT id, shard FROM link_sessions WHERE id = $1::uuid AND shard = $2::smallint FOR KEY SHARE
+            SELECT id, shard, manufacturer_id FROM link_sessions
+            WHERE id = $1::uuid AND shard = $2::smallint FOR KEY SHARE
         ), concluded AS (
             UPDATE sign_ins SET outcome = $5::text, supplier_user_id = $6::text, account = $7::text FROM j
             WHERE session_id = $1::uuid AND sign_ins.shard = $2::smallint AND state_hash = $4::bytea

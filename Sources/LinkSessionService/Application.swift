@@ -39,6 +39,8 @@ struct Application {
         let health = try database("link-session-service health", connections: 1, waitingLimit: 64)
         // Deleting old rows and recording the use of keys may wait for locks: health must not.
         let maintenance = try database("link-session-service maintenance", connections: 1, waitingLimit: 64)
+        // What tells of events waits neither for the longest of these, nor behind requests.
+        let feedDatabase = try database("link-session-service events", connections: 1, waitingLimit: 64)
 
         let authenticatorKeys = try settings.authenticatorKeys
         let (signingKeys, sandboxKey) = (try settings.returnSigningKeys, try settings.sandboxSigningKey)
@@ -82,6 +84,8 @@ struct Application {
             issuer: publicBaseURL, signingKey: signingKeys[0], furtherKeys: signingKeys.dropFirst(),
             sandboxKey: sandboxKey, codeSecret: codeSecrets[0], furtherCodeSecrets: codeSecrets.dropFirst())
         let sessions = LinkSessionRepository(database: requests, controlPlane: controlPlane)
+        let watcher = EventFeedWatcher(
+            repository: EventFeedRepository(database: feedDatabase, controlPlane: controlPlane), logger: logger)
 
         let pages = try AuthenticatorUI(
             publicBaseURL: publicBaseURL,
@@ -94,6 +98,7 @@ struct Application {
         var routes = Routes()
         routes.addAPI(
             publicBaseURL: publicBaseURL, apiKeys: apiKeys, sessions: sessions, suppliers: pages.usableSuppliers,
+            feed: EventFeedRepository(database: requests, controlPlane: controlPlane), watcher: watcher,
             returnLinks: returnLinks, tokenGenerator: TokenGenerator(),
             idempotencySecrets: try settings.idempotencySecrets, readiness: readiness)
         pages.add(to: &routes)
@@ -118,11 +123,14 @@ struct Application {
 
         // Stopped from the last to the first, each before the next.
         services = [
-            maintenance, health, keys, requests, apiKeyUsage, manufacturerLimits, supplierHealth, controlPlane,
+            maintenance, feedDatabase, health, keys, requests, apiKeyUsage, manufacturerLimits, supplierHealth,
+            controlPlane,
             Retention(
                 days: try settings.retentionDays, repository: RetentionRepository(database: maintenance),
                 logger: logger),
-            server, ShutdownDelay(readiness: readiness, seconds: try settings.shutdownDelay, logger: logger),
+            EventSequencer(
+                repository: EventFeedRepository(database: feedDatabase, controlPlane: controlPlane), logger: logger),
+            server, watcher, ShutdownDelay(readiness: readiness, seconds: try settings.shutdownDelay, logger: logger),
         ]
         self.settings = settings
         self.log = log

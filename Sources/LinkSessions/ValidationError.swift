@@ -3,7 +3,7 @@
 package struct ValidationError: Error, Sendable, Equatable {
     package enum Rule: Sendable {
         case userID, redirectURL, redirectPolicy, language, supplier, suppliers, metadata, supplierUserID, code
-        case status, createdAfter, createdBefore, limit, after, idempotencyKey
+        case status, createdAfter, createdBefore, limit, after, idempotencyKey, types, wait
     }
 
     package let rule: Rule

@@ -5,6 +5,8 @@ package struct SQLState: Sendable, Equatable, CustomStringConvertible {
     package init(_ code: String) { self.code = code }
     package var description: String { code }
 
+    package static let uniqueViolation = SQLState("23505")
+
     enum Consequence {
         /// The server or the session is going away, or stopped being the primary: use another connection.
         case connectionBroken

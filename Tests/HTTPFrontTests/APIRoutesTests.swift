@@ -74,10 +74,13 @@ extension Routes {
         on client: DatabaseClient, _ controlPlane: ControlPlaneCache, apiKeys: APIKeyAuthenticator,
         tokenGenerator: TokenGenerator
     ) throws {
+        let feed = EventFeedRepository(database: client, controlPlane: controlPlane)
         addAPI(
             publicBaseURL: "https://auth.example", apiKeys: apiKeys,
             sessions: LinkSessionRepository(database: client, controlPlane: controlPlane),
-            suppliers: { try controlPlane.suppliers() },
+            suppliers: { try controlPlane.suppliers() }, feed: feed,
+            watcher: EventFeedWatcher(
+                repository: feed, logger: Logger(label: "quiet") { _ in SwiftLogNoOpLogHandler() }),
             returnLinks: try ReturnLinks(
                 issuer: "https://auth.example", signingKey: try #require(SigningKey(seed: Array(0..<32))),
                 sandboxKey: nil, codeSecret: try #require(HMACSHA256(secret: Array(0..<32)))),

@@ -23,7 +23,7 @@ import Testing
                 #expect(session?.userID.text == "manufacturer_user_id_123")
                 #expect(session?.status == .open)
             }
-            #expect(try await storage.events() == [[id.text, "looked_up", nil, "look-1"]])
+            #expect(try await storage.events() == [[id.text, "opened", nil, "look-1"]])
             #expect(try await storage.lookUp(try TestToken().id, requestID: "x") == nil)
             #expect(try await storage.events().count == 1)
         }
@@ -110,9 +110,9 @@ import Testing
             let look = try OpenTransaction(
                 in: storage.database,
                 """
-                INSERT INTO link_session_events (session_id, shard, event, request_id)
-                SELECT id, shard, 'looked_up', 'x' FROM (
-                    SELECT id, shard FROM link_sessions WHERE id = \(id.sql) AND shard = \(id.shard) FOR KEY SHARE
+                INSERT INTO link_session_events (session_id, shard, manufacturer_id, event, request_id)
+                SELECT id, shard, manufacturer_id, 'opened', 'x' FROM (
+                    SELECT id, shard, manufacturer_id FROM link_sessions WHERE id = \(id.sql) AND shard = \(id.shard) FOR KEY SHARE
                 ) AS locked
                 """)
             async let receipt = AdminRepository(address: try storage.database.address).erase(

@@ -159,8 +159,8 @@ extension Storage {
         try await database.addSessions(count, age: age, of: acme.id.number)
         try await database.execute(
             """
-            INSERT INTO link_session_events (session_id, shard, event, request_id)
-            SELECT id, shard, 'looked_up', 'x' FROM link_sessions_default
+            INSERT INTO link_session_events (session_id, shard, manufacturer_id, event, request_id)
+            SELECT id, shard, manufacturer_id, 'opened', 'x' FROM link_sessions_default
             ON CONFLICT DO NOTHING;
             INSERT INTO sign_ins (session_id, shard, state_hash, supplier, language)
             SELECT id, shard, sha256('x'), 'green-grid', 'en' FROM link_sessions_default

@@ -18,6 +18,7 @@ struct Storage {
 
     var sessions: LinkSessionRepository { LinkSessionRepository(database: client, controlPlane: controlPlane) }
     var signIns: SignInRepository { SignInRepository(database: client, controlPlane: controlPlane) }
+    var feed: EventFeedRepository { EventFeedRepository(database: client, controlPlane: controlPlane) }
     var controlPlaneRepository: ControlPlaneRepository { ControlPlaneRepository(database: client) }
     var retention: RetentionRepository { RetentionRepository(database: client) }
 
@@ -77,7 +78,7 @@ struct Storage {
     /// What the Authenticator does: it finds the session, and its first look is recorded.
     func lookUp(_ id: LinkSessionID, requestID: String = "test") async throws -> LinkSession? {
         guard let found = try await find(id) else { return nil }
-        try await sessions.record(.lookedUp, of: id, requestID: requestID, until: soon)
+        try await sessions.open(id, requestID: requestID, until: soon)
         return found
     }
 

@@ -14,8 +14,8 @@ import Testing
             try await storage.database.addSessions(4, age: "0 seconds", of: storage.acme.id.number)
             try await storage.database.execute(
                 """
-                INSERT INTO link_session_events (session_id, shard, event, request_id)
-                SELECT id, shard, 'looked_up', 'x' FROM link_sessions;
+                INSERT INTO link_session_events (session_id, shard, manufacturer_id, event, request_id)
+                SELECT id, shard, manufacturer_id, 'opened', 'x' FROM link_sessions;
                 INSERT INTO sign_ins (session_id, shard, state_hash, supplier, language)
                 SELECT id, shard, sha256('x'), 'green-grid', 'en' FROM link_sessions
                 """)
@@ -54,8 +54,8 @@ import Testing
             }
             try await storage.database.execute(
                 """
-                INSERT INTO link_session_events (session_id, shard, event, request_id)
-                SELECT id, shard, 'looked_up', 'x' FROM link_sessions
+                INSERT INTO link_session_events (session_id, shard, manufacturer_id, event, request_id)
+                SELECT id, shard, manufacturer_id, 'opened', 'x' FROM link_sessions
                 """)
             #expect(try await storage.maintain(keeping: 30).deleted == 3)
             #expect(try await storage.database.count("SELECT count(*) FROM link_sessions") == 3)

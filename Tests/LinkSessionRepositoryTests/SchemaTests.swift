@@ -67,7 +67,7 @@ import Testing
             "api_keys_last_used_before_year_10000", key() + "; UPDATE api_keys SET last_used_at = 'infinity'"),
         Breach("link_session_events_pkey", session() + ";" + event() + ";" + event()),
         Breach("link_session_events_event_valid", session() + ";" + event("'created'")),
-        Breach("link_session_events_refusal_has_reason", session() + ";" + event("'looked_up'", reason: "'expired'")),
+        Breach("link_session_events_refusal_has_reason", session() + ";" + event("'opened'", reason: "'expired'")),
         Breach("link_session_events_refusal_has_reason", session() + ";" + event("'completion_refused'")),
         Breach("link_session_events_reason_valid", session() + ";" + event("'completion_refused'", reason: "''")),
         Breach("link_session_events_reason_valid", session() + ";" + event("'completion_refused'", reason: "'Why'")),
@@ -304,13 +304,14 @@ private func key(
 private let applied = "INSERT INTO deployment_migrations (history, version, name, checksum) VALUES ('own', 1, 'x', '')"
 
 private func event(
-    _ event: String = "'looked_up'", reason: String = "NULL", requestID: String = "'x'", key: String = "NULL"
+    _ event: String = "'opened'", reason: String = "NULL", requestID: String = "'x'", key: String = "NULL"
 )
     -> String
 {
     """
-    INSERT INTO link_session_events (session_id, shard, event, reason, request_id, authenticator_key)
-    VALUES (first_id_at(now()), 0, \(event), \(reason), \(requestID), \(key))
+    INSERT INTO link_session_events
+        (session_id, shard, manufacturer_id, event, reason, request_id, authenticator_key)
+    VALUES (first_id_at(now()), 0, 1, \(event), \(reason), \(requestID), \(key))
     """
 }
 

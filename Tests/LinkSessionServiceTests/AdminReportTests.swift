@@ -86,7 +86,7 @@ extension ProgramTests {
                     #expect(sessions.map { $0["status"] as? String } == ["expired", "completed"])
                     let events = try #require(sessions[0]["events"] as? [[String: Any]])
                     #expect(
-                        events.map { $0["event"] as? String } == ["looked_up", "expired_early", "completion_refused"])
+                        events.map { $0["event"] as? String } == ["opened", "expired_early", "completion_refused"])
                     #expect(events.map { $0["reason"] as? String } == [nil, nil, "expired"])
 
                     let none = try await deployment.admin("sessions", "--manufacturer", "Acme", "--user-id", "other")

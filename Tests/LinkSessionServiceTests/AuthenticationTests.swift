@@ -206,7 +206,7 @@ extension ProgramTests {
                 #expect(
                     try await service.database.rows(
                         "SELECT event, authenticator_key FROM link_session_events ORDER BY occurred_at")
-                        == [["looked_up", "web"], ["completed", "web-2"]])
+                        == [["opened", "web"], ["completed", "web-2"]])
             }
         }
 

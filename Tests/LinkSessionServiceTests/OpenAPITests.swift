@@ -26,6 +26,7 @@ extension ProgramTests {
                     == [
                         "GET /.well-known/jwks.json", "GET /health/live", "GET /health/ready", "GET /openapi.json",
                         "GET /v2/authenticator/link-sessions/{link_token}",
+                        "GET /v2/manufacturer/events", "GET /v2/manufacturer/link-sessions/{link_token}/events",
                         "GET /v2/manufacturer/link-sessions", "GET /v2/manufacturer/link-sessions/{link_token}",
                         "POST /v2/authenticator/link-sessions/{link_token}/complete",
                         "POST /v2/manufacturer/link-sessions",

@@ -204,8 +204,10 @@ extension ProgramTests {
                         + service.database.rows("SELECT xmin::text, * FROM sign_ins ORDER BY state_hash")
                         + service.database.rows("SELECT xmin::text, * FROM link_session_events ORDER BY occurred_at")
                 }
+                // That the page was seen is recorded, once.
+                _ = try await scanner.get("/ui?token=\(token)")
                 let before = try await everything()
-                #expect(before.count == 6)
+                #expect(before.count == 7)
                 for viewer in [scanner, browser] {
                     let cookies = viewer.cookies.withLock { $0.map { "\($0)" } }
                     for url in [

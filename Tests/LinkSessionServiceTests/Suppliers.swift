@@ -16,12 +16,12 @@ extension Service {
             prepare: { try await $0.addSupplier(issuer: provider.issuer) }, sourceLocation: sourceLocation, body)
     }
 
-    /// Kinds and reasons of a session's events, in their order.
+    /// Kinds and reasons of a session's events, in their order, but that its page was opened.
     func events(_ token: String) async throws -> [String] {
         try await database.rows(
             """
             SELECT event || coalesce(' ' || reason, '') FROM link_session_events
-            WHERE session_id = '\(sessionID(of: token))' ORDER BY occurred_at, event
+            WHERE session_id = '\(sessionID(of: token))' AND event <> 'opened' ORDER BY occurred_at, event
             """
         ).map { $0[0] ?? "" }
     }

@@ -10,6 +10,10 @@ extension AuthenticatorUI {
     @Sendable func showLink(_ request: PageRequest) async throws -> Response {
         guard let token = request.query.linkToken else { throw UnknownPageError() }
         let snapshot = try await snapshot(of: token, request)
+        if snapshot.session.status == .open, !snapshot.isOpened {
+            try await sessions.open(
+                snapshot.session.id, requestID: request.http.id, until: request.http.deadline)
+        }
         return try await linkPage(
             PageContext(
                 request: request, snapshot: snapshot, token: token,
