@@ -202,11 +202,11 @@ class Service:
 
     # What a manufacturer's backend does.
 
-    def create(self, language="nl", user="u-1", redirect_url=APP, key=ACME_KEY):
+    def create(self, language="nl", user="u-1", redirect_url=APP, key=ACME_KEY, **options):
         def created():
             answer = http.post(
                 self.base + SESSIONS, headers={"x-api-key": key},
-                json={"user_id": user, "redirect_url": redirect_url, "language": language})
+                json={"user_id": user, "redirect_url": redirect_url, "language": language} | options)
             return answer.status_code != 401 and answer  # a new key is known within a second
 
         answer = wait_until("the key is known", created, 5)

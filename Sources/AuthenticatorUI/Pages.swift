@@ -69,6 +69,7 @@ struct Pages: Sendable {
         values["again"] = page.again
         values["isBeginning"] = page.isBeginning
         values["back"] = page.back
+        values["hasWays"] = page.reload != nil || page.again != nil || page.back != nil
         values["script"] = page.hasScript ? scriptURL : nil
         values["hasLanguages"] = page.url != nil
         let languages = Language.allCases.map { other in

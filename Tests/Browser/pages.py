@@ -126,6 +126,19 @@ def taken_page(service, visitor, language):
     return tab
 
 
+def other_browser_page(service, visitor, language):
+    """The answer of a sign-in that began in a browser whose cookies are not here."""
+    tab = sandbox_page(service, visitor, language)
+    shows(tab, "sandbox")
+    visitor.context.clear_cookies()
+    tab.locator("#approve").click()
+    return tab
+
+
+def not_found_page(service, visitor, language):
+    return visitor.open(f"{service.base}/nothing?language={language}")
+
+
 def unavailable_page(service, visitor, language):
     session = service.create(language)
     with service.database_gone():
@@ -146,6 +159,8 @@ PAGES = {
     "own completed": (own_completed_page, "completed", 200),
     "expired": (expired_page, "expired", 410),
     "unknown": (unknown_page, "unknown", 404),
+    "other browser": (other_browser_page, "refused", 400),
+    "not-found": (not_found_page, "not-found", 404),
     "refused": (refused_page, "refused", 400),
     "too many": (too_many_page, "refused", 429),
     "supplier down": (supplier_down_page, "failed", 424),

@@ -5,7 +5,7 @@ import pytest
 from accessibility import OVERFLOW, expect_reachable_by_keyboard, findings
 from pages import PAGES
 from refusals import callback_of_sandbox
-from service import APP, digest, manufacturer_key
+from service import APP, digest, manufacturer_key, wait_until
 from steps import choose, confirm, link, shows, sign_in_at_sandbox
 
 NAMES = ["Électricité de Strasbourg", "Ørsted", "Vattenfall", "Stromgroß", "شركة الطاقة"]
@@ -131,6 +131,45 @@ def test_a_supplier_that_is_not_listed_leads_back_with_the_reason(service, visit
     tab.wait_for_url(APP + "?**")
     assert service.expect_result(tab.url, "failed")["reason"] == "supplier_not_listed"
     assert service.status(session) == "open"
+
+
+def test_the_supplier_that_the_manufacturer_names_is_the_main_action_and_no_must(service, visitor):
+    tab = visitor.open(service.create("en", supplier="mock-energy")["link_url"])
+    main = tab.locator("#suppliers button").first
+    assert main.inner_text().strip() == "Go on with Mock Energy"
+    assert "main" in main.get_attribute("class").split()
+    assert tab.locator("legend").inner_text() == "Or choose another supplier"
+    assert tab.locator("button[value=mock-energy]").count() == 1, "it is there once"
+    assert findings(tab) == []
+    expect_reachable_by_keyboard(tab)
+    sign_in_at_sandbox(tab)
+
+
+def test_only_the_suppliers_that_the_manufacturer_offers_can_be_chosen(service, visitor):
+    tab = visitor.open(service.create("en", suppliers=["sandbox"])["link_url"])
+    assert shown(tab) == ["sandbox"]
+    assert tab.locator("a#missing").is_visible()
+
+
+def test_suppliers_whose_sign_ins_keep_failing_are_last_with_a_sentence(service, visitor):
+    service.sql("INSERT INTO supplier_outcomes VALUES ('canaille-power', now(), 1, 9, 0)")
+    session = service.create("en", supplier="canaille-power")
+    tab = visitor.open(session["link_url"])
+
+    def is_last():
+        tab.reload()
+        return tab.locator("legend.note").count()
+
+    try:
+        wait_until("the service knows", is_last, 15)
+        assert shown(tab) == ["mock-energy", "sandbox", "canaille-power"]
+        assert tab.locator("button.main").count() == 0, "what fails is no main action"
+        assert "often fails at the moment" in tab.locator("main").inner_text()
+        assert findings(tab) == []
+        choose(tab, "canaille-power")
+        tab.locator("input[name=login]").wait_for()
+    finally:
+        service.sql("DELETE FROM supplier_outcomes")
 
 
 # --- Without a script, and the time that is left.

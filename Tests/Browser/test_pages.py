@@ -7,9 +7,9 @@ from pages import PAGES
 from service import APP, LANGUAGES, http, manufacturer_key
 from steps import link, shows, sign_in_at_sandbox
 
-WITHOUT_SESSION = {"unknown", "unavailable"}
+WITHOUT_SESSION = {"unknown", "unavailable", "not-found"}
 # They answer a request that cannot be made again.
-WITHOUT_LANGUAGE_LINKS = {"continue", "returning", "refused", "too many", "supplier down", "taken"}
+WITHOUT_LANGUAGE_LINKS = {"continue", "returning", "refused", "other browser", "too many", "supplier down", "taken"}
 
 LOCALES = {"nl": "nl-NL", "en": "en-GB", "fr": "fr-FR", "es": "es-ES"}
 

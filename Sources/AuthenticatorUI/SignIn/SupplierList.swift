@@ -25,6 +25,7 @@ struct SupplierList {
     ) {
         let words = SearchWords(search).words
         let found = suppliers.filter { supplier in
+            guard !words.isEmpty else { return true }
             let name = SearchWords(supplier.name).text
             return words.allSatisfy { name.contains($0) }
         }
