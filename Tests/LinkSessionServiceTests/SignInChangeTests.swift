@@ -63,10 +63,11 @@ extension ProgramTests {
             }
         }
 
-        @Test func `at most ten sign-ins are begun of one session, however many ask at once`() async throws {
+        @Test func `at most a hundred sign-ins are begun of one session, however many ask at once`() async throws {
             try await ScriptedProvider.with { provider in
                 try await Service.run(with: provider) { service in
                     let token = try await service.createdToken()
+                    try await service.database.execute("UPDATE link_sessions SET sign_ins = 90")
                     let pages = try await withThrowingTaskGroup(of: TestPage.self) { group in
                         for _ in 0..<24 {
                             group.addTask { try await TestBrowser(service).start(token, at: "mock-energy") }
@@ -77,6 +78,7 @@ extension ProgramTests {
                     #expect(pages.count { $0.status == 429 && $0.name == "refused" } == 14)
                     #expect(pages.allSatisfy { $0.status == 200 || !$0.link("back").isEmpty })
                     #expect(try await service.database.count("SELECT count(*) FROM sign_ins") == 10)
+                    #expect(try await service.database.count("SELECT sign_ins FROM link_sessions") == 100)
                 }
             }
         }
