@@ -135,6 +135,7 @@ CREATE TABLE link_session_events (
     manufacturer_id   bigint NOT NULL,
     event             text NOT NULL,
     reason            text,
+    detail            text,
     request_id        text NOT NULL,
     authenticator_key text,
     occurred_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -147,10 +148,12 @@ CREATE TABLE link_session_events (
     CONSTRAINT link_session_events_refusal_has_reason CHECK ((event LIKE '%refused') = (reason IS NOT NULL)),
     -- Reasons are the service's to name: docs/administer.md.
     CONSTRAINT link_session_events_reason_valid CHECK (reason ~ '^[a-z_]{1,40}$'),
+    CONSTRAINT link_session_events_detail_valid CHECK (char_length(detail) BETWEEN 1 AND 300 AND detail !~ '[[:cntrl:]]'),
     CONSTRAINT link_session_events_request_id_valid CHECK (request_id ~ '^[A-Za-z0-9._:=/+-]{1,128}$'),
     CONSTRAINT link_session_events_authenticator_key_valid CHECK (authenticator_key ~ '^[a-z0-9-]{1,40}$')
 ) PARTITION BY RANGE (session_id);
 
+COMMENT ON COLUMN link_session_events.detail IS 'What the other side said, as the log''s cause has it.';
 COMMENT ON COLUMN link_session_events.authenticator_key IS
     'The name of the Authenticator''s key that it was done with; NULL where it was done with none.';
 COMMENT ON COLUMN link_session_events.event IS

@@ -54,7 +54,9 @@ package struct AuthenticatorUI: Sendable {
         routes.add("/ui", .get(answeringErrors(showLink)))
         routes.add("/ui/sign-ins", .post(answeringErrors(startSignIn)))
         routes.add("/ui/sign-ins/{id}", .get(answeringErrors(showSignIn)), .post(answeringErrors(confirm)))
-        routes.add("/ui/callback/{supplier}", .get(answersHead: false, answeringErrors(takeCallback)))
+        routes.add(
+            "/ui/callback/{supplier}", .get(answersHead: false, answeringErrors(takeCallback)),
+            .post(answeringErrors(takePostedCallback)))
         routes.add("/ui/sandbox", .get(answeringErrors(showSandbox)))
         routes.add(
             "/ui/style.css", .get { _ in Resource.response(Resource.stylesheet, type: "text/css; charset=utf-8") })
@@ -90,6 +92,17 @@ extension AuthenticatorUI {
         request.http.record.session = id.session.text
         let found = try await signIns.find(id, until: request.http.deadline)
         return found?.snapshot.isServed == true ? found : nil
+    }
+
+    /// Enabled suppliers that are not offered, since the configuration lacks their client secret, each with the name of
+    /// the setting.
+    package func suppliersWithoutSecret() -> [(slug: String, setting: String)] {
+        ((try? controlPlane.suppliers()) ?? []).compactMap { supplier in
+            guard case .openIDConnect(let client) = supplier.signIn, clientSecret(client.clientSecretName) == nil else {
+                return nil
+            }
+            return (supplier.slug.text, client.clientSecretName)
+        }
     }
 
     /// What the session's user can choose from: where its manufacturer named some, those alone.

@@ -142,6 +142,7 @@ enum Resource {
         ("confirm", PackageResources.confirm_mustache), ("returning", PackageResources.returning_mustache),
         ("notice", PackageResources.notice_mustache), ("supplier", PackageResources.supplier_mustache),
         ("time", PackageResources.time_mustache), ("logo", PackageResources.logo_mustache),
+        ("answer", PackageResources.answer_mustache),
     ]
     static let stylesheet = PackageResources.style_css
     static let script = PackageResources.page_js

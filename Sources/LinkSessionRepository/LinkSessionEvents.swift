@@ -2,9 +2,11 @@
 package struct LinkSessionEvent: Sendable {
     let name: String
     let reason: String?
+    /// What the other side said: at most 300 characters, without control characters.
+    var detail: String?
 
-    package static func signInRefused(_ reason: SignInRefusal) -> LinkSessionEvent {
-        LinkSessionEvent(name: "sign_in_refused", reason: reason.rawValue)
+    package static func signInRefused(_ reason: SignInRefusal, detail: String? = nil) -> LinkSessionEvent {
+        LinkSessionEvent(name: "sign_in_refused", reason: reason.rawValue, detail: detail)
     }
 
     package static func completionRefused(_ reason: CompletionRefusal) -> LinkSessionEvent {
@@ -41,6 +43,9 @@ package enum CompletionRefusal: String, Sendable {
     case crossOrigin = "cross_origin"
     case otherBrowser = "other_browser"
     case supplierDisabled = "supplier_disabled"
+    /// The supplier's answer came when the session was over.
+    case expired
+    case completed
     /// Its manufacturer is disabled, or may redirect there no more.
     case blocked
 }

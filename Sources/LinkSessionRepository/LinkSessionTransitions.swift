@@ -86,7 +86,9 @@ extension LinkSessionRepository {
     ) async throws(RepositoryError) {
         try await database.answer(
             Self.record,
-            Self.parameters(id, requestID) + [.text(event.name), .text(event.reason), .text(authenticatorKey)],
+            Self.parameters(id, requestID) + [
+                .text(event.name), .text(event.reason), .text(authenticatorKey), .text(event.detail),
+            ],
             until: deadline)
     }
 }
@@ -122,15 +124,18 @@ extension LinkSessionRepository {
     /// - Parameters:
     ///   - events: selects the names and reasons of those that happened to the session `j`.
     ///   - authenticatorKey: the name of the Authenticator's key that they were done with.
-    static func recording(_ events: String, by authenticatorKey: String = "NULL::text") -> String {
+    ///   - detail: what the other side said.
+    static func recording(
+        _ events: String, by authenticatorKey: String = "NULL::text", detail: String = "NULL::text"
+    ) -> String {
         """
         , full_kind AS MATERIALIZED (
             SELECT event, reason FROM link_session_events WHERE session_id = $1::uuid AND shard = $2::smallint
             GROUP BY event, reason HAVING count(*) >= 100
         ), event AS (
             INSERT INTO link_session_events
-                (session_id, shard, manufacturer_id, event, reason, request_id, authenticator_key, position)
-            SELECT j.id, j.shard, j.manufacturer_id, e.event, e.reason, $3::text, \(authenticatorKey),
+                (session_id, shard, manufacturer_id, event, reason, detail, request_id, authenticator_key, position)
+            SELECT j.id, j.shard, j.manufacturer_id, e.event, e.reason, \(detail), $3::text, \(authenticatorKey),
                    CASE WHEN \(FeedEvent.isForFeed) THEN 0 END
             FROM j, LATERAL (\(events)) AS e (event, reason)
             WHERE NOT EXISTS (
@@ -229,7 +234,7 @@ extension LinkSessionRepository {
         WITH j AS MATERIALIZED (
             SELECT id, shard, manufacturer_id FROM link_sessions
             WHERE id = $1::uuid AND shard = $2::smallint FOR KEY SHARE
-        )\(recording("SELECT $4::text, $5::text", by: "$6::text"))
+        )\(recording("SELECT $4::text, $5::text", by: "$6::text", detail: "$7::text"))
         SELECT 1
         """)
 }

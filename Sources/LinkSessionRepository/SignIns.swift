@@ -21,6 +21,16 @@ package struct SignIn: Sendable {
         case failed
     }
 
+    /// What became of beginning one.
+    package enum Start: Sendable {
+        /// The session is open no more, or has had ``SignInRepository/limit`` answers or
+        /// ``SignInRepository/startLimit`` beginnings.
+        case refused
+        case first
+        /// The session has had one at this supplier already.
+        case again
+    }
+
     package let id: ID
     package let supplier: Supplier.Slug
     package let language: Language
@@ -61,12 +71,9 @@ package struct SignInRepository: Sendable {
     }
 
     /// Begins a sign-in of an open session.
-    ///
-    /// - Returns: whether it was begun: not where the session is open no more, or has had ``limit`` answers or
-    ///   ``startLimit`` beginnings.
     package func start(
         _ id: SignIn.ID, at supplier: Supplier.Slug, in language: Language, requestID: String, until deadline: Deadline
-    ) async throws(RepositoryError) -> Bool {
+    ) async throws(RepositoryError) -> SignIn.Start {
         try await database.answer(
             Self.start, Self.parameters(id, requestID) + [.text(supplier.text), .text(language.rawValue)],
             until: deadline)
@@ -85,10 +92,12 @@ package struct SignInRepository: Sendable {
 
     /// Records what came of a sign-in whose callback was recorded.
     ///
-    /// - Parameter refusal: the reason, where nobody signed in.
+    /// - Parameters:
+    ///   - refusal: the reason, where nobody signed in.
+    ///   - detail: what the other side said: at most 300 characters, without control characters.
     package func conclude(
-        _ id: SignIn.ID, _ outcome: SignIn.Outcome, because refusal: SignInRefusal? = nil, requestID: String,
-        until deadline: Deadline
+        _ id: SignIn.ID, _ outcome: SignIn.Outcome, because refusal: SignInRefusal? = nil, detail: String? = nil,
+        requestID: String, until deadline: Deadline
     ) async throws(RepositoryError) {
         let (name, identity, account): (String, SupplierIdentity?, String?) =
             switch outcome {
@@ -99,7 +108,7 @@ package struct SignInRepository: Sendable {
         try await database.answer(
             Self.conclude,
             Self.parameters(id, requestID) + [
-                .text(name), .text(identity?.userID), .text(account), .text(refusal?.rawValue),
+                .text(name), .text(identity?.userID), .text(account), .text(refusal?.rawValue), .text(detail),
             ], until: deadline)
     }
 
@@ -135,12 +144,13 @@ package struct SignInRepository: Sendable {
     /// The row of the session decides how many were begun: whoever waits for it judges the number anew. Those that were
     /// answered are counted as they were when the statement began: a few at once may be begun beyond the limit. Sent
     /// again after a lost reply, the sign-in is begun already.
-    private static let start = Query<Bool>(
+    private static let start = Query<SignIn.Start>(
         "start_sign_in",
         """
         \(LinkSessionRepository.locked), known AS MATERIALIZED (
-            SELECT count(*) FILTER (WHERE state_hash = $4::bytea) AS count, count(answered_at) AS answers FROM sign_ins
-            WHERE session_id = $1::uuid AND shard = $2::smallint
+            SELECT count(*) FILTER (WHERE state_hash = $4::bytea) AS count, count(answered_at) AS answers,
+                   count(*) FILTER (WHERE state_hash <> $4::bytea AND supplier = $5::text) AS others
+            FROM sign_ins WHERE session_id = $1::uuid AND shard = $2::smallint
         ), changed AS (
             UPDATE link_sessions t SET sign_ins = j.sign_ins + 1 FROM j, known
             WHERE t.id = $1::uuid AND t.shard = $2::smallint AND j.is_open AND j.sign_ins < \(startLimit)
@@ -152,9 +162,12 @@ package struct SignInRepository: Sendable {
             ON CONFLICT DO NOTHING
         )\(LinkSessionRepository.recording(
             "SELECT 'sign_in_started', NULL::text WHERE EXISTS (SELECT 1 FROM changed)"))
-        SELECT EXISTS (SELECT 1 FROM changed) OR known.count > 0 FROM known
+        SELECT EXISTS (SELECT 1 FROM changed) OR known.count > 0, known.others > 0 FROM known
         """,
-        readOne: { (row) throws(DatabaseError) in try row.bool() })
+        readOne: { (row) throws(DatabaseError) in
+            let (isStarted, isAgain) = (try row.bool(), try row.bool())
+            return !isStarted ? .refused : isAgain ? .again : .first
+        })
 
     private static let recordCallback = Query<Bool>(
         "record_sign_in_callback",
@@ -182,7 +195,8 @@ package struct SignInRepository: Sendable {
             WHERE session_id = $1::uuid AND sign_ins.shard = $2::smallint AND state_hash = $4::bytea
               AND answered_at IS NOT NULL AND outcome IS NULL
         )\(LinkSessionRepository.recording(
-            "SELECT CASE WHEN $8::text IS NULL THEN 'signed_in' ELSE 'sign_in_refused' END, $8::text"))
+            "SELECT CASE WHEN $8::text IS NULL THEN 'signed_in' ELSE 'sign_in_refused' END, $8::text",
+            detail: "$9::text"))
         SELECT 1
         """)
 }

@@ -116,7 +116,14 @@ struct Application {
             errorPage: pages.page(for:_:), logger: logger,
             accessLog: { log.write($0) },
             // Without the keys the first requests would get a 503; a database that is down delays nothing for long.
-            beforeListening: { await controlPlane.waitUntilFresh(for: .milliseconds(500)) },
+            beforeListening: {
+                await controlPlane.waitUntilFresh(for: .milliseconds(500))
+                for (slug, setting) in pages.suppliersWithoutSecret() {
+                    logger.warning(
+                        "a supplier is not offered: its client secret is not set",
+                        metadata: ["supplier": "\(slug)", "setting": "\(setting)"])
+                }
+            },
             onListening: { port in
                 logger.notice("listening", metadata: ["host": "\(host)", "port": .stringConvertible(port)])
             })

@@ -9,7 +9,7 @@ package struct OutboundHTTPRequest: Sendable {
     /// `https` or `http`.
     package let url: String
     package var method = HTTPMethod.GET
-    /// `Host` and `Content-Length` are added.
+    /// `Host`, `Content-Length` and what every request says of us are added.
     package var headers = HTTPHeaders()
     package var body = ByteBuffer()
 
@@ -18,6 +18,7 @@ package struct OutboundHTTPRequest: Sendable {
 
 package struct OutboundHTTPResponse: Sendable {
     package let status: HTTPResponseStatus
+    package let headers: HTTPHeaders
     package let body: ByteBuffer
 }
 
@@ -139,6 +140,9 @@ extension OutboundHTTPRequest {
         var head = HTTPRequestHead(version: .http1_1, method: method, uri: target.path, headers: headers)
         head.headers.replaceOrAdd(name: "host", value: target.authority)
         head.headers.replaceOrAdd(name: "connection", value: "close")
+        // Firewalls refuse requests that do not say who asks.
+        head.headers.replaceOrAdd(name: "user-agent", value: "nox-link-sessions")
+        head.headers.replaceOrAdd(name: "accept-encoding", value: "identity")
         if body.readableBytes > 0 {
             head.headers.replaceOrAdd(name: "content-length", value: String(body.readableBytes))
         }
@@ -157,7 +161,9 @@ private final class ResponseHandler: ChannelInboundHandler {
 
     func channelRead(context _: ChannelHandlerContext, data: NIOAny) {
         let response = unwrapInboundIn(data)
-        answer.succeed(OutboundHTTPResponse(status: response.head.status, body: response.body ?? ByteBuffer()))
+        answer.succeed(
+            OutboundHTTPResponse(
+                status: response.head.status, headers: response.head.headers, body: response.body ?? ByteBuffer()))
     }
 
     func errorCaught(context _: ChannelHandlerContext, error: any Error) { answer.fail(error) }

@@ -59,7 +59,8 @@ import Testing
         let given: [String: Set<String>] = [
             "language": [], "languages": [], "who": [], "reload": [], "again": [], "begin": [], "back": brand,
             "link": ["brand", "supplier"], "time": ["brand", "minutes", "clock"], "search": ["count"],
-            "continue": ["supplier"], "sandbox": brand, "confirm": ["brand", "supplier", "account"],
+            "continue": ["supplier"], "sandbox": brand,
+            "confirm": ["brand", "supplier", "account", "number"], "answer": ["supplier"],
             "returning": ["brand", "supplier"], "completed": brand, "taken": brand, "expired": brand, "unknown": [],
             "declined": ["brand", "supplier"], "failed": ["brand", "supplier"], "pending": ["brand", "supplier"],
             "unavailable": [],

@@ -20,20 +20,30 @@ import Testing
 
     @Test(arguments: ["@example.com", "jan.jansen", "", "@"])
     func `what is no address is not shown, and the name's first letter is`(email: String) {
-        #expect(masked(email: email, name: "Jan Jansen") == "J•••")
+        #expect(masked(email: email, name: "Jan Jansen") == "Jan J•••")
     }
 
-    @Test func `a name shows its first letter alone`() {
-        #expect(masked(name: "Jan Jansen") == "J•••")
+    @Test func `of a name its first word and the last one's first letter are shown, of one word the first letter`() {
+        #expect(masked(name: "Jan Jansen") == "Jan J•••")
+        #expect(masked(name: "  Jan van den  Berg ") == "Jan B•••")
+        #expect(masked(name: "jan.jansen") == "j•••")
         #expect(masked(name: "J") == "J•••")
         #expect(masked(name: "éa") == "é•••")
     }
 
-    @Test func `without address and name the end of a long subject is shown, and nothing of a short one`() {
+    @Test func `without address and name the end of the subject is shown, no more than half of it`() {
         #expect(masked(subject: "abcdefghijkl") == "•••ijkl")
         #expect(masked(name: "", subject: "248289761001") == "•••1001")
-        for subject in ["1", "abcdefghijk", "12345678901"] { #expect(masked(subject: subject) == "•••") }
-        #expect(masked(subject: "sandbox-user") == "•••user")
+        #expect(masked(name: " ", subject: "12345678") == "•••5678")
+        #expect(masked(subject: "1234567") == "•••67")
+        for subject in ["1", "1234"] { #expect(masked(subject: subject) == "•••") }
+    }
+
+    @Test func `what is shown is an account, the end of a number, or that there is nothing to tell it by`() {
+        #expect(MaskedAccount.Shown("j•••@example.com") == .text("j•••@example.com"))
+        #expect(MaskedAccount.Shown("Jan J•••") == .text("Jan J•••"))
+        #expect(MaskedAccount.Shown("•••4321") == .numberEnding("4321"))
+        #expect(MaskedAccount.Shown("•••") == .unnamed)
     }
 
     @Test(arguments: ["\u{202E}", "\u{200F}", "\u{2066}", "\u{202A}", "\u{061C}", "\0", "\n", "\u{1B}", "\u{200B}"])

@@ -10,7 +10,8 @@ import Testing
 @Suite struct PagesTests {
     private static let values: [String: any Sendable] = [
         "brand": "Acme Manufacturing", "supplier": "Green Grid", "account": "j•••@example.com", "minutes": 10,
-        "token": "T", "state": "S", "action": "/ui/sign-ins/x?language=nl", "clock": "0:00", "seconds": 590, "count": 2,
+        "number": "4321", "token": "T", "state": "S", "action": "/ui/sign-ins/x?language=nl", "clock": "0:00",
+        "seconds": 590, "count": 2,
         "query": "grid", "isOffering": true, "missing": "https://your-app.com/callback?y",
         "suppliers": [["slug": "green-grid", "name": "Green Grid"], ["slug": "sandbox", "name": "Sandbox Energy"]],
     ]
@@ -51,7 +52,8 @@ import Testing
                 without: search.union([
                     "link.choose", "link.others", "link.preferred", "link.unavailable", "link.gone",
                 ]), script: true),
-            own("continue"), own("sandbox"), own("confirm", script: true), own("returning"),
+            own("continue"), own("sandbox"), own("confirm", ["unnamed": true], script: true), own("returning"),
+            own("answer", ["fields": [["name": "state", "value": "S"]]]),
         ]
         for notice in Notice.allCases {
             var page = Page(notice: notice, status: .ok)

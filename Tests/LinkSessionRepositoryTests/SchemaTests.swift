@@ -74,6 +74,9 @@ import Testing
         Breach("link_session_events_reason_valid", session() + ";" + event("'completion_refused'", reason: "''")),
         Breach("link_session_events_reason_valid", session() + ";" + event("'completion_refused'", reason: "'Why'")),
         Breach(
+            "link_session_events_detail_valid",
+            session() + ";" + event() + "; UPDATE link_session_events SET detail = E'a\\nb'"),
+        Breach(
             "manufacturers_rate_limit_valid", "INSERT INTO manufacturers (name, creates_a_second) VALUES ('x', 1)"),
         Breach(
             "manufacturers_rate_limit_valid",

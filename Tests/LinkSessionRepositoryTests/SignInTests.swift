@@ -15,9 +15,9 @@ import TokenGenerator
         _ name: String, of session: LinkSessionID, requestID: String, _ storage: Storage
     ) async throws -> (id: SignIn.ID, isStarted: Bool) {
         let id = SignIn.ID(session: session, stateDigest: try SHA256.digest(of: name))
-        let isStarted = try await storage.signIns.start(
+        let start = try await storage.signIns.start(
             id, at: supplier, in: .en, requestID: requestID, until: soon)
-        return (id, isStarted)
+        return (id, start != .refused)
     }
 
     @Test func `ten answers are a session's tries: what was begun and never came back is none`() async throws {

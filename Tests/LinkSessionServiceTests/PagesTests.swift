@@ -231,7 +231,7 @@ extension ProgramTests {
                 // A callback counts once: asking for its head must not use it up.
                 let callback = "/ui/callback/sandbox?state=\(state)&code=approve"
                 let head = try await browser.send("HEAD", callback)
-                #expect((head.status, head.response.header("Allow")) == (405, "GET"))
+                #expect((head.status, head.response.header("Allow")) == (405, "GET, POST"))
                 #expect(try await everything() == before)
                 #expect(try await browser.get(callback).status == 303)
             }
@@ -243,8 +243,8 @@ extension ProgramTests {
                 for (method, path, allow) in [
                     ("POST", "/ui?token=\(token)", "GET, HEAD"), ("DELETE", "/ui?token=\(token)", "GET, HEAD"),
                     ("GET", "/ui/sign-ins", "POST"), ("HEAD", "/ui/sign-ins", "POST"),
-                    ("PUT", "/ui/sign-ins/x", "GET, HEAD, POST"), ("POST", "/ui/callback/sandbox", "GET"),
-                    ("HEAD", "/ui/callback/sandbox", "GET"), ("POST", "/ui/sandbox", "GET, HEAD"),
+                    ("PUT", "/ui/sign-ins/x", "GET, HEAD, POST"), ("PUT", "/ui/callback/sandbox", "GET, POST"),
+                    ("HEAD", "/ui/callback/sandbox", "GET, POST"), ("POST", "/ui/sandbox", "GET, HEAD"),
                 ] {
                     let page = try await TestBrowser(service).send(method, path)
                     #expect(page.status == 405, "\(method) \(path)")

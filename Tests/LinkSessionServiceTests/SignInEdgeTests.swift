@@ -43,7 +43,7 @@ extension ProgramTests {
                 ("null", "P-256", "sig", "confirm"), (#""x",5"#, "P-256", "sig", "confirm"),
                 (#"{"kty":"RSA","use":["sig"]}"#, "P-256", "sig", "confirm"),
                 (#"{"kty":"RSA"}"#, "P-384", "sig", "failed"),
-                (#"{"kty":"EC","crv":"P-256","kid":"key-1"}"#, "P-256", "sig", "failed"),
+                (#"{"kty":"EC","crv":"P-256","kid":"key-1"}"#, "P-256", "sig", "confirm"),
                 (#"{"kty":"RSA"}"#, "P-256", "enc", "failed"),
             ] {
                 try await ScriptedProvider.with { provider in

@@ -112,7 +112,7 @@ extension ProgramTests {
                         let name = try await page()
                         #expect(name == "failed")
                     }
-                    #expect(provider.count("/keys") == 1)
+                    #expect(provider.count("/keys") == 2)
                 }
             }
         }

@@ -61,6 +61,8 @@ extension ProgramTests {
                         let browser = TestBrowser(service)
                         let page = try await browser.get("/ui?token=\(token)").response.text
                         #expect(page.contains("green-grid") == isOffered, "\(environment.keys)")
+                        let warning = "setting=SUPPLIER_GREEN_GRID_SECRET supplier=green-grid"
+                        #expect(service.process.log.contains(warning) != isOffered, "\(environment.keys)")
                         #expect(page.contains("value=\"sandbox\""), "\(environment.keys)")
                         guard !isOffered else { return }
                         let refused = try await browser.start(token, at: "green-grid")

@@ -95,10 +95,12 @@ final class TestBrowser: Sendable {
 
     /// Up to the page of the sign-in, whatever it says.
     func signIn(
-        _ token: String, at provider: ScriptedProvider, as subject: String = "subject-1"
+        _ token: String, at provider: ScriptedProvider, as subject: String = "subject-1",
+        supplier: String = "mock-energy"
     ) async throws -> (path: String, page: TestPage) {
-        let request = AuthenticationRequest(url: try await start(token, at: "mock-energy").goTo)
-        let answer = try await get(callback(provider.code(for: request, subject: subject), request))
+        let request = AuthenticationRequest(url: try await start(token, at: supplier).goTo)
+        let answer = try await get(
+            callback(provider.code(for: request, subject: subject), request, supplier: supplier))
         return (answer.location, try await get(answer.location))
     }
 

@@ -9,25 +9,32 @@ internal import OutboundHTTP
 struct ProviderHTTPClient: Sendable {
     let http: OutboundHTTPClient
 
-    /// What is published at a URL, read as JSON.
-    func get<Value: Decodable & Sendable>(_ url: String, as _: Value.Type) async throws(ProviderError) -> Value {
+    /// What is published at a URL, read as JSON, whatever its media type is said to be.
+    func get<Value: Decodable & Sendable>(
+        _ url: String, as _: Value.Type, accept: String = "application/json", bearer: String? = nil,
+        within timeout: TimeAmount = .seconds(4)
+    ) async throws(ProviderError) -> Value {
         var request = OutboundHTTPRequest(url: url)
-        request.headers.add(name: "accept", value: "application/json")
+        request.headers.add(name: "accept", value: accept)
+        if let bearer { request.headers.add(name: "authorization", value: "Bearer \(bearer)") }
         let response: OutboundHTTPResponse
         do {
-            response = try await send(request)
+            response = try await send(request, within: timeout)
         } catch {
             throw .unavailable(Self.cause(of: error))
         }
-        guard response.status == .ok else { throw .unavailable("status \(response.status.code)") }
-        guard let value = try? JSONDecoder().decode(Value.self, from: Data(response.body.readableBytesView)) else {
-            throw .unavailable("what it publishes cannot be read")
+        guard response.isSuccess else { throw .unavailable(response.statusText) }
+        do {
+            return try JSONDecoder().decode(Value.self, from: response.json)
+        } catch DecodingError.keyNotFound(let key, _) {
+            throw .unavailable("what it publishes has no \(key.stringValue)")
+        } catch {
+            throw .unavailable(response.encodingText ?? "what it publishes cannot be read")
         }
-        return value
     }
 
-    func send(_ request: OutboundHTTPRequest) async throws -> OutboundHTTPResponse {
-        try await http.send(request, within: .seconds(4), maximumSize: 256 * 1024)
+    func send(_ request: OutboundHTTPRequest, within timeout: TimeAmount) async throws -> OutboundHTTPResponse {
+        try await http.send(request, within: timeout, maximumSize: 256 * 1024)
     }
 
     /// Why there was no answer, as the log says it.
@@ -39,61 +46,38 @@ struct ProviderHTTPClient: Sendable {
         case .timedOut: "no answer in time"
         case .tooManyRequests: "too many requests to providers are under way"
         case .closed: "the connection ended before the answer"
-        case nil: "\(type(of: error))"
+        case nil: error is NIOHTTPObjectAggregatorError ? "its answer is too large" : "\(type(of: error))"
         }
     }
 }
 
-/// The exchange of a code for an ID token (RFC 6749, section 4.1.3; RFC 7636, section 4.5).
-struct TokenRequest: Sendable {
-    let client: OpenIDClient
-    let clientSecret: String
-    let code: String
-    let redirectURI: String
-    let codeVerifier: String
-
-    private struct TokenResponse: Decodable { let id_token: String }
-
-    /// The ID token of the answer, not verified yet.
-    func send(to metadata: ProviderMetadata, by client: ProviderHTTPClient) async throws(ProviderError) -> String {
-        let answer: OutboundHTTPResponse
-        do {
-            answer = try await client.send(request(to: metadata))
-        } catch {
-            throw .failed("no answer from its token endpoint: \(ProviderHTTPClient.cause(of: error))")
-        }
-        guard answer.status == .ok else {
-            let what = "status \(answer.status.code)"
-            throw (400..<500).contains(answer.status.code) ? .codeRefused(what) : .failed(what)
-        }
-        let body = Data(answer.body.readableBytesView)
-        guard let response = try? JSONDecoder().decode(TokenResponse.self, from: body) else {
-            throw .failed("its token response has no ID token")
-        }
-        return response.id_token
+extension OutboundHTTPResponse {
+    /// The body without the byte order mark that some senders add (RFC 8259, section 8.1).
+    var json: Data {
+        let bytes = Data(body.readableBytesView)
+        return bytes.starts(with: [0xEF, 0xBB, 0xBF]) ? bytes.dropFirst(3) : bytes
     }
 
-    private func request(to metadata: ProviderMetadata) -> OutboundHTTPRequest {
-        var request = OutboundHTTPRequest(url: metadata.token_endpoint)
-        request.method = .POST
-        request.headers.add(name: "content-type", value: "application/x-www-form-urlencoded")
-        request.headers.add(name: "accept", value: "application/json")
-        var fields = [
-            ("grant_type", "authorization_code"), ("code", code), ("redirect_uri", redirectURI),
-            ("code_verifier", codeVerifier),
-        ]
-        // RFC 6749, section 2.3.1. A provider that names no method has basic (Discovery 1.0, section 3).
-        let methods = metadata.token_endpoint_auth_methods_supported ?? ["client_secret_basic"]
-        if methods.contains("client_secret_basic") || !methods.contains("client_secret_post") {
-            let credentials = "\(PercentEncoding.encode(client.clientID)):\(PercentEncoding.encode(clientSecret))"
-            request.headers.add(
-                name: "authorization", value: "Basic \(Data(credentials.utf8).base64EncodedString())")
-        } else {
-            fields += [("client_id", client.clientID), ("client_secret", clientSecret)]
-        }
-        request.body = ByteBuffer(string: FormFields.encode(fields))
-        return request
+    var isSuccess: Bool { (200..<300).contains(status.code) }
+
+    /// For an answer that is no success.
+    var statusText: String {
+        let isRedirect = (300..<400).contains(status.code)
+        return "status \(status.code)\(isRedirect ? ", a redirect, which is not followed" : "")"
     }
+
+    /// Why the body cannot be read, where its coding is the reason.
+    var encodingText: String? {
+        let coding = headers["content-encoding"].joined(separator: ",").lowercased()
+        return coding.isEmpty || coding == "identity" ? nil : "its answer is compressed, which was not asked for"
+    }
+}
+
+/// An optional member of what others write: one of another type than it has to have is as good as absent.
+struct Lenient<Value: Codable & Sendable>: Codable, Sendable {
+    let value: Value?
+
+    init(from decoder: any Decoder) throws { value = try? decoder.singleValueContainer().decode(Value.self) }
 }
 
 /// Why a supplier's provider signed nobody in. Holds no secret and no personal data.
@@ -106,6 +90,12 @@ enum ProviderError: Error {
     case failed(String)
     /// Its ID token was not accepted.
     case idToken(String)
+
+    var what: String {
+        switch self {
+        case .unavailable(let what), .codeRefused(let what), .failed(let what), .idToken(let what): what
+        }
+    }
 
     /// What is recorded of the sign-in, and what is logged.
     var reason: (refusal: SignInRefusal, cause: String) {

@@ -1,5 +1,5 @@
-// Makes pages a little better, which work without it: the time left counts down, and the list of suppliers narrows while
-// a name is typed.
+// Makes pages a little better, which work without it: the time left counts down, the list of suppliers narrows while a
+// name is typed, and a supplier's answer that was posted goes on by itself.
 'use strict';
 
 const time = document.getElementById('time');
@@ -33,3 +33,6 @@ if (search && found.dataset.found) {
     found.textContent = words.length ? found.dataset.found.replace(/\d+/, count) : '';
   });
 }
+
+const posted = document.getElementById('posted');
+if (posted) posted.submit();

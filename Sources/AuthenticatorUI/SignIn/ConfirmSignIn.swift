@@ -32,10 +32,15 @@ extension AuthenticatorUI {
         case .signedIn(_, let account):
             var page = Page(
                 "confirm",
-                ["supplier": Bidirectional.isolated(supplier.name), "account": account, "action": url].merging(
+                ["supplier": Bidirectional.isolated(supplier.name), "action": url].merging(
                     timeLeft(context)
                 ) { own, _ in own })
             page.hasScript = true
+            switch MaskedAccount.Shown(account) {
+            case .text(let text): page.values["account"] = text
+            case .numberEnding(let end): page.values["number"] = end
+            case .unnamed: page.values["unnamed"] = true
+            }
             page.again = context.linkURL
             page.back = try returnLink(.cancelled, context.snapshot, at: supplier.slug)
             return response(page, context)

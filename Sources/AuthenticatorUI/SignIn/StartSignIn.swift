@@ -29,24 +29,24 @@ extension AuthenticatorUI {
         guard let secret = SignInSecret(try tokenGenerator.makeSecret(), token: token) else {
             throw RandomnessError()
         }
-        let goTo: String
+        let metadata: ProviderMetadata?
         do throws(ProviderError) {
-            goTo = try await request.http.pausingDeadline { () throws(ProviderError) in
-                try await authenticationRequest(at: supplier, secret, language)
+            metadata = try await request.http.pausingDeadline { () throws(ProviderError) in
+                try await self.metadata(of: supplier)
             }
         } catch {
             request.http.record.cause = "\(supplier.slug.text): \(error.reason.cause)"
-            await record(.signInRefused(.supplierUnavailable), snapshot, request)
+            await record(.signInRefused(.supplierUnavailable, detail: error.reason.cause), snapshot, request)
             // No 502, nor any other status that says what a proxy says of its own: proxies replace such pages by theirs,
             // and take a replica that answers so for broken.
             return try failedPage(.failed, supplier, context, status: .failedDependency)
         }
-        let isStarted = try await signIns.start(
+        let start = try await signIns.start(
             secret.id, at: supplier.slug, in: language, requestID: request.http.id, until: request.http.deadline)
-        guard isStarted else { return try await notStartedPage(context) }
+        guard start != .refused else { return try await notStartedPage(context) }
         // A page that goes on, and no redirect: browsers hold `form-action` against every redirect that follows a form.
         var page = Page("continue", ["supplier": Bidirectional.isolated(supplier.name)])
-        page.goTo = goTo
+        page.goTo = authenticationRequest(at: supplier, metadata, secret, language, isAgain: start == .again)
         var response = pages.response(page, in: language)
         for field in cookies.added(secret, to: request.http) {
             response.headers.add(name: "set-cookie", value: field)
@@ -63,25 +63,38 @@ extension AuthenticatorUI {
         return refusedPage(.tooMany, .tooManyRequests, context.snapshot, in: context.language)
     }
 
+    /// `nil` for the sandbox.
+    private func metadata(of supplier: Supplier) async throws(ProviderError) -> ProviderMetadata? {
+        switch supplier.signIn {
+        case .sandbox: nil
+        case .openIDConnect(let client): try await providers.metadata(of: client)
+        }
+    }
+
     /// Where the browser goes on to: an authentication request (OpenID Connect Core 1.0, section 3.1.2.1; RFC 7636,
     /// section 4.3), or the sandbox's page.
+    ///
+    /// - Parameter isAgain: the user was there before, and may want another account.
     private func authenticationRequest(
-        at supplier: Supplier, _ secret: SignInSecret, _ language: Language
-    ) async throws(ProviderError) -> String {
-        switch supplier.signIn {
-        case .sandbox:
+        at supplier: Supplier, _ metadata: ProviderMetadata?, _ secret: SignInSecret, _ language: Language,
+        isAgain: Bool
+    ) -> String {
+        guard case .openIDConnect(let client) = supplier.signIn, let metadata else {
             return PageURL.sandbox(state: secret.state, language)
-        case .openIDConnect(let client):
-            let metadata = try await providers.metadata(of: client)
-            let query = FormFields.encode([
-                ("response_type", "code"), ("response_mode", "query"), ("client_id", client.clientID),
-                ("redirect_uri", redirectURI(of: supplier.slug)), ("scope", client.scopes.joined(separator: " ")),
-                ("state", secret.state), ("nonce", secret.nonce), ("code_challenge", secret.codeChallenge),
-                ("code_challenge_method", "S256"), ("ui_locales", language.rawValue),
-            ])
-            let endpoint = metadata.authorization_endpoint
-            return endpoint + (endpoint.contains("?") ? "&" : "?") + query
         }
+        var fields = [
+            ("response_type", "code"), ("response_mode", metadata.responseMode(for: client).rawValue),
+            ("client_id", client.clientID), ("redirect_uri", redirectURI(of: supplier.slug)),
+            ("scope", client.scopes.joined(separator: " ")), ("state", secret.state), ("nonce", secret.nonce),
+            ("code_challenge", secret.codeChallenge), ("code_challenge_method", "S256"),
+            ("ui_locales", language.rawValue),
+        ]
+        if let prompt = isAgain ? metadata.promptForAnotherAccount(at: client) : client.prompt {
+            fields.append(("prompt", prompt.rawValue))
+        }
+        if let maxAge = client.maxAge { fields.append(("max_age", String(maxAge))) }
+        let endpoint = metadata.authorization_endpoint
+        return endpoint + (endpoint.contains("?") ? "&" : "?") + FormFields.encode(fields)
     }
 
     /// One for each supplier, so that no supplier's callback passes for another's (RFC 9700, section 4.4.2.2).

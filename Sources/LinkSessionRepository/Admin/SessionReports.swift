@@ -10,6 +10,8 @@ package struct SessionReport: Sendable {
 package struct SessionEvent: Sendable {
     package let event: String
     package let reason: String?
+    /// What the other side said.
+    package let detail: String?
     package let requestID: String
     /// The name of the Authenticator's key that it was done with, if it was.
     package let authenticatorKey: String?
@@ -55,7 +57,7 @@ extension SessionReport {
     private static let events = Query<[(LinkSessionID, SessionEvent)]>(
         "report_events",
         """
-        SELECT e.session_id, e.event, e.reason, e.request_id, e.authenticator_key, e.occurred_at FROM link_session_events e
+        SELECT e.session_id, e.event, e.reason, e.detail, e.request_id, e.authenticator_key, e.occurred_at FROM link_session_events e
         WHERE e.session_id = ANY ($1::uuid[]) AND e.session_id BETWEEN $2::uuid AND $3::uuid
         ORDER BY e.session_id, e.occurred_at, e.event
         """,
@@ -63,7 +65,8 @@ extension SessionReport {
             (
                 try row.linkSessionID(),
                 SessionEvent(
-                    event: try row.text(), reason: try row.optionalText(), requestID: try row.text(),
+                    event: try row.text(), reason: try row.optionalText(), detail: try row.optionalText(),
+                    requestID: try row.text(),
                     authenticatorKey: try row.optionalText(), occurredAt: try row.unixSeconds())
             )
         })

@@ -57,12 +57,14 @@ extension SessionReport {
 extension SessionEvent {
     fileprivate var entry: [String] {
         let key = authenticatorKey.map { ", key \($0)" } ?? ""
-        return [event.replacing("_", with: " "), reason ?? "", "request \(requestID)\(key)"]
+        let said = detail.map { ", \(DisplayText.escaped($0))" } ?? ""
+        return [event.replacing("_", with: " "), reason ?? "", "request \(requestID)\(key)\(said)"]
     }
 
     fileprivate var json: JSONMembers {
         [
-            "event": event, "reason": reason, "request_id": requestID, "authenticator_key": authenticatorKey,
+            "event": event, "reason": reason, "detail": detail, "request_id": requestID,
+            "authenticator_key": authenticatorKey,
             "occurred_at": occurredAt,
         ]
     }
