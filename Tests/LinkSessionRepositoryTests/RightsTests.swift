@@ -85,7 +85,8 @@ import TokenGenerator
                 let state = SignIn.ID(session: ids[0], stateDigest: try SHA256.digest(of: "s"))
                 let identity = try #require(SupplierIdentity(supplier: .sandbox, userID: "u"))
                 #expect(
-                    try await service.signIns.start(state, at: .sandbox, in: .nl, requestID: "r", until: soon) == .first)
+                    try await service.signIns.start(state, at: .sandbox, in: .nl, requestID: "r", until: soon) == .first
+                )
                 #expect(try await service.signIns.recordCallback(state, callbackID: "c", until: soon) == true)
                 try await service.signIns.conclude(
                     state, .signedIn(identity, account: "a"), requestID: "r", until: soon)
