@@ -107,7 +107,7 @@ package struct ControlPlaneRepository: Sendable {
     private static let suppliers = Query<[Supplier?]>(
         "enabled_suppliers",
         """
-        SELECT slug, name, logo, issuer, client_id, client_secret_name, scopes, \(OpenIDClient.optionalColumns)
+        SELECT \(Supplier.columns)
         FROM suppliers WHERE enabled ORDER BY name, slug
         """,
         readEach: { (row) throws(DatabaseError) in try row.supplier() })
@@ -141,6 +141,12 @@ extension RedirectPolicy {
 extension RateLimit {
     /// What ``PostgresClient/Row/rateLimit()`` reads of a manufacturer `m`.
     static let columns = "m.creates_a_second::bigint, m.creates_at_once::bigint"
+}
+
+extension Supplier {
+    /// What ``PostgresClient/Row/supplier()`` reads.
+    static let columns =
+        "slug, name, logo, issuer, client_id, client_secret_name, scopes, \(OpenIDClient.optionalColumns)"
 }
 
 extension OpenIDClient {
@@ -194,7 +200,7 @@ extension Row {
     }
 
     /// - Returns: `nil` for one that breaks a rule.
-    fileprivate mutating func supplier() throws(DatabaseError) -> Supplier? {
+    mutating func supplier() throws(DatabaseError) -> Supplier? {
         let (slug, name, logo) = (Supplier.Slug(try text()), try text(), try optionalDigest())
         let issuer = ProviderURL(try text())
         let (clientID, secretName, scopes) = (try text(), try text(), try texts())

@@ -44,6 +44,7 @@ struct Application {
 
         let authenticatorKeys = try settings.authenticatorKeys
         let (signingKeys, sandboxKey) = (try settings.returnSigningKeys, try settings.sandboxSigningKey)
+        let clientSecrets = try supplierSecrets(in: ProcessInfo.processInfo.environment)
         let supplierHealth = SupplierHealth(
             repository: SupplierOutcomeRepository(database: maintenance), logger: logger)
         let controlPlane = ControlPlaneCache(
@@ -79,7 +80,6 @@ struct Application {
 
         let publicBaseURL = try settings.publicBaseURL
         let codeSecrets = try settings.returnCodeSecrets
-        let clientSecrets = try supplierSecrets(in: ProcessInfo.processInfo.environment)
         let returnLinks = try ReturnLinks(
             issuer: publicBaseURL, signingKey: signingKeys[0], furtherKeys: signingKeys.dropFirst(),
             sandboxKey: sandboxKey, codeSecret: codeSecrets[0], furtherCodeSecrets: codeSecrets.dropFirst())

@@ -7,9 +7,10 @@ import Testing
 
 extension ProgramTests {
     @Suite(.timeLimit(.minutes(2))) struct SupplierAdminTests {
+        /// Its provider is nowhere, so that nobody can ask it.
         private static let client = [
             "--issuer", "https://login.green-grid.example/realm", "--client-id", "nox", "--client-secret-name",
-            "SUPPLIER_GREEN_GRID_SECRET",
+            "SUPPLIER_GREEN_GRID_SECRET", "--unchecked",
         ]
         private static let add = ["add-supplier", "green-grid", "--name", "Green Grid"] + client
 
@@ -291,7 +292,12 @@ extension ProgramTests {
                 try await deployment.database.execute(
                     """
                     INSERT INTO suppliers (slug, name, issuer, client_id, client_secret_name, enabled)
-                    VALUES ('blue-grid', E'Blue\\u00ADGrid', 'https://blue.example', 'nox', 'SUPPLIER_BLUE', false)
+                    VALUES ('blue-grid', E'Blue\\u00ADGrid', 'https://blue.example', 'nox', 'SUPPLIER_BLUE', false);
+                    UPDATE suppliers SET prompt = 'login', max_age = 300 WHERE slug = 'blue-grid';
+                    INSERT INTO supplier_outcomes VALUES
+                        ('green-grid', date_trunc('minute', now() - interval '2 hours'), 7, 0, 1),
+                        ('green-grid', date_trunc('minute', now() - interval '3 hours'), 0, 2, 0),
+                        ('green-grid', now() - interval '25 hours', 100, 100, 100)
                     """)
                 let environment = ["SUPPLIER_GREEN_GRID_SECRET": "zq7secret"]
                 let list = try await deployment.admin("list-suppliers", environment: environment)
@@ -299,7 +305,12 @@ extension ProgramTests {
                 for text in [
                     "green-grid\n", "Green Grid", "https://login.green-grid.example/realm",
                     "SUPPLIER_GREEN_GRID_SECRET",
-                    "openid email", "blue-grid (DISABLED", "Blue\\u{AD}Grid",
+                    "openid email", "blue-grid (DISABLED", "Blue\\u{AD}Grid", "  sign-ins   7 succeeded (last 20",
+                    "), 2 failed (last 20", "), 1 declined within a day",
+                    "  sign-ins   0 succeeded, 0 failed, 0 declined",
+                    "  secret in  SUPPLIER_GREEN_GRID_SECRET\n",
+                    "SUPPLIER_BLUE (WARNING: not set in this command's environment; every replica needs it)",
+                    "  prompt     login\n  max age    300 s\n",
                 ] {
                     #expect(list.output.contains(text), "\(text) in\n\(list.output)")
                 }
@@ -312,7 +323,12 @@ extension ProgramTests {
                 #expect(
                     Set(green.keys) == [
                         "slug", "name", "enabled", "issuer", "client_id", "client_secret_name", "scopes", "created_at",
+                        "client_secret_set_here", "client_authentication", "discovery_url", "response_mode", "prompt",
+                        "max_age", "succeeded", "failed", "declined", "last_succeeded_at", "last_failed_at",
                     ])
+                #expect(green["client_secret_set_here"] as? Bool == true && green["prompt"] is NSNull)
+                #expect(green["succeeded"] as? Int == 7 && green["failed"] as? Int == 2)
+                #expect(green["last_succeeded_at"] is Int && green["last_failed_at"] is Int)
                 #expect(green["name"] as? String == "Green Grid" && green["enabled"] as? Bool == true)
                 #expect(green["issuer"] as? String == "https://login.green-grid.example/realm")
                 #expect(green["client_id"] as? String == "nox" && green["created_at"] is Int)

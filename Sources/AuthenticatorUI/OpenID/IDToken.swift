@@ -29,15 +29,16 @@ struct IDToken: Sendable {
         try Self.require(audiences.contains { $0.isSame(as: clientID) }, else: "it is for another audience")
         let isOurs = claims.azp.map { $0.isSame(as: clientID) } ?? (audiences.count == 1)
         try Self.require(isOurs, else: "it was issued to another party")
-        try Self.require(claims.nonce?.isSame(as: nonce) == true, else: "it is of another sign-in")
+        guard claims.nonce?.isSame(as: nonce) == true else { throw .byBrowser(.idToken("it is of another sign-in")) }
         try Self.require(claims.exp > now - Self.clockSkew, else: "it is expired")
         try Self.require(max(claims.iat, claims.nbf ?? 0) < now + Self.clockSkew, else: "it is not valid yet")
         if let maxAge {
             guard let signedInAt = claims.auth_time?.value else {
-                throw .idToken("it does not say when its user signed in, which max_age asks for")
+                throw .byBrowser(.idToken("it does not say when its user signed in, which max_age asks for"))
             }
-            try Self.require(
-                signedInAt + Double(maxAge) > now - Self.clockSkew, else: "its user signed in longer ago than max_age")
+            guard signedInAt + Double(maxAge) > now - Self.clockSkew else {
+                throw .byBrowser(.idToken("its user signed in longer ago than max_age"))
+            }
         }
         subject = claims.sub.text
         profile = Profile(token: token)

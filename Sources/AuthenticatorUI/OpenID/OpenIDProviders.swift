@@ -69,7 +69,9 @@ struct OpenIDProviders: Sendable {
             return try await keySetCache.value(of: url, isRenewed: isRenewed)
         } catch {
             let cause = (error as? ProviderError)?.what ?? "\(type(of: error))"
-            throw .unavailable("its keys could not be had: \(cause)")
+            let failure = ProviderError.unavailable("its keys could not be had: \(cause)")
+            if case .byBrowser? = error as? ProviderError { throw .byBrowser(failure) }
+            throw failure
         }
     }
 

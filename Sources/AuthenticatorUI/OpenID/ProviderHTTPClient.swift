@@ -21,7 +21,7 @@ struct ProviderHTTPClient: Sendable {
         do {
             response = try await send(request, within: timeout)
         } catch {
-            throw .unavailable(Self.cause(of: error))
+            throw .noAnswer(error) { .unavailable($0) }
         }
         guard response.isSuccess else { throw .unavailable(response.statusText) }
         do {
@@ -90,11 +90,29 @@ enum ProviderError: Error {
     case failed(String)
     /// Its ID token was not accepted.
     case idToken(String)
+    /// One of the others that browsers can bring about: by changing the request that they carry to the provider, or by
+    /// so many sign-ins that we asked nobody.
+    indirect case byBrowser(ProviderError)
 
     var what: String {
         switch self {
         case .unavailable(let what), .codeRefused(let what), .failed(let what), .idToken(let what): what
+        case .byBrowser(let error): error.what
         }
+    }
+
+    /// Whether it counts against the supplier. A refused code does not: whoever comes to our callback can make one up.
+    var isSuppliersFault: Bool {
+        switch self {
+        case .unavailable, .failed, .idToken: true
+        case .codeRefused, .byBrowser: false
+        }
+    }
+
+    /// Of a request that got no answer.
+    static func noAnswer(_ error: any Error, _ kind: (String) -> ProviderError) -> ProviderError {
+        let failure = kind(ProviderHTTPClient.cause(of: error))
+        return if case .tooManyRequests? = error as? OutboundHTTPError { .byBrowser(failure) } else { failure }
     }
 
     /// What is recorded of the sign-in, and what is logged.
@@ -104,6 +122,7 @@ enum ProviderError: Error {
         case .codeRefused(let what): (.codeRefused, "the supplier refused the code: \(what)")
         case .failed(let what): (.supplierFailed, "the supplier failed: \(what)")
         case .idToken(let what): (.idTokenInvalid, "the ID token is invalid: \(what)")
+        case .byBrowser(let error): error.reason
         }
     }
 }

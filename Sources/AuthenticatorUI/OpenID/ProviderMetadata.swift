@@ -46,7 +46,7 @@ struct ProviderMetadata: Sendable, Decodable {
         }
     }
 
-    private static func isUsable(_ endpoint: String, of issuer: ProviderURL) -> Bool {
+    static func isUsable(_ endpoint: String, of issuer: ProviderURL) -> Bool {
         ProviderURL(endpoint).map { !$0.isLoopback || issuer.isLoopback } ?? false
     }
 }

@@ -20,7 +20,7 @@ struct TokenRequest: Sendable {
         do {
             answer = try await client.send(request(to: metadata), within: timeout)
         } catch {
-            throw .failed("no answer from its token endpoint: \(ProviderHTTPClient.cause(of: error))")
+            throw .noAnswer(error) { .failed("no answer from its token endpoint: \($0)") }
         }
         let decoder = JSONDecoder()
         let refusal = (try? decoder.decode(TokenErrorResponse.self, from: answer.json))?.text(without: secrets)
@@ -30,7 +30,9 @@ struct TokenRequest: Sendable {
         }
         guard let response = try? decoder.decode(TokenResponse.self, from: answer.json) else {
             if let refusal { throw .codeRefused(refusal) }
-            throw .failed(answer.encodingText ?? "its token response has no ID token")
+            if let text = answer.encodingText { throw .failed(text) }
+            // Nor has it one where the scope openid was not asked for.
+            throw .byBrowser(.failed("its token response has no ID token"))
         }
         return response
     }

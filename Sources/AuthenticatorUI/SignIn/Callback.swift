@@ -139,11 +139,20 @@ extension AuthenticatorUI {
         case .sandbox:
             return evaluateSandbox(fields)
         case .openIDConnect(let client):
+            let session = signIn.id.session
             do throws(ProviderError) {
-                return try await request.http.pausingDeadline { () throws(ProviderError) in
+                let result = try await request.http.pausingDeadline { () throws(ProviderError) in
                     try await evaluate(fields, from: supplier.slug, client, secret)
                 }
+                switch result.outcome {
+                case .signedIn: supplierHealth.note(.succeeded, at: supplier.slug, in: session)
+                case .declined: supplierHealth.note(.declined, at: supplier.slug, in: session)
+                // By what the browser brought.
+                case .failed: break
+                }
+                return result
             } catch {
+                if error.isSuppliersFault { supplierHealth.note(.failed, at: supplier.slug, in: session) }
                 return .failed(error.reason.refusal, error.reason.cause)
             }
         }

@@ -36,6 +36,7 @@ extension AuthenticatorUI {
             }
         } catch {
             request.http.record.cause = "\(supplier.slug.text): \(error.reason.cause)"
+            if error.isSuppliersFault { supplierHealth.note(.failed, at: supplier.slug, in: snapshot.session.id) }
             await record(.signInRefused(.supplierUnavailable, detail: error.reason.cause), snapshot, request)
             // No 502, nor any other status that says what a proxy says of its own: proxies replace such pages by theirs,
             // and take a replica that answers so for broken.

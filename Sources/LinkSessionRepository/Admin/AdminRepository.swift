@@ -20,6 +20,17 @@ package struct AdminRepository: Sendable {
         try await run(SupplierReport.all)
     }
 
+    /// What we are at a supplier's provider, and whether the supplier is enabled; an unknown one is a failure.
+    package func client(of slug: Supplier.Slug) async throws(AdminError) -> (client: OpenIDClient, isEnabled: Bool) {
+        guard let (isEnabled, supplier) = try await run(Self.supplierBySlug, [.text(slug.text)]) else {
+            throw AdminError(line: "there is no supplier of this slug")
+        }
+        guard case .openIDConnect(let client)? = supplier?.signIn else {
+            throw AdminError(line: "the supplier breaks a rule, and nobody can sign in there: see its row in the table")
+        }
+        return (client, isEnabled)
+    }
+
     /// An unknown manufacturer is a failure.
     package func manufacturer(named name: DisplayText) async throws(AdminError) -> Manufacturer.ID {
         guard let number = try await run(Self.manufacturerByName, [.text(name.text)]) else {
@@ -78,6 +89,10 @@ package struct AdminRepository: Sendable {
 
     /// Reading a large table to its end takes its time.
     static let longest = Duration.seconds(600)
+
+    private static let supplierBySlug = Query<(Bool, Supplier?)?>(
+        "supplier_by_slug", "SELECT enabled, \(Supplier.columns) FROM suppliers WHERE slug = $1::text",
+        readOptional: { (row) throws(DatabaseError) in (try row.bool(), try row.supplier()) })
 
     private static let unknown = AdminError(line: "there is no manufacturer of this name")
 

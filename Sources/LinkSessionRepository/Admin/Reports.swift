@@ -35,7 +35,17 @@ package struct SupplierReport: Sendable {
     package let clientID: String
     package let clientSecretName: String
     package let scopes: [String]
+    package let clientAuthentication: String?
+    package let discoveryURL: String?
+    package let responseMode: String?
+    package let prompt: String?
+    package let maxAge: Int64?
     package let createdAt: UnixSeconds
+    /// Of a day, over all replicas.
+    package let outcomes: SupplierOutcomes
+    /// To the minute.
+    package let lastSucceededAt: UnixSeconds?
+    package let lastFailedAt: UnixSeconds?
 }
 
 extension ManufacturerReport {
@@ -76,13 +86,26 @@ extension SupplierReport {
     static let all = Query<[SupplierReport]>(
         "report_suppliers",
         """
-        SELECT slug, name, enabled, issuer, client_id, client_secret_name, scopes, created_at
-        FROM suppliers ORDER BY slug
+        SELECT slug, name, enabled, issuer, client_id, client_secret_name, scopes, \(OpenIDClient.optionalColumns),
+               created_at, o.succeeded, o.failed, o.declined, o.last_succeeded, o.last_failed
+        FROM suppliers LEFT JOIN LATERAL (
+            SELECT coalesce(sum(succeeded), 0)::bigint AS succeeded, coalesce(sum(failed), 0)::bigint AS failed,
+                   coalesce(sum(declined), 0)::bigint AS declined,
+                   max(minute) FILTER (WHERE succeeded > 0) AS last_succeeded,
+                   max(minute) FILTER (WHERE failed > 0) AS last_failed
+            FROM supplier_outcomes WHERE supplier = slug AND minute > statement_timestamp() - interval '1 day'
+        ) AS o ON true
+        ORDER BY slug
         """,
         readEach: { (row) throws(DatabaseError) in
             SupplierReport(
                 slug: try row.text(), name: try row.text(), isEnabled: try row.bool(), issuer: try row.text(),
                 clientID: try row.text(), clientSecretName: try row.text(), scopes: try row.texts(),
-                createdAt: try row.unixSeconds())
+                clientAuthentication: try row.optionalText(), discoveryURL: try row.optionalText(),
+                responseMode: try row.optionalText(), prompt: try row.optionalText(), maxAge: try row.optionalInt64(),
+                createdAt: try row.unixSeconds(),
+                outcomes: SupplierOutcomes(
+                    succeeded: try row.int64(), failed: try row.int64(), declined: try row.int64()),
+                lastSucceededAt: try row.optionalUnixSeconds(), lastFailedAt: try row.optionalUnixSeconds())
         })
 }

@@ -30,7 +30,7 @@ extension AdminChange {
                 """)
     }
 
-    private static func quoted(_ text: String?) throws(AdminError) -> String {
+    static func quoted(_ text: String?) throws(AdminError) -> String {
         guard let text else { return "NULL" }
         return try quoted(text)
     }

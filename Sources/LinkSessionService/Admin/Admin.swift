@@ -16,8 +16,8 @@ struct Admin: AsyncParsableCommand {
         subcommands: [
             AddManufacturer.self, AddKey.self, RotateKey.self, RevokeKey.self, Enable.self, Disable.self,
             AllowRedirect.self, RemoveRedirect.self, SetRedirectPolicy.self, CheckRedirect.self, SetRateLimit.self,
-            AddSupplier.self, EnableSupplier.self, DisableSupplier.self, SetLogo.self, ListManufacturers.self,
-            ListSuppliers.self, Sessions.self, ExportUser.self,
+            AddSupplier.self, EditSupplier.self, CheckSupplier.self, EnableSupplier.self, DisableSupplier.self,
+            SetLogo.self, ListManufacturers.self, ListSuppliers.self, Sessions.self, ExportUser.self,
             EraseUser.self, EraseAgain.self, Audit.self, CreateRoles.self, Distribute.self,
         ])
 }

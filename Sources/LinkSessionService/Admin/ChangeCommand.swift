@@ -9,12 +9,19 @@ protocol ChangeCommand: Command {
     var migration: ChangeOptions { get }
 
     func change() throws -> AdminChange
+
+    /// Called before a change is applied at once; what it throws keeps it from being written.
+    func check(_ settings: Settings) async throws
 }
 
 extension ChangeCommand {
     func perform() async throws {
-        print(try await migration.write(try change(), try await Settings(migration)))
+        let (change, settings) = (try change(), try await Settings(migration))
+        if migration.apply { try await check(settings) }
+        print(try await migration.write(change, settings))
     }
+
+    func check(_: Settings) async throws {}
 }
 
 struct ChangeOptions: ParsableArguments {

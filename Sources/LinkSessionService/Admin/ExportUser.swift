@@ -33,6 +33,9 @@ extension SessionReport {
             .adding("manufacturer_user_id", session.userID.text)
             .adding("supplier_user_id", session.link?.identity?.userID)
             .adding("nox_user_id", session.link?.noxUserID)
+            .adding(
+                "metadata",
+                session.options.metadata?.members.map { ["name": $0.name, "value": $0.value] as JSONMembers })
     }
 }
 

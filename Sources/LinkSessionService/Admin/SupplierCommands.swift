@@ -20,87 +20,31 @@ struct AddSupplier: ChangeCommand {
     var clientSecretName: String
     @Option(help: "Space-separated; openid is always among them.") var scopes = "openid"
     @OptionGroup var providerOptions: ProviderOptions
+    @OptionGroup var provider: ProviderCheckOptions
     @OptionGroup var migration: ChangeOptions
+
+    private func client() throws -> OpenIDClient {
+        let client = OpenIDClient(
+            issuer: try ProviderURL(issuer: issuer), clientID: try OpenIDClient.clientID(argument: clientID),
+            clientSecretName: try OpenIDClient.secretName(argument: clientSecretName),
+            scopes: try OpenIDClient.scopes(argument: scopes))
+        var edit = SupplierEdit()
+        try providerOptions.set(on: &edit)
+        if let url = edit.discoveryURL ?? nil, url.isLoopback, !client.issuer.isLoopback {
+            throw ProviderOptions.discoveryURLError
+        }
+        return edit.applied(to: client)
+    }
 
     func change() throws -> AdminChange {
         let slug = try Supplier.Slug(argument: slug)
         guard slug != .sandbox else {
             throw CommandError.argument("SLUG", expects: "another one: sandbox is the service's own")
         }
-        guard !issuer.contains("{") else {
-            throw CommandError.argument(
-                "--issuer", expects: "the issuer of one tenant: one with a {placeholder} stands for many")
-        }
-        guard let issuer = ProviderURL(issuer), !issuer.hasQuery else {
-            throw CommandError.argument(
-                "--issuer",
-                expects: "an https URL without query, or http on this machine, such as https://login.example.com")
-        }
-        guard OpenIDClient.isClientID(clientID) else {
-            throw CommandError.argument("--client-id", expects: "1 to 255 visible ASCII characters")
-        }
-        guard OpenIDClient.isSecretName(clientSecretName) else {
-            throw CommandError.argument(
-                "--client-secret-name",
-                expects: "the name of a setting, SUPPLIER_ and 1 to 100 of A-Z, 0-9 and _; never the secret itself")
-        }
-        var names = scopes.split(separator: " ").map(String.init)
-        guard names.allSatisfy(OpenIDClient.isScope) else {
-            throw CommandError.argument("--scopes", expects: "scopes of visible ASCII characters, parted by blanks")
-        }
-        if !names.contains("openid") { names.insert("openid", at: 0) }
-        var client = OpenIDClient(
-            issuer: issuer, clientID: clientID, clientSecretName: clientSecretName, scopes: names)
-        try providerOptions.set(on: &client)
-        return try .addSupplier(slug, name: try DisplayText(name, for: "--name"), client)
-    }
-}
-
-/// What only some providers need.
-struct ProviderOptions: ParsableArguments {
-    @Option(
-        help: """
-            How our client secret is sent, where the metadata leave it open or are wrong: client_secret_basic, \
-            client_secret_basic_unencoded or client_secret_post.
-            """)
-    var clientAuthentication: String?
-    @Option(help: "Where the metadata are, unless below the issuer at /.well-known/openid-configuration.")
-    var discoveryURL: String?
-    @Option(help: "How the provider answers, unless its metadata decide: query or form_post.")
-    var responseMode: String?
-    @Option(help: "What the first sign-in of a session asks for: login or select_account.") var prompt: String?
-    @Option(help: "How many seconds ago users may have signed in there.") var maxAge: Int?
-
-    func set(on client: inout OpenIDClient) throws {
-        if let clientAuthentication {
-            client.authentication = try Self.parse(clientAuthentication, "--client-authentication")
-        }
-        if let discoveryURL {
-            guard let url = ProviderURL(discoveryURL), !url.isLoopback || client.issuer.isLoopback else {
-                throw CommandError.argument(
-                    "--discovery-url", expects: "an https URL, or http on this machine where the issuer is there, too")
-            }
-            client.discoveryURL = url
-        }
-        if let responseMode { client.responseMode = try Self.parse(responseMode, "--response-mode") }
-        if let prompt { client.prompt = try Self.parse(prompt, "--prompt") }
-        if let maxAge {
-            guard OpenIDClient.isMaxAge(maxAge) else {
-                throw CommandError.argument("--max-age", expects: "0 to 31536000 seconds")
-            }
-            client.maxAge = maxAge
-        }
+        return try .addSupplier(slug, name: try DisplayText(name, for: "--name"), try client())
     }
 
-    private static func parse<Value: RawRepresentable<String> & CaseIterable>(
-        _ text: String, _ option: String
-    ) throws -> Value {
-        guard let value = Value(rawValue: text) else {
-            let names = Value.allCases.map(\.rawValue)
-            throw CommandError.argument(option, expects: "one of: \(names.joined(separator: ", "))")
-        }
-        return value
-    }
+    func check(_ settings: Settings) async throws { try await provider.check(try client(), settings) }
 }
 
 struct EnableSupplier: ChangeCommand {
@@ -130,25 +74,46 @@ struct ListSuppliers: ReportCommand {
     @OptionGroup var options: ReportOptions
 
     func report(from repository: AdminRepository) async throws -> Report {
-        Report("suppliers", try await repository.suppliers().map(\.report))
+        Report(
+            "suppliers",
+            try await repository.suppliers().map { $0.report(hasSecret: try hasSecret($0.clientSecretName)) })
     }
 }
 
 extension SupplierReport {
-    fileprivate var report: Report {
-        Report(
+    /// - Parameter hasSecret: in the environment of this command.
+    fileprivate func report(hasSecret: Bool) -> Report {
+        let warning = hasSecret ? "" : " (WARNING: not set in this command's environment; every replica needs it)"
+        let settings = providerSettings.map { "\n  \($0)  \($1)" }
+        return Report(
             text: """
                 \(slug)\(isEnabled ? "" : " (DISABLED: nobody can sign in)")
                   name       \(DisplayText.escaped(name))
                   issuer     \(DisplayText.escaped(issuer))
                   client id  \(DisplayText.escaped(clientID))
-                  secret in  \(clientSecretName)
-                  scopes     \(DisplayText.escaped(scopes.joined(separator: " ")))
+                  secret in  \(clientSecretName)\(warning)
+                  scopes     \(DisplayText.escaped(scopes.joined(separator: " ")))\(settings.joined())
+                  sign-ins   \(outcomes.succeeded) succeeded\(Self.last(lastSucceededAt)), \
+                \(outcomes.failed) failed\(Self.last(lastFailedAt)), \(outcomes.declined) declined within a day
                   created    \(timestamp(unixSeconds: createdAt))
                 """,
             json: [
                 "slug": slug, "name": name, "enabled": isEnabled, "issuer": issuer, "client_id": clientID,
-                "client_secret_name": clientSecretName, "scopes": scopes, "created_at": createdAt,
+                "client_secret_name": clientSecretName, "client_secret_set_here": hasSecret, "scopes": scopes,
+                "client_authentication": clientAuthentication, "discovery_url": discoveryURL,
+                "response_mode": responseMode, "prompt": prompt, "max_age": maxAge, "created_at": createdAt,
+                "succeeded": outcomes.succeeded, "failed": outcomes.failed, "declined": outcomes.declined,
+                "last_succeeded_at": lastSucceededAt, "last_failed_at": lastFailedAt,
             ])
     }
+
+    /// Those that were said.
+    private var providerSettings: [(String, String)] {
+        [
+            ("sent as  ", clientAuthentication), ("metadata ", discoveryURL), ("answers  ", responseMode),
+            ("prompt   ", prompt), ("max age  ", maxAge.map { "\($0) s" }),
+        ].compactMap { name, value in value.map { (name, DisplayText.escaped($0)) } }
+    }
+
+    private static func last(_ time: Int64?) -> String { time.map { " (last \(timestamp(unixSeconds: $0)))" } ?? "" }
 }

@@ -35,7 +35,9 @@ extension SessionReport {
                 "id": session.id.text, "status": session.status.rawValue,
                 "redirect_url": session.redirectURL.text, "language": session.language.rawValue,
                 "created_at": session.createdAt, "expires_at": session.expiresAt, "completed_at": session.completedAt,
-                "confirmed_at": session.confirmedAt, "supplier": supplier, "events": events.map(\.json),
+                "confirmed_at": session.confirmedAt, "supplier": supplier,
+                "preferred_supplier": session.options.preferredSupplier?.text,
+                "offered_suppliers": session.options.offeredSuppliers?.map(\.text), "events": events.map(\.json),
             ])
     }
 
