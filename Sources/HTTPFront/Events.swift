@@ -3,6 +3,7 @@ internal import HTTPServer
 internal import JSON
 internal import LinkSessionRepository
 internal import LinkSessions
+internal import Synchronization
 
 /// What happened to a manufacturer's sessions.
 extension ManufacturerLinkSessions {
@@ -12,24 +13,19 @@ extension ManufacturerLinkSessions {
         let query = FormFields(request.query)
         let position = try query.value("after", .after, expects: Self.expectedAfter, FeedPosition.init(eventID:))
         let (kinds, limit, wait) = (try query.kinds, try query.limit, try query.wait)
-        var page = FeedPage(events: [], next: position ?? .start, hasMore: true)
-        /// Nothing where there is nothing yet.
-        func look() async throws -> FeedPage? {
-            page = try await feed.page(
-                of: caller.manufacturer.id, after: page.next, kinds, limit: limit, until: request.deadline)
-            return page.events.isEmpty && !page.hasMore ? nil : page
+        let start = position ?? .start
+        let manufacturer = caller.manufacturer
+        let feed = feed
+        let look = { @Sendable (position: FeedPosition) async throws -> FeedPage in
+            try await feed.page(of: manufacturer.id, after: position, kinds, limit: limit, until: request.deadline)
         }
-        if let wait {
-            _ = try await self.wait(for: .events, of: caller.manufacturer.id, within: wait, request, look: look)
-        } else {
-            _ = try await look()
+        guard let wait else { return page(try await look(start), of: manufacturer) }
+        let next = Mutex(start)
+        return try await hold(for: .events, of: manufacturer.id, within: wait, request) { isLast in
+            let found = try await look(next.withLock { $0 })
+            next.withLock { $0 = found.next }
+            return found.events.isEmpty && !found.hasMore && !isLast ? nil : page(found, of: manufacturer)
         }
-        return Response(
-            json: JSONWriter.object { object in
-                add(page.events, of: caller.manufacturer, to: &object)
-                object.add("has_more", page.hasMore)
-                object.add("next", page.next.eventID)
-            })
     }
 
     /// Of one of its sessions.
@@ -40,31 +36,48 @@ extension ManufacturerLinkSessions {
         return Response(json: JSONWriter.object { add(events, of: caller.manufacturer, to: &$0) })
     }
 
-    /// - Returns: the session when it is open no more; `nil` where it is gone, or still open when the time is over.
-    func end(of session: LinkSession, within wait: Duration, _ request: Request) async throws -> LinkSession? {
-        var latest: LinkSession? = session
-        _ = try await self.wait(for: .end(session.id), of: session.manufacturer, within: wait, request) {
-            latest = try await sessions.find(session.id, until: request.deadline)?.session
-            return latest?.status == .open ? nil : latest
-        }
-        // Its time may be over, and nothing else tells so of a session that nobody opened.
-        return try await sessions.find(session.id, until: request.deadline)?.session ?? latest
+    /// Holds a request until a look finds something, or the time is over.
+    ///
+    /// - Parameter look: gets whether it is the last one, which has to answer.
+    func hold(
+        for subject: EventFeedWatcher.Subject, of manufacturer: Manufacturer.ID, within time: Duration,
+        _ request: Request, look: @escaping @Sendable (_ isLast: Bool) async throws -> Response?
+    ) async throws -> Response {
+        let wait = try watcher.begin(subject, of: manufacturer, until: .now + time)
+        request.onDisconnect { wait.finish() }
+        return try await goOn(wait, request, look)
     }
 
-    private func wait<Value>(
-        for subject: EventFeedWatcher.Subject, of manufacturer: Manufacturer.ID, within time: Duration,
-        _ request: Request, look: () async throws -> Value?
-    ) async throws -> Value? {
-        let wait = try watcher.begin(subject, of: manufacturer, until: .now + time)
-        defer { watcher.end(wait) }
-        return try await request.whileConnected(orElse: wait.finish) {
-            while true {
-                request.restartDeadline()
-                if let value = try await look() { return value }
-                if wait.isFinished { return nil }
-                await wait.next()
+    private func goOn(
+        _ wait: EventFeedWatcher.Wait, _ request: Request,
+        _ look: @escaping @Sendable (_ isLast: Bool) async throws -> Response?
+    ) async throws -> Response {
+        request.restartDeadline()
+        do {
+            guard let response = try await look(wait.isFinished) else {
+                return Response(
+                    heldUntil: wait.onWake, handler: answeringErrors { try await goOn(wait, $0, look) })
             }
+            end(wait, request)
+            return response
+        } catch {
+            end(wait, request)
+            throw error
         }
+    }
+
+    private func end(_ wait: EventFeedWatcher.Wait, _ request: Request) {
+        request.onDisconnect(nil)
+        watcher.end(wait)
+    }
+
+    private func page(_ page: FeedPage, of manufacturer: Manufacturer) -> Response {
+        Response(
+            json: JSONWriter.object { object in
+                add(page.events, of: manufacturer, to: &object)
+                object.add("has_more", page.hasMore)
+                object.add("next", page.next.eventID)
+            })
     }
 
     private func add(_ events: [FeedEvent], of manufacturer: Manufacturer, to object: inout JSONWriter) {

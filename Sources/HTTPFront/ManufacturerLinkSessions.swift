@@ -89,11 +89,13 @@ struct ManufacturerLinkSessions {
     @Sendable private func find(_ request: Request) async throws -> Response {
         let caller = try await apiKeys.manufacturer(of: request)
         let wait = try FormFields(request.query).wait
-        var (session, token) = try await session(of: caller, request)
-        if session.status == .open, let wait {
-            session = try await end(of: session, within: wait, request) ?? session
+        let (session, token) = try await session(of: caller, request)
+        guard session.status == .open, let wait else { return answer(session, of: caller.manufacturer, token) }
+        return try await hold(for: .end(session.id), of: session.manufacturer, within: wait, request) { isLast in
+            let found = try await sessions.find(session.id, until: request.deadline)?.session
+            guard let found else { throw ErrorAnswer.linkSessionNotFound }
+            return found.status == .open && !isLast ? nil : answer(found, of: caller.manufacturer, token)
         }
-        return answer(session, of: caller.manufacturer, token)
     }
 
     @Sendable private func expire(_ request: Request) async throws -> Response {

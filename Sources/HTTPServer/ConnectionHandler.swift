@@ -202,13 +202,22 @@ final class ConnectionHandler: ChannelDuplexHandler {
     }
 
     private func start(_ exchange: Exchange) {
-        guard let context else { return }
-        let connection = NIOLoopBound(self, eventLoop: context.eventLoop)
-        let (responder, head, body, peer, place) = (responder, exchange.head, exchange.body, peer, place)
+        respond(to: responder.begin(exchange.head, exchange.body, from: peer, at: place))
+    }
+
+    private func respond(to begun: Responder.Begun, after hold: Response.Hold? = nil) {
+        let eventLoop = executor.eventLoop
+        let connection = NIOLoopBound(self, eventLoop: eventLoop)
+        let responder = responder
         // Begins here and now; where it has to wait, it goes on on the same event loop.
         Task.immediate(executorPreference: executor) {
-            let response = await responder.respond(to: head, body, from: peer, at: place)
-            connection.value.write(response, withBody: head.method != .HEAD)
+            let response = await responder.respond(to: begun, after: hold)
+            guard let hold = response.hold else {
+                return connection.value.write(response, withBody: begun.head.method != .HEAD)
+            }
+            hold.onWake {
+                eventLoop.execute { connection.value.respond(to: begun, after: hold) }
+            }
         }
     }
 

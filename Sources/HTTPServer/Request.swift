@@ -21,16 +21,8 @@ package struct Request: Sendable {
     /// Waits before a refusal is answered, so that whoever goes on asking waits for it.
     package func holdBack(for delay: RefusalDelay) async { await place?.holdBack(for: delay) }
 
-    /// Runs what may take longer than a client stays.
-    ///
-    /// - Parameter action: called once when the client ends its side of the connection meanwhile.
-    package func whileConnected<Value>(
-        orElse action: @escaping @Sendable () -> Void, _ body: () async throws -> Value
-    ) async rethrows -> Value {
-        place?.onDisconnect(action)
-        defer { place?.onDisconnect(nil) }
-        return try await body()
-    }
+    /// - Parameter action: called once, on any thread, when the client ends its side of the connection.
+    package func onDisconnect(_ action: (@Sendable () -> Void)?) { place?.onDisconnect(action) }
 }
 
 /// What a handler finds out and the log wants to know.

@@ -61,32 +61,54 @@ final class Responder: Sendable {
         self.accessLog = accessLog
     }
 
-    func respond(to head: HTTPRequestHead, _ body: RequestBody, from peer: Client, at place: ConnectionPlaces.Place)
-        async -> Response
-    {
-        let start = ContinuousClock.now
+    /// A request between its beginning and its answer.
+    struct Begun: Sendable {
+        fileprivate let start = ContinuousClock.now
+        let head: HTTPRequestHead
+        fileprivate let request: Request
+        fileprivate let resource: Routes.Resource?
+        fileprivate let client: Client
+        fileprivate let place: ConnectionPlaces.Place
+    }
+
+    func begin(
+        _ head: HTTPRequestHead, _ body: RequestBody, from peer: Client, at place: ConnectionPlaces.Place
+    ) -> Begun {
         let match = routes.match(head.uri)
-        let request = Request(
-            id: RequestID.accepted(from: head.headers, isSecret: isSecret) ?? RequestID.make(), method: head.method,
-            headers: head.headers, query: Routes.query(of: head.uri), body: body, parameter: match?.parameter ?? "",
-            place: place)
-        let client = trustedProxies.client(of: peer, head.headers)
-        var response = await response(to: request, match?.resource, from: client)
+        return Begun(
+            head: head,
+            request: Request(
+                id: RequestID.accepted(from: head.headers, isSecret: isSecret) ?? RequestID.make(), method: head.method,
+                headers: head.headers, query: Routes.query(of: head.uri), body: body,
+                parameter: match?.parameter ?? "", place: place),
+            resource: match?.resource, client: trustedProxies.client(of: peer, head.headers), place: place)
+    }
+
+    /// - Parameter hold: what the request waited for, where it did.
+    /// - Returns: the answer, or that the request waits.
+    func respond(to begun: Begun, after hold: Response.Hold? = nil) async -> Response {
+        let (request, head) = (begun.request, begun.head)
+        var response =
+            if let hold { await hold.handler(request) } else {
+                await response(to: request, begun.resource, from: begun.client)
+            }
+        guard response.hold == nil else { return response }
         if let error = response.error, isPage(head), let page = errorPage(error, request) { response = page }
         response.requestID = request.id
-        place.note(hasUsableKey: request.record.caller != nil || request.record.authenticator != nil)
+        begun.place.note(hasUsableKey: request.record.caller != nil || request.record.authenticator != nil)
         if let status = request.record.rateLimit {
             response.headers.add(name: "ratelimit-policy", value: status.policy)
             response.headers.add(name: "ratelimit", value: status.state)
         }
 
-        let duration = ContinuousClock.now - start
+        let duration = ContinuousClock.now - begun.start
         let status = Int(response.status.code)
-        let route = match?.resource.path ?? "-"
+        let route = begun.resource?.path ?? "-"
         accessLog(
             AccessLogEntry(
                 method: head.method.rawValue, route: route, status: status, duration: duration, requestID: request.id,
-                client: client.network, caller: request.record.caller, authenticator: request.record.authenticator,
+                client: begun.client.network, caller: request.record.caller,
+                authenticator: request.record.authenticator,
                 session: request.record.session, cause: request.record.cause))
         metrics.record(route: route, method: head.method.rawValue, status: status, duration: duration)
         return response

@@ -19,6 +19,25 @@ package struct Response: Sendable {
     var requestID = ""
     /// Of an answer that is no success.
     var error: ErrorAnswer?
+    /// There is no answer yet.
+    private(set) var hold: Hold?
+
+    /// A request that waits for something to happen. It has no task meanwhile, so that thousands can wait.
+    package struct Hold: Sendable {
+        /// Takes what is to be called, on any thread, when the handler is to go on.
+        let onWake: @Sendable (@escaping @Sendable () -> Void) -> Void
+        let handler: Handler
+    }
+
+    /// - Parameters:
+    ///   - wake: takes what is to be called, once and on any thread, when the handler is to go on.
+    ///   - handler: may hold the request again.
+    package init(
+        heldUntil wake: @escaping @Sendable (@escaping @Sendable () -> Void) -> Void, handler: @escaping Handler
+    ) {
+        self.init(status: .ok, headers: [:], body: [])
+        hold = Hold(onWake: wake, handler: handler)
+    }
 
     package init(status: HTTPResponseStatus, headers: HTTPHeaders, body: [UInt8]) {
         self.status = status

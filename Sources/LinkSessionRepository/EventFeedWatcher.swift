@@ -20,9 +20,10 @@ package final class EventFeedWatcher: Service {
     package final class Wait: Sendable {
         private struct State {
             var isOver = false
+            var hasEnded = false
             /// Woken while it looked.
             var looksAgain = false
-            var waiter: CheckedContinuation<Void, Never>?
+            var action: (@Sendable () -> Void)?
         }
 
         fileprivate let subject: Subject
@@ -36,32 +37,35 @@ package final class EventFeedWatcher: Service {
             (self.subject, self.manufacturer, self.deadline) = (subject, manufacturer, deadline)
         }
 
-        /// Returns when something may have happened, or ``finish()`` was called.
-        package func next() async {
-            await withCheckedContinuation { waiter in
-                let goesOn = state.withLock { state in
-                    let goesOn = state.isOver || state.looksAgain
-                    state.looksAgain = false
-                    if !goesOn { state.waiter = waiter }
-                    return goesOn
-                }
-                if goesOn { waiter.resume() }
+        /// - Parameter action: called once, when something may have happened since the wait began or was woken last, or
+        ///   it is over.
+        package func onWake(_ action: @escaping @Sendable () -> Void) {
+            let isDue = state.withLock { state in
+                let isDue = state.isOver || state.looksAgain
+                state.looksAgain = false
+                if !isDue { state.action = action }
+                return isDue
             }
+            if isDue { action() }
         }
 
         /// Its time is over, or its client gone.
         package var isFinished: Bool { state.withLock { $0.isOver } }
 
+        fileprivate var isLooking: Bool { state.withLock { $0.action == nil && !$0.hasEnded } }
+
+        fileprivate func end() { state.withLock { $0.hasEnded = true } }
+
         /// Ends the wait, such as where its client is gone.
         package func finish() { wake(finishing: true) }
 
         fileprivate func wake(finishing: Bool = false) {
-            let waiter = state.withLock { state in
+            let action = state.withLock { state in
                 if finishing { state.isOver = true }
-                state.looksAgain = state.waiter == nil
-                return state.waiter.take()
+                state.looksAgain = state.action == nil
+                return state.action.take()
             }
-            waiter?.resume()
+            action?()
         }
     }
 
@@ -76,6 +80,7 @@ package final class EventFeedWatcher: Service {
     private static let queryTime = Duration.milliseconds(700)
     /// Beyond so many events of a manufacturer within an interval all that wait for it look for themselves.
     private static let mostChanges = 5000
+    private static let mostAtOnce = 200
 
     private let repository: EventFeedRepository
     private let logger: Logger
@@ -101,6 +106,7 @@ package final class EventFeedWatcher: Service {
     }
 
     package func end(_ wait: Wait) {
+        wait.end()
         state.withLock { state in
             state.waits[wait.manufacturer]?[ObjectIdentifier(wait)] = nil
             if state.waits[wait.manufacturer]?.isEmpty == true { state.waits[wait.manufacturer] = nil }
@@ -113,49 +119,61 @@ package final class EventFeedWatcher: Service {
             var seen: FeedPosition?
             while !Task.isCancelled {
                 try? await Task.sleep(for: Self.interval)
-                finish { $0.deadline <= .now }
+                let now = ContinuousClock.now
+                await wake(all { $0.deadline <= now }, finishing: true)
                 do throws(RepositoryError) {
-                    seen = try await look(since: seen)
+                    let (due, position) = try await look(since: seen)
+                    seen = position
+                    await wake(due)
                 } catch {
                     logger.debug("events not looked at", metadata: ["cause": "\(error)"])
                 }
             }
         }
         state.withLock { $0.isDraining = true }
-        finish { _ in true }
+        await wake(all { _ in true }, finishing: true)
     }
 
-    private func finish(where isOver: (Wait) -> Bool) {
-        for wait in all() where isOver(wait) { wait.finish() }
-    }
-
-    private func all() -> [Wait] { state.withLock { $0.waits.values.flatMap(\.values) } }
-
-    /// - Returns: until where the feed was looked at; `nil` while nobody waits.
-    private func look(since seen: FeedPosition?) async throws(RepositoryError) -> FeedPosition? {
-        let manufacturers = state.withLock { Array($0.waits.keys) }
-        guard !manufacturers.isEmpty else { return nil }
-        let deadline = ContinuousClock.now + Self.queryTime
-        let feed = try await repository.state(after: seen ?? .start, until: deadline)
-        guard let seen else {
-            // What happened since they looked is not known.
-            for wait in all() { wait.wake() }
-            return feed.last
-        }
-        guard feed.last > seen else { return seen }
-        let changes = try await repository.changes(
-            of: manufacturers, after: seen, feed, most: Self.mostChanges, until: deadline)
-        let byManufacturer = Dictionary(grouping: changes, by: \.manufacturer)
-        for (manufacturer, changes) in byManufacturer {
-            let ended = Set(changes.filter(\.isEnd).map(\.session))
-            let isAll = changes.count >= Self.mostChanges
-            for wait in state.withLock({ Array(($0.waits[manufacturer] ?? [:]).values) }) {
-                switch wait.subject {
-                case .events: wait.wake()
-                case .end(let id): if isAll || ended.contains(id) { wait.wake() }
-                }
+    /// So many at a time: each looks at the database, and thousands at once would be more than it takes.
+    private func wake(_ waits: [Wait], finishing: Bool = false) async {
+        var rest = waits[...]
+        while !rest.isEmpty {
+            let some = rest.prefix(Self.mostAtOnce)
+            rest = rest.dropFirst(Self.mostAtOnce)
+            for wait in some { wait.wake(finishing: finishing) }
+            let patience = ContinuousClock.now + .seconds(1)
+            while !rest.isEmpty, some.contains(where: \.isLooking), ContinuousClock.now < patience {
+                // Cancellation ends no wait.
+                await Task.detached { try? await Task.sleep(for: .milliseconds(2)) }.value
             }
         }
-        return feed.last
+    }
+
+    private func all(where isMeant: (Wait) -> Bool) -> [Wait] {
+        state.withLock { $0.waits.values.flatMap { $0.values.filter(isMeant) } }
+    }
+
+    /// - Returns: those for which something may have happened, and until where the feed was looked at; `nil` while nobody
+    ///   waits.
+    private func look(since seen: FeedPosition?) async throws(RepositoryError) -> (due: [Wait], FeedPosition?) {
+        let manufacturers = state.withLock { Array($0.waits.keys) }
+        guard !manufacturers.isEmpty else { return ([], nil) }
+        let deadline = ContinuousClock.now + Self.queryTime
+        let feed = try await repository.state(after: seen ?? .start, until: deadline)
+        // What happened since they looked is not known.
+        guard let seen else { return (all { _ in true }, feed.last) }
+        guard feed.last > seen else { return ([], seen) }
+        let changes = try await repository.changes(
+            of: manufacturers, after: seen, feed, most: Self.mostChanges, until: deadline)
+        let ended = Set(changes.filter(\.isEnd).map(\.session))
+        let counts = changes.reduce(into: [Manufacturer.ID: Int]()) { $0[$1.manufacturer, default: 0] += 1 }
+        let due = all { wait in
+            guard let count = counts[wait.manufacturer] else { return false }
+            switch wait.subject {
+            case .events: return true
+            case .end(let id): return count >= Self.mostChanges || ended.contains(id)
+            }
+        }
+        return (due, feed.last)
     }
 }

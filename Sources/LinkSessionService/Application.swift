@@ -145,6 +145,9 @@ struct Application {
         self.schema = schema
     }
 
+    /// Ten thousand requests may wait for events, and the others have their places beside them.
+    private static let mostConnections = 16_000
+
     /// How many connections the descriptors are enough for.
     private static func maximumConnections(_ logger: Logger) throws(CommandError) -> Int {
         let descriptors = raiseDescriptorLimit()
@@ -152,10 +155,10 @@ struct Application {
             throw CommandError("the process may open \(descriptors) files, and needs 256 at least: raise ulimit -n")
         }
         // The other descriptors are for refused connections, the database, the log and the suppliers.
-        let connections = max(64, min(10_000, descriptors - 1024))
-        if connections < 10_000 {
+        let connections = max(64, min(mostConnections, descriptors - 1024))
+        if connections < mostConnections {
             logger.warning(
-                "fewer than 10000 connections: raise the limit of open files (ulimit -n)",
+                "fewer than \(mostConnections) connections: raise the limit of open files (ulimit -n)",
                 metadata: [
                     "connections": .stringConvertible(connections), "descriptors": .stringConvertible(descriptors),
                 ])

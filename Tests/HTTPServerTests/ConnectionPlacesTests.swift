@@ -84,7 +84,7 @@ import Testing
             let place = take(name, at: UInt64(number + 1))
             let path = name.hasPrefix("keyed") ? "/" : "/unknown"
             let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: path)
-            _ = await responder.respond(to: head, RequestBody(), from: Client(nil), at: place)
+            _ = await responder.respond(to: responder.begin(head, RequestBody(), from: Client(nil), at: place))
             place.note(waitsForClientSince: .uptimeNanoseconds(UInt64(number + 1)), hasReceivedRequest: true)
         }
         #expect(!take("new", at: 9).isTooMany)
