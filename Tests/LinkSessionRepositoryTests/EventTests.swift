@@ -95,10 +95,12 @@ import Testing
             let deletion = try OpenTransaction(
                 in: storage.database,
                 "SELECT * FROM erase_user(\(storage.acme.id.number), 'manufacturer_user_id_123', NULL)")
-            async let look = storage.lookUp(id, requestID: "x")
+            _ = try await storage.lookUp(id, requestID: "x")
+            async let refused: Void = storage.sessions.record(
+                .signInRefused(.declined), of: id, requestID: "x", until: soon)
             try await storage.database.waitForBlocked()
             try deletion.end("COMMIT")
-            _ = try await look
+            try await refused
             #expect(try await storage.database.count("SELECT count(*) FROM link_sessions") == 0)
             #expect(try await storage.events() == [])
         }
