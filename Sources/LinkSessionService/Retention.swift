@@ -32,6 +32,8 @@ struct RetentionPass {
 /// gives up until the next pass.
 struct Retention: Service {
     private static let interval = Duration.seconds(300)
+    /// After a pass that was cut short, such as by a lock that it does not wait for.
+    private static let retryInterval = Duration.seconds(5)
 
     let days: Int
     let repository: RetentionRepository
@@ -40,22 +42,26 @@ struct Retention: Service {
     func run() async throws {
         await cancelWhenGracefulShutdown {
             while !Task.isCancelled {
-                await pass()
-                try? await Task.sleep(for: Self.interval)
+                let isWhole = await pass()
+                try? await Task.sleep(for: isWhole ? Self.interval : Self.retryInterval)
             }
         }
     }
 
-    private func pass() async {
+    /// - Returns: whether nothing was left to do.
+    private func pass() async -> Bool {
+        var isWhole = true
         var pass = RetentionPass(days: days, repository: repository)
         do {
             _ = try await pass.run()
         } catch {
+            isWhole = false
             // The type and the cause alone hold no values; the next pass begins anew.
             if !Task.isCancelled { logger.warning("partitions not maintained", metadata: ["cause": "\(error)"]) }
         }
         if pass.deleted > 0 {
             logger.notice("old link sessions deleted", metadata: ["sessions": .stringConvertible(pass.deleted)])
         }
+        return isWhole
     }
 }

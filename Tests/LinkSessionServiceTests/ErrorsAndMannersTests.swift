@@ -14,8 +14,7 @@ extension ProgramTests {
                 let paths = [
                     "/", "/v2", "/v1/manufacturer/link-sessions", "/v2/manufacturer", "/v2/manufacturer/link-session",
                     "/v2/Manufacturer/link-sessions", "/manufacturer/link-sessions", "/ui/x",
-                    "/health", "/health/", "/health/liveness", "/openapi", "/openapi.yaml", "/favicon.ico",
-                    "/robots.txt",
+                    "/health", "/health/", "/health/liveness", "/openapi", "/openapi.yaml", "/nothing.ico",
                     "/metrics", "/.env", "/v2/manufacturer/link-sessions/\(token)/complete",
                     "/v2/authenticator/link-sessions/\(token)/expire", "/v2/authenticator/link-sessions",
                     "/v2/manufacturer/link-sessions/\(token)/expire/again", "/%", "/%zz", "/%2e%2e/etc/passwd",

@@ -62,23 +62,23 @@ extension ProgramTests {
 
         @Test func `whatever tells an account from another is shown, masked, and never dots alone`() async throws {
             try await expect([
-                Oddity(token: "an e-mail", .confirms(showing: ">j•••@example.com</dd>")) {
+                Oddity(token: "an e-mail", .confirms(showing: ">j•••@example.com</bdi>")) {
                     $1["email"] = "jan@example.com"
                 },
-                Oddity(token: "an e-mail for a name", .confirms(showing: ">j•••@example.com</dd>")) {
+                Oddity(token: "an e-mail for a name", .confirms(showing: ">j•••@example.com</bdi>")) {
                     ($1["preferred_username"], $1["name"]) = ("jan@example.com", "Jan Jansen")
                 },
-                Oddity(token: "a name", .confirms(showing: ">Jan J•••</dd>")) {
+                Oddity(token: "a name", .confirms(showing: ">Jan J•••</bdi>")) {
                     ($1["preferred_username"], $1["name"]) = ("jj84", "Jan Jansen")
                 },
-                Oddity(token: "a name in parts", .confirms(showing: ">Jan J•••</dd>")) {
+                Oddity(token: "a name in parts", .confirms(showing: ">Jan J•••</bdi>")) {
                     ($1["given_name"], $1["family_name"]) = ("Jan", "Jansen")
                 },
-                Oddity(token: "a user name", .confirms(showing: ">j•••</dd>")) { $1["preferred_username"] = "jj84" },
-                Oddity(token: "a number", .confirms(showing: ">Customer number ending in 4321</dd>")) {
+                Oddity(token: "a user name", .confirms(showing: ">j•••</bdi>")) { $1["preferred_username"] = "jj84" },
+                Oddity(token: "a number", .confirms(showing: ">Customer number ending in 4321</bdi>")) {
                     $1["sub"] = "0987654321"
                 },
-                Oddity(token: "nearly nothing", .confirms(showing: ">The one that you signed in with just now</dd>")) {
+                Oddity(token: "nearly nothing", .confirms(showing: ">The one that you signed in with just now</bdi>")) {
                     ($1["sub"], $1["name"], $1["email"]) = ("7", " ", "")
                 },
             ])
