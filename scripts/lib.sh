@@ -90,6 +90,24 @@ install_missing() { # [no-server|bench|browser]
     [[ ${1-} == no-server ]] || find_postgres || die "PostgreSQL's server programs (initdb, pg_ctl) were not found"
 }
 
+# Lays Debian's Glewlwyd, a provider to sign in at, into DIRECTORY. Its package is unpacked and not installed: that would
+# start a server, now and at each boot, whose password everybody knows, and fails the first time.
+unpack_glewlwyd() { # DIRECTORY
+    [[ ! -x $1/usr/bin/glewlwyd ]] || return 0
+    say "unpacking Glewlwyd, and installing what it needs with apt"
+    rm -rf "$1.new" && mkdir -p "$1.new" || return
+    local libraries
+    as_root apt-get update -qq &&
+        (cd "$1.new" && apt-get download -qq glewlwyd >&2 && dpkg-deb -x glewlwyd_*.deb .) &&
+        mapfile -t libraries < <(
+            dpkg-deb -f "$1.new"/glewlwyd_*.deb Depends | tr , '\n' | sed -nE 's/^ *((lib|zlib)[^ ]+).*/\1/p'
+        ) &&
+        as_root env DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends glewlwyd-common "${libraries[@]}" </dev/null >&2 ||
+        die "Glewlwyd could not be had"
+    rm -rf "$1" && mv "$1.new" "$1"
+}
+
 # Makes DIRECTORY the Python environment that a file of requirements describes, unless it is that already.
 make_environment() { # DIRECTORY REQUIREMENTS
     if cmp --silent "$1/requirements.txt" "$2" && "$1/bin/python" -c '' 2>/dev/null; then return 0; fi

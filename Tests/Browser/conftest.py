@@ -8,6 +8,7 @@ from playwright.sync_api import sync_playwright
 # Their assertions say as much as those of the tests.
 pytest.register_assert_rewrite("accessibility", "pages", "refusals", "steps", "visitor")
 
+import glewlwyd as glewlwyd_server
 import providers
 from service import free_port
 from visitor import ARGUMENTS, CHROMIUM, CHROMIUM_WITH_SETTINGS, Visitor
@@ -28,8 +29,20 @@ def canaille(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def glewlwyd(tmp_path_factory):
+    with glewlwyd_server.glewlwyd(free_port(), tmp_path_factory.mktemp("glewlwyd")) as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
 def suppliers(mock_energy, canaille):
     return [mock_energy, canaille]
+
+
+@pytest.fixture(params=["mock_energy", "canaille", "glewlwyd"])
+def provider(request):
+    """Each of them, where a module's suppliers are all three."""
+    return request.getfixturevalue(request.param)
 
 
 @pytest.fixture(scope="session")

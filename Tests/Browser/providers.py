@@ -2,14 +2,18 @@
 import logging
 import os
 import secrets
+import socket
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import werkzeug.serving
+from service import http
 
 # Another site than the service's 127.0.0.1, as a supplier's is: cookies and requests between the two are cross-site.
 HOST = "localhost"
+
+HANGS_UP = "500 Hangs Up"
 
 logging.getLogger("werkzeug").setLevel(logging.ERROR)
 logging.getLogger("oidc_provider_mock").setLevel(logging.CRITICAL)
@@ -30,8 +34,16 @@ class Provider:
     add_user: callable = None
     # Whether its ID tokens say for whom they are.
     name_audience: callable = None
+    # Paths at which it is down, and how: it answers so with a status, or hangs up.
+    down: set = field(default_factory=set)
+    down_by: str = "503 Service Unavailable"
     # Held by whatever touches its data: its database, SQLite, refuses one of two that write at once.
     turn: threading.Lock = field(default_factory=threading.Lock)
+
+    def endpoint(self, name):
+        """As its metadata name it; "metadata" is where they are."""
+        metadata = self.issuer + "/.well-known/openid-configuration"
+        return metadata if name == "metadata" else http.get(metadata).json()[name]
 
 
 @contextmanager
@@ -39,8 +51,16 @@ def serve(provider, app, port):
     def recorded(environ, start_response):
         path = environ["PATH_INFO"] + "?" + environ.get("QUERY_STRING", "")
         provider.requests.append((path, environ.get("HTTP_REFERER", "")))
+        if environ["PATH_INFO"] in provider.down:
+            return refuse(environ, start_response)
         with provider.turn:
             return app(environ, start_response)
+
+    def refuse(environ, start_response):
+        if provider.down_by == HANGS_UP:
+            environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+        start_response(provider.down_by, [("Content-Type", "text/html")])
+        return [b"<!doctype html><title>Down</title><main data-page=down>Down for maintenance</main>"]
 
     server = werkzeug.serving.make_server("127.0.0.1", port, recorded, threaded=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)

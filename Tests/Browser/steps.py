@@ -84,6 +84,51 @@ def sign_in_at_canaille(tab, provider, answer="accept"):
     return user
 
 
+def new_user(provider, name="maria.jansen"):
+    """Somebody who was never there: (name, password)."""
+    user = f"{name}.{secrets.token_hex(4)}"
+    return (user, provider.add_user(user)) if provider.add_user else (f"{user}@mock.example", None)
+
+
+def sign_in_as(tab, provider, user, password):
+    """From the session's page, at any of the providers, to whatever page comes of it."""
+    if provider.slug == "mock-energy":
+        sign_in_at_mock(tab, user, expect=None)
+    elif provider.slug == "canaille-power":
+        # Access tokens of one user and one second are the same, which its database refuses.
+        tab.wait_for_timeout(1000)
+        choose(tab, provider.slug)
+        tab.locator("input[name=login]").fill(user)
+        tab.keyboard.press("Enter")
+        # Whoever is signed in gives no password, and whoever gave consent is not asked again.
+        password_field, consent = tab.locator("input[name=password]"), tab.locator("button[name=answer][value=accept]")
+        ours = tab.locator("main[data-page]")
+        password_field.or_(consent).or_(ours).first.wait_for()
+        if password_field.count():
+            password_field.fill(password)
+            tab.keyboard.press("Enter")
+            consent.or_(ours).first.wait_for()
+        if consent.count():
+            consent.click()
+    else:
+        choose(tab, provider.slug)
+        tab.locator("#username").wait_for()
+        # It empties its form when it has read who is signed in.
+        tab.wait_for_load_state("networkidle")
+        tab.locator("#username").fill(user)
+        tab.locator("#password").fill(password)
+        tab.locator("#loginbut").click()
+        consent = tab.get_by_role("button", name="Grant access")
+        go_on = tab.locator("button[title='Continue to client application']")
+        consent.or_(go_on).first.wait_for()
+        if consent.count():
+            tab.locator("#grant-profile").check()
+            tab.locator("#grant-email").check()
+            consent.click()
+            consent.wait_for(state="detached")
+        go_on.click()
+
+
 def confirm(tab):
     """Confirms the account; the URL at which the browser arrives in the manufacturer's app."""
     tab.locator("#confirm").click()
