@@ -109,6 +109,12 @@ let package = Package(
         .target(
             name: "ReturnLinks", dependencies: ["JSON", "LinkSessions", "TokenGenerator"], swiftSettings: settings),
         .target(
+            name: "Webhooks",
+            dependencies: [
+                "LinkSessions", "LinkSessionRepository", "OutboundHTTP", "TokenGenerator", deque, logging, lifecycle,
+                nioCore, nioHTTP1,
+            ], swiftSettings: settings),
+        .target(
             name: "HTTPFront",
             dependencies: [
                 "APIKeyAuth", "HTTPServer", "JSON", "LinkSessions", "LinkSessionRepository", "RateLimits",
@@ -131,7 +137,7 @@ let package = Package(
             dependencies: [
                 "APIKeyAuth", "AuthenticatorUI", "HTTPFront", "HTTPServer", "IPAddresses", "JSON", "LinkSessions",
                 "LinkSessionRepository", "OutboundHTTP", "PostgresClient", "RateLimits", "ReturnLinks",
-                "TokenGenerator", logging, lifecycle, nioCore, nioHTTP1,
+                "TokenGenerator", "Webhooks", logging, lifecycle, nioCore, nioHTTP1,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -175,6 +181,12 @@ let package = Package(
             dependencies: ["IPAddresses", "OutboundHTTP", nioCore, nioHTTP1, nioPosix, nioSSL],
             swiftSettings: settings),
         .testTarget(
+            name: "WebhooksTests",
+            dependencies: [
+                "IPAddresses", "LinkSessionRepository", "LinkSessions", "OutboundHTTP", "TokenGenerator", "Webhooks",
+                nioCore,
+            ], swiftSettings: settings),
+        .testTarget(
             name: "HTTPFrontTests",
             dependencies: [
                 "APIKeyAuth", "HTTPFront", "HTTPServer", "LinkSessionRepository", "LinkSessions", "PostgresClient",
@@ -190,7 +202,8 @@ let package = Package(
             name: "LinkSessionServiceTests",
             dependencies: [
                 "AuthenticatorUI", "LinkSessionService", "LinkSessions", "PostgresClient", "TestSupport",
-                "TokenGenerator", nioCore, nioHTTP1, nioPosix, .product(name: "JWTKit", package: "jwt-kit"),
+                "TokenGenerator", "Webhooks", nioCore, nioHTTP1, nioPosix,
+                .product(name: "Crypto", package: "swift-crypto"), .product(name: "JWTKit", package: "jwt-kit"),
             ], swiftSettings: settings),
     ]
 )

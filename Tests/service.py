@@ -100,11 +100,13 @@ class Service:
             "MIGRATIONS_DIRECTORIES": "migrations",
             "LOG_LEVEL": "debug",
             "RETURN_CODE_SECRETS": secrets.token_urlsafe(32), "IDEMPOTENCY_SECRETS": secrets.token_urlsafe(32),
+            "WEBHOOK_SECRETS": secrets.token_urlsafe(32),
         }
         for supplier in suppliers:
             self.environment[supplier.secret_name] = supplier.client_secret
             supplier.allow_redirects_to(f"{self.base}/ui/callback/{supplier.slug}")
         self.environment["RETURN_SIGNING_KEYS"] = self.run("generate-signing-key")
+        self.environment["WEBHOOK_SIGNING_KEYS"] = self.run("generate-signing-key")
         self.environment["SANDBOX_SIGNING_KEY"] = self.run("generate-signing-key")
         self.run("admin", "create-roles")
         self.run("migrate")
@@ -305,5 +307,6 @@ class Service:
                 assert secret not in line, f"the log holds {secret}: {line}"
         for supplier in self.suppliers:
             assert supplier.client_secret not in log
-        for name in ("RETURN_SIGNING_KEYS", "SANDBOX_SIGNING_KEY", "RETURN_CODE_SECRETS", "IDEMPOTENCY_SECRETS"):
+        for name in ("RETURN_SIGNING_KEYS", "SANDBOX_SIGNING_KEY", "RETURN_CODE_SECRETS", "IDEMPOTENCY_SECRETS",
+                     "WEBHOOK_SIGNING_KEYS", "WEBHOOK_SECRETS"):
             assert self.environment[name] not in log

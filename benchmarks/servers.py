@@ -64,6 +64,7 @@ def _service(bench, url, port):
         "RETENTION_DAYS": "36500",
         # Any 32 bytes do.
         "RETURN_SIGNING_KEYS": "A" * 43, "RETURN_CODE_SECRETS": "A" * 43, "IDEMPOTENCY_SECRETS": "A" * 43,
+        "WEBHOOK_SIGNING_KEYS": "E" + "A" * 42, "WEBHOOK_SECRETS": "A" * 43,
         # Switched on, and beyond what one machine can ask for.
         "RATE_LIMIT_CREATES": "1000000/1000000", "RATE_LIMIT_ADDRESS": "1000000/1000000",
         "AUTHENTICATOR_API_KEY_DIGESTS": "bench:" + hashlib.sha256(postgres.AUTHENTICATOR_KEY.encode()).hexdigest()}

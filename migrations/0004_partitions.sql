@@ -136,6 +136,10 @@ BEGIN
     DELETE FROM nox_users WHERE last_linked_on < today - 400;
     -- No backup from before holds anything by then that is kept so long.
     DELETE FROM erasures WHERE erased_at < statement_timestamp() - make_interval(days => greatest(400, retention_days));
+    -- What is known of sending events that are gone.
+    DELETE FROM webhook_deliveries WHERE session_id < first_id_at(first_kept::timestamp AT TIME ZONE 'UTC');
+    DELETE FROM webhook_retries WHERE session_id < first_id_at(first_kept::timestamp AT TIME ZONE 'UTC');
+    DELETE FROM webhook_resends WHERE asked_at < statement_timestamp() - interval '400 days';
     DELETE FROM supplier_outcomes WHERE minute < statement_timestamp() - interval '1 day';
     DELETE FROM operator_actions WHERE occurred_at < statement_timestamp() - interval '400 days';
     is_done := true;

@@ -40,6 +40,9 @@ BEGIN
     GET DIAGNOSTICS sign_ins = ROW_COUNT;
     -- Their keys are free again: what is sent again makes a new session.
     DELETE FROM idempotency_keys k WHERE k.session_id = ANY (ids);
+    -- A receiver may have said anything of them.
+    DELETE FROM webhook_deliveries d WHERE d.session_id = ANY (ids);
+    DELETE FROM webhook_retries r WHERE r.session_id = ANY (ids);
     nox_user_ids := '{}';
     FOR number IN 1 .. cardinality(owners) LOOP
         others := session_ids_of_user(owners[number], user_ids[number]);

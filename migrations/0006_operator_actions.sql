@@ -39,6 +39,9 @@ DECLARE
         WHEN 'api_keys' THEN ARRAY[
             (SELECT m.name FROM manufacturers m WHERE m.id = (changed ->> 'manufacturer_id')::bigint),
             substr(changed ->> 'key_hash', 3, 12)]
+        WHEN 'webhook_endpoints' THEN ARRAY[
+            (SELECT m.name FROM manufacturers m WHERE m.id = (changed ->> 'manufacturer_id')::bigint), changed ->> 'id']
+        WHEN 'webhook_resends' THEN ARRAY[changed ->> 'endpoint_id']
         WHEN 'deployment_migrations' THEN ARRAY[changed ->> 'history', changed ->> 'name']
     END;
 BEGIN

@@ -1,8 +1,8 @@
 internal import APIKeyAuth
 internal import HTTPServer
 internal import JSON
-internal import LinkSessionRepository
-internal import LinkSessions
+package import LinkSessionRepository
+package import LinkSessions
 internal import Synchronization
 
 /// What happened to a manufacturer's sessions.
@@ -81,27 +81,34 @@ extension ManufacturerLinkSessions {
     }
 
     private func add(_ events: [FeedEvent], of manufacturer: Manufacturer, to object: inout JSONWriter) {
-        object.add("data", array: events.map { event in { write(event, of: manufacturer, to: &$0) } })
-    }
-
-    /// An event as the feed and webhooks have it.
-    func write(_ event: FeedEvent, of manufacturer: Manufacturer, to object: inout JSONWriter) {
-        object.add("id", event.position.eventID)
-        object.add("type", event.kind.type)
-        object.add("timestamp", event.occurredAt)
-        object.add("data") { data in
-            data.add("link_session") { write(event.session, of: manufacturer, nil, to: &$0) }
-            data.add("reason", orNull: event.reason)
-        }
-        object.add("metadata") { metadata in
-            metadata.add("external_user_id", event.session.userID.text)
-            metadata.add("user_id", orNull: event.session.link?.noxUserID)
-            metadata.add("brand", orNull: manufacturer.brand?.titleCased)
-            metadata.add("energy_supplier", orNull: event.session.link?.identity?.supplier.text)
-        }
+        object.add("data", array: events.map { event in { event.write(of: manufacturer, to: &$0) } })
     }
 
     private static let expectedAfter = "the next of the page before, or the id of an event"
+}
+
+extension FeedEvent {
+    /// As webhooks have it.
+    package func json(of manufacturer: Manufacturer) -> [UInt8] {
+        JSONWriter.object { write(of: manufacturer, to: &$0) }
+    }
+
+    /// As the feed and webhooks have it.
+    fileprivate func write(of manufacturer: Manufacturer, to object: inout JSONWriter) {
+        object.add("id", position.eventID)
+        object.add("type", kind.type)
+        object.add("timestamp", occurredAt)
+        object.add("data") { data in
+            data.add("link_session") { session.write(of: manufacturer, to: &$0) }
+            data.add("reason", orNull: reason)
+        }
+        object.add("metadata") { metadata in
+            metadata.add("external_user_id", session.userID.text)
+            metadata.add("user_id", orNull: session.link?.noxUserID)
+            metadata.add("brand", orNull: manufacturer.brand?.titleCased)
+            metadata.add("energy_supplier", orNull: session.link?.identity?.supplier.text)
+        }
+    }
 }
 
 extension FormFields {

@@ -166,34 +166,41 @@ struct ManufacturerLinkSessions {
         return response
     }
 
-    /// A session as answers have it: to a create with the published fields and no others. Without a token, which nobody
-    /// has any more where the session was found by its id, there is no link.
+    /// A session as answers have it. Without a token, which nobody has any more where the session was found by its id,
+    /// there is no link.
     func write(
         _ session: LinkSession, of manufacturer: Manufacturer, _ token: LinkToken?, isNew: Bool = false,
         to object: inout JSONWriter
     ) {
-        let language = session.language.rawValue
         if let token {
+            let language = session.language.rawValue
             object.add("link_url", "\(publicBaseURL)/ui?token=\(token.characters)&language=\(language)")
             object.add("link_token", token.characters)
         }
-        object.add("language", language)
-        object.add("redirect_url", session.redirectURL.text)
+        session.write(of: manufacturer, isNew: isNew, to: &object)
+    }
+}
+
+extension LinkSession {
+    /// As answers and events have it: to a create with the published fields and no others.
+    func write(of manufacturer: Manufacturer, isNew: Bool = false, to object: inout JSONWriter) {
+        object.add("language", language.rawValue)
+        object.add("redirect_url", redirectURL.text)
         object.add("manufacturer", manufacturer.name)
-        object.add("manufacturer_user_id", session.userID.text)
-        object.add("created_at", session.createdAt)
-        object.add("expires_at", session.expiresAt)
+        object.add("manufacturer_user_id", userID.text)
+        object.add("created_at", createdAt)
+        object.add("expires_at", expiresAt)
         if let brand = manufacturer.brand { object.add("brand", brand.titleCased) }
-        object.add("completed_at", orNull: session.completedAt)
-        if let preferred = session.options.preferredSupplier { object.add("supplier", preferred.text) }
-        if let offered = session.options.offeredSuppliers { object.add("suppliers", strings: offered.map(\.text)) }
-        if let metadata = session.options.metadata {
+        object.add("completed_at", orNull: completedAt)
+        if let preferred = options.preferredSupplier { object.add("supplier", preferred.text) }
+        if let offered = options.offeredSuppliers { object.add("suppliers", strings: offered.map(\.text)) }
+        if let metadata = options.metadata {
             object.add("metadata", members: metadata.members.map { ($0.name, $0.value) })
         }
         if !isNew {
-            object.add("id", session.id.text)
-            object.add("status", session.status.rawValue)
-            object.add("confirmed_at", orNull: session.confirmedAt)
+            object.add("id", id.text)
+            object.add("status", status.rawValue)
+            object.add("confirmed_at", orNull: confirmedAt)
         }
     }
 }

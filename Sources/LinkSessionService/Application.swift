@@ -15,6 +15,7 @@ internal import ReturnLinks
 internal import ServiceLifecycle
 internal import TokenGenerator
 internal import UnixSignals
+internal import Webhooks
 
 /// What serve runs: the only place that wires the parts together.
 struct Application {
@@ -42,6 +43,8 @@ struct Application {
         // What tells of events waits neither for the longest of these, nor behind requests.
         let feedDatabase = try database("link-session-service events", connections: 1, waitingLimit: 64)
 
+        let webhookDatabase = try database("link-session-service webhooks", connections: 2, waitingLimit: 4096)
+
         let authenticatorKeys = try settings.authenticatorKeys
         let (signingKeys, sandboxKey) = (try settings.returnSigningKeys, try settings.sandboxSigningKey)
         let clientSecrets = try supplierSecrets(in: ProcessInfo.processInfo.environment)
@@ -53,9 +56,10 @@ struct Application {
         let apiKeyUsage = APIKeyUsageRecorder(
             repository: ControlPlaneRepository(database: maintenance), logger: logger)
         let refusalDelay = RefusalDelay()
+        let replica = withUnsafeBytes(of: UUID().uuid) { Array($0) }
         let manufacturerLimits = ManufacturerLimits(
             limit: try settings.createLimit, delay: refusalDelay,
-            repository: RateDemandRepository(database: health, replica: withUnsafeBytes(of: UUID().uuid) { Array($0) }),
+            repository: RateDemandRepository(database: health, replica: replica),
             logger: logger)
         let apiKeys = APIKeyAuthenticator(
             controlPlane: controlPlane, environment: settings.keyEnvironment,
@@ -80,9 +84,11 @@ struct Application {
 
         let publicBaseURL = try settings.publicBaseURL
         let codeSecrets = try settings.returnCodeSecrets
+        let webhookKeys = try settings.webhookSigningKeys
         let returnLinks = try ReturnLinks(
             issuer: publicBaseURL, signingKey: signingKeys[0], furtherKeys: signingKeys.dropFirst(),
-            sandboxKey: sandboxKey, codeSecret: codeSecrets[0], furtherCodeSecrets: codeSecrets.dropFirst())
+            sandboxKey: sandboxKey, webhookKeys: webhookKeys, codeSecret: codeSecrets[0],
+            furtherCodeSecrets: codeSecrets.dropFirst())
         let sessions = LinkSessionRepository(database: requests, controlPlane: controlPlane)
         let watcher = EventFeedWatcher(
             repository: EventFeedRepository(database: feedDatabase, controlPlane: controlPlane), logger: logger)
@@ -128,16 +134,28 @@ struct Application {
                 logger.notice("listening", metadata: ["host": "\(host)", "port": .stringConvertible(port)])
             })
 
+        let webhooks = WebhookDeliverer(
+            webhooks: WebhookRepository(database: webhookDatabase, replica: replica),
+            feed: EventFeedRepository(database: webhookDatabase, controlPlane: controlPlane),
+            http: try OutboundHTTPClient(
+                to: settings.isProduction ? .only : .orAny, places: WebhookDeliverer.places),
+            signer: WebhookSigner(key: webhookKeys[0], secrets: try settings.webhookSecrets), logger: logger
+        ) { event in
+            controlPlane.latest?.manufacturers[event.session.manufacturer].map { event.json(of: $0.manufacturer) }
+        }
+
         // Stopped from the last to the first, each before the next.
         services = [
-            maintenance, feedDatabase, health, keys, requests, apiKeyUsage, manufacturerLimits, supplierHealth,
+            maintenance, feedDatabase, webhookDatabase, health, keys, requests, apiKeyUsage, manufacturerLimits,
+            supplierHealth,
             controlPlane,
             Retention(
                 days: try settings.retentionDays, repository: RetentionRepository(database: maintenance),
                 logger: logger),
             EventSequencer(
                 repository: EventFeedRepository(database: feedDatabase, controlPlane: controlPlane), logger: logger),
-            server, watcher, ShutdownDelay(readiness: readiness, seconds: try settings.shutdownDelay, logger: logger),
+            webhooks, server, watcher,
+            ShutdownDelay(readiness: readiness, seconds: try settings.shutdownDelay, logger: logger),
         ]
         self.settings = settings
         self.log = log
@@ -206,48 +224,6 @@ struct Application {
             return
         }
         try requireUpToDate(statuses)
-    }
-}
-
-extension HealthCheck {
-    /// What the database has to say, within a second.
-    fileprivate static func ofDatabase(_ database: DatabaseClient, schema: MigrationHistory) async -> [HealthCheck] {
-        let deadline = ContinuousClock.now + .milliseconds(900)
-        let untold = "the database did not tell"
-        do throws(DatabaseError) {
-            let status = try await Migrator.status(of: schema, in: database, until: deadline)
-            let told = try? await RetentionRepository(database: database).readiness(until: deadline)
-            let partitions =
-                switch told?.hasTomorrow {
-                case true?: HealthCheck(name: "partitions", state: "ok")
-                // Nothing is refused for that: the default partition takes what has none.
-                case false?: HealthCheck(name: "partitions", state: "late", cause: "tomorrow's are not made yet")
-                case nil: HealthCheck(name: "partitions", state: "unknown", cause: untold)
-                }
-            let answering =
-                told?.takesWrites == false
-                ? HealthCheck(name: "database", state: "read_only", cause: "it takes no writes (SQLSTATE 25006)")
-                : HealthCheck(name: "database", state: "ok")
-            return [answering, HealthCheck(status), partitions]
-        } catch {
-            return [
-                HealthCheck(name: "database", state: "unavailable", cause: error.description),
-                HealthCheck(name: "migrations", state: "unknown", cause: untold),
-                HealthCheck(name: "partitions", state: "unknown", cause: untold),
-            ]
-        }
-    }
-
-    private init(_ status: MigrationStatus) {
-        if let problem = status.problems.first {
-            self.init(name: "migrations", state: "edited", cause: problem)
-        } else if let pending = status.pending.first {
-            self.init(name: "migrations", state: "behind", cause: "\(pending) is not applied: run migrate")
-        } else if let ahead = status.ahead.last {
-            self.init(name: "migrations", state: "ahead", cause: "\(ahead) is later than this build")
-        } else {
-            self.init(name: "migrations", state: "ok")
-        }
     }
 }
 

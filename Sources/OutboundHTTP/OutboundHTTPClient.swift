@@ -59,8 +59,9 @@ package struct OutboundHTTPClient: Sendable {
     /// - Parameters:
     ///   - timeout: from the name's look-up to the end of the body.
     ///   - maximumSize: of the body, in bytes; it is taken as it comes, never decompressed.
+    ///   - cutsBody: of a larger body the beginning is enough; else it is an error.
     package func send(
-        _ request: OutboundHTTPRequest, within timeout: TimeAmount, maximumSize: Int
+        _ request: OutboundHTTPRequest, within timeout: TimeAmount, maximumSize: Int, cutsBody: Bool = false
     ) async throws -> OutboundHTTPResponse {
         let target = try Target(request.url)
         try places.take()
@@ -80,8 +81,12 @@ package struct OutboundHTTPClient: Sendable {
                     try pipeline.addHandler(handler)
                 }
                 try pipeline.addHTTPClientHandlers(leftOverBytesStrategy: .dropBytes)
-                try pipeline.addHandler(NIOHTTPClientResponseAggregator(maxContentLength: maximumSize))
-                try pipeline.addHandler(ResponseHandler(answer: answer))
+                if cutsBody {
+                    try pipeline.addHandler(CuttingResponseHandler(answer: answer, maximumSize: maximumSize))
+                } else {
+                    try pipeline.addHandler(NIOHTTPClientResponseAggregator(maxContentLength: maximumSize))
+                    try pipeline.addHandler(ResponseHandler(answer: answer))
+                }
                 request.write(to: channel, target).cascadeFailure(to: answer)
             }
             .cascadeFailure(to: answer)
@@ -164,6 +169,42 @@ private final class ResponseHandler: ChannelInboundHandler {
         answer.succeed(
             OutboundHTTPResponse(
                 status: response.head.status, headers: response.head.headers, body: response.body ?? ByteBuffer()))
+    }
+
+    func errorCaught(context _: ChannelHandlerContext, error: any Error) { answer.fail(error) }
+
+    func channelInactive(context _: ChannelHandlerContext) { answer.fail(OutboundHTTPError.closed) }
+}
+
+/// Answers with as much of the body as is wanted, as soon as that is there.
+private final class CuttingResponseHandler: ChannelInboundHandler {
+    typealias InboundIn = HTTPClientResponsePart
+
+    private let answer: EventLoopPromise<OutboundHTTPResponse>
+    private let maximumSize: Int
+    private var head: HTTPResponseHead?
+    private var body = ByteBuffer()
+
+    init(answer: EventLoopPromise<OutboundHTTPResponse>, maximumSize: Int) {
+        self.answer = answer
+        self.maximumSize = maximumSize
+    }
+
+    func channelRead(context _: ChannelHandlerContext, data: NIOAny) {
+        switch unwrapInboundIn(data) {
+        case .head(let head): self.head = head
+        case .body(var part):
+            if let piece = part.readSlice(length: min(part.readableBytes, maximumSize - body.readableBytes)) {
+                body.writeImmutableBuffer(piece)
+            }
+            if body.readableBytes >= maximumSize { succeed() }
+        case .end: succeed()
+        }
+    }
+
+    private func succeed() {
+        guard let head else { return }
+        answer.succeed(OutboundHTTPResponse(status: head.status, headers: head.headers, body: body))
     }
 
     func errorCaught(context _: ChannelHandlerContext, error: any Error) { answer.fail(error) }

@@ -45,6 +45,7 @@ package struct ReturnLinks: Sendable {
     private let signingKey: PublishedKey
     private let furtherKeys: [PublishedKey]
     private let sandboxKey: PublishedKey?
+    private let webhookKeys: [PublishedKey]
     private let codeSecret: HMACSHA256
     private let furtherCodeSecrets: [HMACSHA256]
 
@@ -52,16 +53,18 @@ package struct ReturnLinks: Sendable {
     ///   - issuer: the public base URL.
     ///   - furtherKeys: published beside the one that signs, so that keys can be rotated.
     ///   - sandboxKey: signs what comes of the sandbox supplier; `nil` where there is none.
+    ///   - webhookKeys: sign webhooks, and are published with the others.
     ///   - codeSecret: makes the one-time codes.
     ///   - furtherCodeSecrets: what older codes were made with, which are still good.
     package init(
         issuer: String, signingKey: SigningKey, furtherKeys: some Sequence<SigningKey> = [], sandboxKey: SigningKey?,
-        codeSecret: HMACSHA256, furtherCodeSecrets: some Sequence<HMACSHA256> = []
+        webhookKeys: [SigningKey] = [], codeSecret: HMACSHA256, furtherCodeSecrets: some Sequence<HMACSHA256> = []
     ) throws(OpenSSLError) {
         self.issuer = issuer
         self.signingKey = try PublishedKey(signingKey)
         self.furtherKeys = try furtherKeys.map { key throws(OpenSSLError) in try PublishedKey(key) }
         self.sandboxKey = try sandboxKey.map { key throws(OpenSSLError) in try PublishedKey(key) }
+        self.webhookKeys = try webhookKeys.map { key throws(OpenSSLError) in try PublishedKey(key) }
         self.codeSecret = codeSecret
         self.furtherCodeSecrets = Array(furtherCodeSecrets)
     }
@@ -129,7 +132,7 @@ package struct ReturnLinks: Sendable {
 
     /// The public keys as a JWK set (RFC 7517, section 5).
     package var keySet: [UInt8] {
-        let keys = [signingKey] + furtherKeys + [sandboxKey].compactMap(\.self)
+        let keys = [signingKey] + furtherKeys + [sandboxKey].compactMap(\.self) + webhookKeys
         return JSONWriter.object { $0.add("keys", array: keys.map { key in key.write }) }
     }
 

@@ -2,7 +2,9 @@ internal import COpenSSL
 package import LinkSessions
 
 /// OpenSSL refused what it always does: a broken installation.
-package struct OpenSSLError: Error {}
+package struct OpenSSLError: Error {
+    package init() {}
+}
 
 /// SHA-256 through OpenSSL's EVP.
 package enum SHA256 {

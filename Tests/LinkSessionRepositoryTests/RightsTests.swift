@@ -28,6 +28,12 @@ import TokenGenerator
         "UPDATE link_sessions SET created_at = now()",
         "UPDATE sign_ins SET supplier = 'other'", "UPDATE sign_ins SET state_hash = sha256('x')",
         "UPDATE nox_users SET user_id = 'other'", "UPDATE nox_users SET id = gen_random_uuid()",
+        "INSERT INTO webhook_endpoints (manufacturer_id, url, secret_salt) VALUES (1, 'https://evil.example/', '')",
+        "UPDATE webhook_endpoints SET url = 'https://evil.example/'", "DELETE FROM webhook_endpoints",
+        "UPDATE webhook_endpoints SET secret_salt = decode(repeat('00', 16), 'hex')",
+        "INSERT INTO webhook_states (endpoint_id, position) VALUES (1, 0)", "DELETE FROM webhook_states",
+        "UPDATE webhook_states SET endpoint_id = 2", "UPDATE webhook_deliveries SET answer = ''",
+        "INSERT INTO webhook_resends (endpoint_id, position, last) VALUES (1, 0, 1)", "DELETE FROM webhook_resends",
         "SELECT * FROM erase_user(1, 'manufacturer_user_id_123', NULL)",
         "SELECT * FROM erase_supplier_user('green-grid', 's-1', NULL)", "SELECT * FROM erasures",
         "SELECT * FROM erase_rest('{}', '{}', '{}', NULL)",
@@ -64,6 +70,9 @@ import TokenGenerator
         "DELETE FROM link_sessions", "UPDATE link_sessions SET completed_at = now()", "DELETE FROM manufacturers",
         "DELETE FROM suppliers", "UPDATE nox_users SET id = gen_random_uuid()", "DELETE FROM sign_ins",
         "UPDATE idempotency_keys SET expires_at = now()", "SELECT * FROM idempotency_keys",
+        "DELETE FROM webhook_endpoints", "UPDATE webhook_states SET state = 'active'", "DELETE FROM webhook_retries",
+        "UPDATE webhook_deliveries SET answer = ''", "DELETE FROM webhook_deliveries", "DELETE FROM webhook_resends",
+        "UPDATE webhook_resends SET last = 2", "SELECT add_webhook_state()",
     ])
     func `an operator's own statements may not`(sql: String) async throws {
         try await Storage.with { storage in

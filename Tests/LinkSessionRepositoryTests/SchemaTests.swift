@@ -130,6 +130,48 @@ import Testing
         Breach("idempotency_keys_hashes_are_sha256", idempotencyKey(hash: "'\\x00'")),
         Breach("idempotency_keys_hashes_are_sha256", idempotencyKey(request: "sha256('x') || '\\x00'")),
         Breach("idempotency_keys_expires_after_creation", idempotencyKey(expires: "now()")),
+        Breach(
+            "webhook_endpoints_pkey",
+            webhook()
+                + """
+                ; INSERT INTO webhook_endpoints (id, manufacturer_id, url, secret_salt)
+                OVERRIDING SYSTEM VALUE SELECT id, manufacturer_id, url, secret_salt FROM webhook_endpoints
+                """),
+        Breach("webhook_endpoints_manufacturer_fkey", webhook(manufacturer: "999999")),
+        Breach("webhook_endpoints_url_valid", webhook(url: "'http://example.com/'")),
+        Breach("webhook_endpoints_url_valid", webhook(url: "'http://localhost.example.com/'")),
+        Breach("webhook_endpoints_url_valid", webhook(url: "'https://example.com/a b'")),
+        Breach("webhook_endpoints_url_valid", webhook(url: "'https://' || repeat('x', 2041)")),
+        Breach("webhook_endpoints_types_known", webhook(types: "'{}'")),
+        Breach("webhook_endpoints_types_known", webhook(types: "'{link_session.created}'")),
+        Breach("webhook_endpoints_types_known", webhook(types: "'{link_session.opened,NULL}'")),
+        Breach("webhook_endpoints_salt_length", webhook(salt: "'\\x00'")),
+        Breach("webhook_endpoints_previous_secret", webhook(option: "previous_secret_until = now()")),
+        Breach(
+            "webhook_endpoints_previous_secret",
+            webhook(option: "previous_secret_salt = '\\x00', previous_secret_until = now()")),
+        Breach(
+            "webhook_states_pkey",
+            webhook() + "; INSERT INTO webhook_states (endpoint_id, position) SELECT id, 0 FROM webhook_endpoints"),
+        Breach("webhook_states_endpoint_fkey", "INSERT INTO webhook_states (endpoint_id, position) VALUES (99, 0)"),
+        Breach("webhook_states_state_known", webhook() + "; UPDATE webhook_states SET state = 'asleep'"),
+        Breach("webhook_retries_pkey", webhookRetry + ";" + webhookRetry),
+        Breach("webhook_deliveries_pkey", webhookDelivery() + ";" + webhookDelivery()),
+        Breach("webhook_deliveries_answer_length", webhookDelivery(answer: "repeat('é', 201)")),
+        Breach(
+            "webhook_resends_pkey",
+            webhook()
+                + """
+                ; INSERT INTO webhook_resends (id, endpoint_id, position, last)
+                OVERRIDING SYSTEM VALUE SELECT 1, id, 0, 1 FROM webhook_endpoints, generate_series(1, 2)
+                """),
+        Breach(
+            "webhook_resends_endpoint_fkey",
+            "INSERT INTO webhook_resends (endpoint_id, position, last) VALUES (99, 0, 1)"),
+        Breach(
+            "webhook_resends_in_order",
+            webhook()
+                + "; INSERT INTO webhook_resends (endpoint_id, position, last) SELECT id, 2, 1 FROM webhook_endpoints"),
         Breach("erasures_digest_is_sha256", "INSERT INTO erasures (digest, erased_at) VALUES ('\\x00', now())"),
         Breach("nox_users_user_id_length", noxUser(user: "''")),
         Breach("nox_users_user_id_length", noxUser(user: "repeat('x', 257)")),
@@ -245,6 +287,9 @@ import Testing
                 signIn(outcome: "'declined'"),
                 signIn(outcome: "'signed_in'", user: "repeat('é', 255)", account: "repeat('é', 255)"),
                 idempotencyKey(), idempotencyKey(expires: "now() + interval '1 second'"), link("supplier = NULL"),
+                webhook(), webhook(url: "'http://localhost:3000/hooks'"), webhook(url: "'http://[::1]'"),
+                webhook(types: "'{link_session.opened,link_session.expired}'"),
+                webhookDelivery(answer: "repeat('é', 200)"), webhookRetry,
                 link("supplier = 'x', supplier_user_id = repeat('é', 255), confirmed_at = now()"),
                 link("completed_by = sha256('x')"),
                 session(completed: "now()"), session(completed: "now() + interval '600 seconds'"),
@@ -346,6 +391,28 @@ private func supplier(
 
 private func logo(_ bytes: String, digest: String? = nil, type: String = "image/png") -> String {
     "INSERT INTO logos (digest, media_type, bytes) VALUES (\(digest ?? "sha256(\(bytes))"), '\(type)', \(bytes))"
+}
+
+private func webhook(
+    manufacturer: String = "(SELECT min(id) FROM manufacturers)", url: String = "'https://example.com/hooks'",
+    types: String = "NULL", salt: String = "decode(repeat('00', 16), 'hex')", option: String = "disabled_at = now()"
+) -> String {
+    """
+    INSERT INTO webhook_endpoints (manufacturer_id, url, types, secret_salt) VALUES (\(manufacturer), \(url), \(types), \(salt));
+    UPDATE webhook_endpoints SET \(option)
+    """
+}
+
+private let webhookRetry = """
+    INSERT INTO webhook_retries (endpoint_id, position, session_id, attempts, first_failed_at)
+    VALUES (1, 1, first_id_at(now()), 1, now())
+    """
+
+private func webhookDelivery(answer: String = "''") -> String {
+    """
+    INSERT INTO webhook_deliveries (endpoint_id, attempted_at, position, session_id, attempt, milliseconds, answer)
+    VALUES (1, '2026-01-01Z', 1, first_id_at(now()), 1, 1, \(answer))
+    """
 }
 
 private func noxUser(manufacturer: String = "(SELECT min(id) FROM manufacturers)", user: String = "'user'") -> String {

@@ -72,8 +72,9 @@ extension ProgramTests {
         {
             try await Service.run(prepare: Service.withGreenGrid) { service in
                 let (main, sandbox) = (try keyID(of: TestKeys.signing), try keyID(of: TestKeys.sandboxSigning))
+                let webhooks = try keyID(of: TestKeys.webhookSigning)
                 let published = try await service.keys()
-                #expect(published.map { $0["kid"] } == [.string(main), .string(sandbox)])
+                #expect(published.map { $0["kid"] } == [main, sandbox, webhooks].map { .string($0) })
                 for key in published {
                     #expect(Set(key.keys) == ["kty", "crv", "alg", "use", "kid", "x"], "and no private part")
                     #expect((key["kty"], key["crv"]) == (.string("OKP"), .string("Ed25519")))
@@ -81,7 +82,9 @@ extension ProgramTests {
                 }
                 let answer = try await service.get("/.well-known/jwks.json")
                 #expect(answer.header("Cache-Control") == "public, max-age=300")
-                for secret in [TestKeys.signing, TestKeys.sandboxSigning] { #expect(!answer.text.contains(secret)) }
+                for secret in [TestKeys.signing, TestKeys.sandboxSigning, TestKeys.webhookSigning] {
+                    #expect(!answer.text.contains(secret))
+                }
 
                 let keys = try await service.keyCollection()
                 func expect(_ url: String, _ status: String, signedWith kid: String) async throws {
@@ -120,11 +123,12 @@ extension ProgramTests {
                 for (configured, signer) in [("\(old),\(new)", old), ("\(new),\(old)", new)] {
                     try await Service.serving(before.database, environment: ["RETURN_SIGNING_KEYS": configured]) {
                         service in
-                        let ids = try configured.split(separator: ",").map {
-                            JSONValue.string(try keyID(of: String($0)))
+                        let signing = configured.split(separator: ",").map(String.init)
+                        let ids = try (signing + [TestKeys.sandboxSigning, TestKeys.webhookSigning]).map {
+                            JSONValue.string(try keyID(of: $0))
                         }
                         let published = try await service.keys().compactMap { $0["kid"] }
-                        #expect(published == ids + [.string(try keyID(of: TestKeys.sandboxSigning))])
+                        #expect(published == ids)
                         let keys = try await service.keyCollection()
                         let result = try await service.result(token, as: "s-1")
                         let kid = try keyID(of: signer)

@@ -9,8 +9,7 @@ extension ProgramTests {
     @Suite(.timeLimit(.minutes(1))) struct SecretFileTests {
         private static let secrets = [
             "DATABASE_URL", "AUTHENTICATOR_API_KEY_DIGESTS", "RETURN_SIGNING_KEYS", "RETURN_CODE_SECRETS",
-            "IDEMPOTENCY_SECRETS",
-            "SANDBOX_SIGNING_KEY",
+            "IDEMPOTENCY_SECRETS", "WEBHOOK_SIGNING_KEYS", "WEBHOOK_SECRETS", "SANDBOX_SIGNING_KEY",
         ]
 
         @Test(arguments: ["", "\n", "\r\n"])
@@ -66,7 +65,7 @@ extension ProgramTests {
                             "\(name) and \(name)_FILE are both set"
                         ))
                 }
-                #expect(cases.count == 35)
+                #expect(cases.count == 49)
                 try await expectRefusals(cases)
             }
         }

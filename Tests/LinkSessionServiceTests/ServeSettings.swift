@@ -18,6 +18,7 @@ enum ServeSettings {
         "HTTP_IDLE_SECONDS": "75", "RETENTION_DAYS": "30", "SHUTDOWN_DELAY_SECONDS": "0", "SHUTDOWN_GRACE_SECONDS": "5",
         "RETURN_SIGNING_KEYS": TestKeys.signing, "RETURN_CODE_SECRETS": TestKeys.codeSecret,
         "IDEMPOTENCY_SECRETS": TestKeys.idempotencySecret,
+        "WEBHOOK_SIGNING_KEYS": TestKeys.webhookSigning, "WEBHOOK_SECRETS": TestKeys.webhookSecret,
         "RATE_LIMIT_CREATES": "none", "RATE_LIMIT_ADDRESS": "none",
     ]
 

@@ -19,7 +19,7 @@ enum Secrets {
     static let all = [
         databasePassword, userMark, publishedUserID, TestKeys.acme, TestKeys.beta, TestKeys.disabled,
         TestKeys.authenticator, TestKeys.digest(TestKeys.authenticator), TestKeys.signing, TestKeys.sandboxSigning,
-        TestKeys.codeSecret, TestKeys.idempotencySecret,
+        TestKeys.codeSecret, TestKeys.idempotencySecret, TestKeys.webhookSigning, TestKeys.webhookSecret,
     ]
 
     /// - Parameter tokens: that the service has made.
@@ -82,6 +82,7 @@ final class Service: Sendable {
             "AUTHENTICATOR_API_KEY_DIGESTS": "web:" + TestKeys.digest(TestKeys.authenticator),
             "RETURN_SIGNING_KEYS": TestKeys.signing, "SANDBOX_SIGNING_KEY": TestKeys.sandboxSigning,
             "RETURN_CODE_SECRETS": TestKeys.codeSecret, "IDEMPOTENCY_SECRETS": TestKeys.idempotencySecret,
+            "WEBHOOK_SIGNING_KEYS": TestKeys.webhookSigning, "WEBHOOK_SECRETS": TestKeys.webhookSecret,
         ]
     }
 

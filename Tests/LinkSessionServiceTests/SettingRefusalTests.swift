@@ -108,6 +108,14 @@ extension ProgramTests {
                 ("RETURN_CODE_SECRETS", "\(TestKeys.codeSecret),zq7", secrets),
                 ("IDEMPOTENCY_SECRETS", "", keySecrets), ("IDEMPOTENCY_SECRETS", "zq7", keySecrets),
                 ("IDEMPOTENCY_SECRETS", "\(TestKeys.idempotencySecret),zq7", keySecrets),
+                ("WEBHOOK_SIGNING_KEYS", "", "WEBHOOK_SIGNING_KEYS expects private keys"),
+                ("WEBHOOK_SIGNING_KEYS", "zq7", "WEBHOOK_SIGNING_KEYS expects private keys"),
+                (
+                    "WEBHOOK_SIGNING_KEYS", TestKeys.signing,
+                    "WEBHOOK_SIGNING_KEYS expects each key once, and none of RETURN_SIGNING_KEYS"
+                ),
+                ("WEBHOOK_SECRETS", "", "WEBHOOK_SECRETS expects secrets of 32 bytes or more"),
+                ("WEBHOOK_SECRETS", "zq7", "WEBHOOK_SECRETS expects secrets of 32 bytes or more"),
                 ("LINK_SESSION_ENV", "", "LINK_SESSION_ENV expects local or production"),
                 ("LINK_SESSION_ENV", "staging", "LINK_SESSION_ENV expects local or production"),
                 ("LINK_SESSION_ENV", "../config/local", "LINK_SESSION_ENV expects local or production"),

@@ -14,6 +14,8 @@ package enum TestKeys {
     package static let sandboxSigning = "c2FuZGJveC1rZXktb2YtdGhlLXRlc3RzLTAxMjM0NTY"
     package static let codeSecret = "b25lLXRpbWUtY29kZXMtb2YtdGhlLXRlc3RzLTAxMjM"
     package static let idempotencySecret = "aWRlbXBvdGVuY3kta2V5cy1vZi10aGUtdGVzdHMtMDE"
+    package static let webhookSigning = "d2ViaG9vay1rZXktb2YtdGhlLXRlc3RzLTAxMjM0NTY"
+    package static let webhookSecret = "d2ViaG9vay1zZWNyZXRzLW9mLXRoZS10ZXN0cy0wMTI"
 
     /// A manufacturer's key, the same for the same name.
     package static func manufacturer(_ name: String, for environment: APIKey.Environment = .test) -> String {

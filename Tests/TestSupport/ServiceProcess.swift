@@ -33,6 +33,7 @@ package final class ServiceProcess: @unchecked Sendable {  // Foundation's Proce
                 "AUTHENTICATOR_API_KEY_DIGESTS": "web:" + TestKeys.digest(TestKeys.authenticator), "LOG_LEVEL": "debug",
                 "RETURN_SIGNING_KEYS": TestKeys.signing, "RETURN_CODE_SECRETS": TestKeys.codeSecret,
                 "IDEMPOTENCY_SECRETS": TestKeys.idempotencySecret,
+                "WEBHOOK_SIGNING_KEYS": TestKeys.webhookSigning, "WEBHOOK_SECRETS": TestKeys.webhookSecret,
             ].merging(environment) { $1 }, shell: descriptorLimit.map { "ulimit -n \($0)" })
         do {
             try await service.waitUntilListening()

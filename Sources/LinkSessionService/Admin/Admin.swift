@@ -17,7 +17,9 @@ struct Admin: AsyncParsableCommand {
             AddManufacturer.self, AddKey.self, RotateKey.self, RevokeKey.self, Enable.self, Disable.self,
             AllowRedirect.self, RemoveRedirect.self, SetRedirectPolicy.self, CheckRedirect.self, SetRateLimit.self,
             AddSupplier.self, EditSupplier.self, CheckSupplier.self, EnableSupplier.self, DisableSupplier.self,
-            SetLogo.self, ListManufacturers.self, ListSuppliers.self, Sessions.self, ExportUser.self,
+            SetLogo.self, AddWebhook.self, DisableWebhook.self, ResumeWebhook.self, RotateWebhookSecret.self,
+            ShowWebhookSecret.self, Resend.self, ListManufacturers.self, ListSuppliers.self, ListWebhooks.self,
+            Deliveries.self, Sessions.self, ExportUser.self,
             EraseUser.self, EraseAgain.self, Audit.self, CreateRoles.self, Distribute.self,
         ])
 }

@@ -35,11 +35,22 @@ struct ChangeOptions: ParsableArguments {
         guard let key = try? TokenGenerator().makeAPIKey(for: environment),
             let digest = try? SHA256.digest(of: key.characters)
         else { throw CommandError("the system has no randomness for a key") }
-        // A key that is in force and was not printed would be lost.
-        let path = try await write(try change(digest), settings) { () throws(MigrationError) in
-            guard printSecret(key.characters) else { throw MigrationError("cannot print the key") }
+        try await write(
+            try change(digest), settings, printing: key.characters, named: "key",
+            "a key for \(environment) environments")
+    }
+
+    /// For a change that brings a secret: it is all that goes to standard output.
+    ///
+    /// - Parameter what: is said to the operator, beside the file's path.
+    func write(
+        _ change: AdminChange, _ settings: Settings, printing secret: String, named name: String, _ what: String
+    ) async throws {
+        // What is in force and was not printed would be lost.
+        let path = try await write(change, settings) { () throws(MigrationError) in
+            guard printSecret(secret) else { throw MigrationError("cannot print the \(name)") }
         }
-        printToStandardError("link-session-service: \(path), with a key for \(environment) environments")
+        printToStandardError("link-session-service: \(path), with \(what)")
     }
 
     /// - Returns: the file's path.

@@ -3,7 +3,7 @@ internal import TokenGenerator
 
 struct GenerateSigningKey: Command {
     static let configuration = CommandConfiguration(
-        abstract: "Print a new private key for RETURN_SIGNING_KEYS or SANDBOX_SIGNING_KEY.",
+        abstract: "Print a new private key for RETURN_SIGNING_KEYS, WEBHOOK_SIGNING_KEYS or SANDBOX_SIGNING_KEY.",
         discussion: """
             An Ed25519 private key (RFC 8032) as 43 characters of base64url, alone on standard output. Its public key is \
             at GET /.well-known/jwks.json once the service has it.

@@ -36,7 +36,7 @@ struct SettingList: Sendable {
 
     let databaseConnections = Setting<Int>.number(
         "database.connections", 1...100,
-        help: "connections for requests, and so threads; three more are for keys, for health and for deletions")
+        help: "connections for requests, and so threads; six more are for keys, health, deletions, events and webhooks")
 
     let authenticatorKeys = Setting<[AuthenticatorKey]>.list(
         "authenticator.api.key.digests",
@@ -91,6 +91,27 @@ struct SettingList: Sendable {
             + "for 24 hours (required by serve)",
         expects: "secrets of 32 bytes or more as base64url without padding, comma-separated", isSecret: true
     ) { found in found.each { Base64URL.decode($0).flatMap(IdempotencySecret.init(secret:)) } }
+
+    let webhookSigningKeys = Setting<[SigningKey]>.list(
+        "webhook.signing.keys",
+        help: "the keys of webhooks: the first signs, all are published (required by serve)",
+        expects: "private keys, comma-separated, each made by link-session-service generate-signing-key", isSecret: true
+    ) { found throws(CommandError) in
+        guard let keys = found.each({ Base64URL.decode($0).flatMap(SigningKey.init(seed:)) }) else { return nil }
+        let all = keys.map(\.publicKey) + (try found.settings.returnSigningKeys.map(\.publicKey))
+        guard Set(all).count == all.count else {
+            throw found.error(expects: "each key once, and none of RETURN_SIGNING_KEYS")
+        }
+        return keys
+    }
+
+    let webhookSecrets = Setting<[HMACSHA256]>.list(
+        "webhook.secrets",
+        help:
+            "what the secrets of webhooks are derived from: the first makes those that admin prints, all sign (required "
+            + "by serve, and by the admin commands that print one)",
+        expects: "secrets of 32 bytes or more as base64url without padding, comma-separated", isSecret: true
+    ) { found in found.each { Base64URL.decode($0).flatMap(HMACSHA256.init(secret:)) } }
 
     /// Empty: erasures outside of production leave no digest.
     let erasureDigestSecrets = Setting<[HMACSHA256]>.list(
