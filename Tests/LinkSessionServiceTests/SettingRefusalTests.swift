@@ -156,7 +156,7 @@ extension ProgramTests {
                         line: "\(key) expects "
                     )
                 }
-                #expect(cases.count == 19)
+                #expect(cases.count == 21)
                 try await expectRefusals(cases, directory: directory)
             }
             // The project's own files know neither a database nor a key.
