@@ -140,6 +140,7 @@ let package = Package(
                 "TokenGenerator", "Webhooks", logging, lifecycle, nioCore, nioHTTP1,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
+                .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "UnixSignals", package: "swift-service-lifecycle"),
             ] + broughtAlong,
             swiftSettings: settings),

@@ -33,6 +33,13 @@ package struct JSONObject {
         return try? reader.readStrings()
     }
 
+    /// The member's elements, each as it is written; `nil` unless it is an array.
+    package func elements(_ name: String) -> [ArraySlice<UInt8>]? {
+        guard let start = nested[Array(name.utf8)[...]] else { return nil }
+        var reader = Reader(bytes: bytes, at: start)
+        return try? reader.readElements()
+    }
+
     /// The member's own members, in the order in which they are written; `nil` unless it is an object of strings and
     /// nothing else. A name may occur twice.
     package func members(_ name: String) -> [(name: String, value: String)]? {
@@ -89,6 +96,22 @@ private struct Reader {
         } while take(UInt8(ascii: ","))
         guard take(UInt8(ascii: "]")) else { throw malformedHere() }
         return strings
+    }
+
+    mutating func readElements() throws(JSONError) -> [ArraySlice<UInt8>] {
+        guard take(UInt8(ascii: "[")) else { throw malformedHere() }
+        skipWhitespace()
+        var elements: [ArraySlice<UInt8>] = []
+        if take(UInt8(ascii: "]")) { return elements }
+        repeat {
+            skipWhitespace()
+            let start = position
+            _ = try readValue(depth: 1)
+            elements.append(bytes[start..<position])
+            skipWhitespace()
+        } while take(UInt8(ascii: ","))
+        guard take(UInt8(ascii: "]")) else { throw malformedHere() }
+        return elements
     }
 
     mutating func readStringMembers() throws(JSONError) -> [(name: String, value: String)] {

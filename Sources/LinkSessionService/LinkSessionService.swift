@@ -17,6 +17,9 @@ struct LinkSessionService: AsyncParsableCommand {
             Make a digest with: printf %s "$KEY" | sha256sum
             Make a secret with: openssl rand -base64 32 | tr '+/' '-_' | tr -d '='
             """,
-        subcommands: [Serve.self, Migrate.self, Purge.self, Admin.self, GenerateSigningKey.self, Healthcheck.self],
+        subcommands: [
+            Serve.self, Migrate.self, Purge.self, Admin.self, GenerateSigningKey.self, Healthcheck.self, Listen.self,
+            Trigger.self,
+        ],
         defaultSubcommand: Serve.self)
 }

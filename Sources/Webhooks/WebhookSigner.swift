@@ -2,21 +2,33 @@ internal import Foundation
 package import LinkSessions
 package import TokenGenerator
 
-/// The secret that an endpoint shares with us: derived when it is needed, and stored nowhere.
+/// The secret that a receiver shares with us: derived when it is needed, and stored nowhere.
 package struct WebhookSecret: Sendable, Redacted {
-    fileprivate let hmac: HMACSHA256
+    private let hmac: HMACSHA256
     /// As receivers' libraries take it.
     package let text: String
 
     /// - Parameters:
-    ///   - secret: one of WEBHOOK_SECRETS.
-    ///   - salt: the endpoint's.
+    ///   - secret: one of WEBHOOK_SECRETS, or what else nobody but the two sides can know.
+    ///   - salt: the receiver's.
     package init(from secret: HMACSHA256, salt: [UInt8]) throws(OpenSSLError) {
         let bytes = try secret.code(of: Array("webhook secret ".utf8) + salt).bytes
         guard let hmac = HMACSHA256(secret: bytes) else { throw OpenSSLError() }
         self.hmac = hmac
         text = "whsec_\(Data(bytes).base64EncodedString())"
     }
+
+    /// One of the signatures of the header `webhook-signature`.
+    package func signature(
+        id: String, timestamp: UnixSeconds, body: [UInt8]
+    ) throws(OpenSSLError) -> String {
+        let code = try hmac.code(of: signedContent(id: id, timestamp: timestamp, body: body))
+        return "v1,\(Data(code.bytes).base64EncodedString())"
+    }
+}
+
+private func signedContent(id: String, timestamp: UnixSeconds, body: [UInt8]) -> [UInt8] {
+    Array("\(id).\(timestamp).".utf8) + body
 }
 
 /// Signs events as Standard Webhooks has it: with a key that receivers find in the published key set, and with the
@@ -37,12 +49,12 @@ package struct WebhookSigner: Sendable {
     package func signatures(
         id: String, timestamp: UnixSeconds, body: [UInt8], salts: [[UInt8]]
     ) throws(OpenSSLError) -> String {
-        let message = Array("\(id).\(timestamp).".utf8) + body
+        let message = signedContent(id: id, timestamp: timestamp, body: body)
         var signatures = ["v1a,\(Data(try key.signature(of: message)).base64EncodedString())"]
         for salt in salts {
             for secret in secrets {
-                let code = try WebhookSecret(from: secret, salt: salt).hmac.code(of: message)
-                signatures.append("v1,\(Data(code.bytes).base64EncodedString())")
+                let shared = try WebhookSecret(from: secret, salt: salt)
+                signatures.append(try shared.signature(id: id, timestamp: timestamp, body: body))
             }
         }
         return signatures.joined(separator: " ")

@@ -6,6 +6,14 @@ import Testing
 @testable import JSON
 
 @Suite struct JSONObjectTests {
+    @Test func `the elements of an array are had as they are written`() throws {
+        let object = try read(#"{"a":[ {"b": [1, "]"]} ,2.50,"\u0041", null ],"c":[],"d":{},"e":"[1]"}"#)
+        let elements = object.elements("a")?.map { String(decoding: $0, as: UTF8.self) }
+        #expect(elements == [#"{"b": [1, "]"]}"#, "2.50", #""\u0041""#, "null"])
+        #expect(object.elements("c")?.isEmpty == true)
+        for name in ["d", "e", "f"] { #expect(object.elements(name) == nil) }
+    }
+
     // MARK: Accepted (the y_ cases of JSONTestSuite by Nicolas Seriot, each as the value of a member)
 
     @Test(

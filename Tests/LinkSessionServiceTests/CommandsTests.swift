@@ -39,6 +39,8 @@ extension ProgramTests {
                 (["admin", "distribute", "--help"], ["--shards", "coordinator", "workers"]),
                 (["admin", "erase-user", "--help"], ["standard input", "Backups", "--supplier"]),
                 (["admin", "export-user", "--help"], ["standard input", "--supplier", "JSON"]),
+                (["listen", "--help"], ["LINK_SESSION_API_KEY", "--forward-to", "--after", "--state", "webhook-id"]),
+                (["trigger", "--help"], ["LINK_SESSION_API_KEY", "supplier_failed", "--wait", "ten minutes"]),
                 (["admin", "erase-again", "--help"], ["restore", "standard input"]),
             ] {
                 // Help needs neither configuration nor a working directory with one.

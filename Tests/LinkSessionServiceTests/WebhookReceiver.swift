@@ -62,7 +62,7 @@ final class WebhookReceiver: Sendable {
 
     func answers(_ answer: @escaping @Sendable (Delivery) -> Answer) { script.withLock { $0 = answer } }
 
-    static func with(_ body: (WebhookReceiver) async throws -> Void) async throws {
+    static func with(port: Int = 0, _ body: (WebhookReceiver) async throws -> Void) async throws {
         let running = Mutex<WebhookReceiver?>(nil)
         let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
             .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
@@ -73,7 +73,7 @@ final class WebhookReceiver: Sendable {
                     try channel.pipeline.syncOperations.addHandler(Handler(receiver))
                 }
             }
-            .bind(host: "127.0.0.1", port: 0).get()
+            .bind(host: "127.0.0.1", port: port).get()
         let receiver = WebhookReceiver(port: channel.localAddress?.port ?? 0)
         running.withLock { $0 = receiver }
         do {

@@ -33,6 +33,17 @@ func supplierSecrets(in environment: [String: String]) throws(CommandError) -> [
     return secrets
 }
 
+/// A secret that is no setting of the service's: of the environment, or in the file that a variable names.
+func secret(_ variable: String) throws(CommandError) -> String? {
+    let given = environmentVariable(variable)
+    guard let path = environmentVariable(variable + fileSuffix) else {
+        if let given { try requireNoControlCharacter(in: given, of: variable) }
+        return given
+    }
+    guard given == nil else { throw .bothGiven(variable) }
+    return try secret(ofFile: path, for: variable)
+}
+
 private let fileSuffix = "_FILE"
 
 /// One line break at a file's end is not part of the secret: editors leave one.
