@@ -36,7 +36,9 @@ SELECT set_config('search_path', quote_ident(current_schema()) || ', pg_temp', t
 -- session.
 CREATE FUNCTION sessions_since(at bigint) RETURNS uuid
     LANGUAGE sql STABLE STRICT AS $$
-    SELECT first_id_at(timestamptz 'epoch' + greatest(0, at - most_ahead - 86400000000) * interval '1 microsecond')
+    SELECT first_id_at(
+        timestamptz 'epoch'
+            + greatest(0, least(at, last_position) - most_ahead - 86400000000) * interval '1 microsecond')
     FROM event_feed
 $$;
 

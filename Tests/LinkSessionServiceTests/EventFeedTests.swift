@@ -40,6 +40,9 @@ extension ProgramTests {
                 service.expect(stranger, 404, "link_session_not_found", "another's session")
                 let nothing = try await service.get(Service.events, key: TestKeys.beta)
                 #expect(nothing.text == #"{"data":[],"has_more":false,"next":"evt_0"}"#)
+                let farAhead = try await service.get(
+                    "\(Service.events)?after=evt_9223372036854775807", key: TestKeys.acme)
+                #expect(farAhead.text == #"{"data":[],"has_more":false,"next":"evt_9223372036854775807"}"#)
                 let page = try await service.get(
                     "\(Service.events)?limit=1&types=link_session.completed,link_session.expired", key: TestKeys.acme)
                 #expect(page.json["data"]?.elements == [events[1]] && page.json["has_more"] == .bool(true))
