@@ -64,6 +64,7 @@ install_missing() { # [no-server|bench|browser]
         /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing python3-venv "keeps the browser tests' packages apart"
         command -v node >/dev/null || missing nodejs "runs the example in docs and the HTTP client for Node"
         [[ -d /usr/share/nodejs/jose ]] || missing node-jose "the library of that example"
+        command -v haproxy >/dev/null || missing haproxy "stands before the service as ops/haproxy.cfg has it"
         command -v php >/dev/null || missing php-cli "runs the example in docs and the HTTP client for PHP"
         command -v javac >/dev/null || missing default-jdk-headless "runs the HTTP client in Java"
         command -v go >/dev/null || missing golang-go "runs the HTTP client in Go"

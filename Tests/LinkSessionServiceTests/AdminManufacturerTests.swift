@@ -102,6 +102,24 @@ extension ProgramTests {
             }
         }
 
+        @Test func `a manufacturer is told of sessions that nobody opened where an operator said so`() async throws {
+            try await Deployment.withAcme { deployment, _ in
+                func isTold() async throws -> String? {
+                    try await deployment.database.value("SELECT expires_unopened FROM manufacturers")
+                }
+                #expect(try await isTold() == "false")
+                for (choice, expected) in [("on", "true"), ("off", "false")] {
+                    let run = try await deployment.admin("set-unopened-expiry", "Acme", choice, "--apply")
+                    #expect(run.status == 0, "\(run.summary)")
+                    #expect(try await isTold() == expected)
+                    try await deployment.expectRefusal(
+                        ["set-unopened-expiry", "Acme", choice, "--apply"],
+                        "there is no manufacturer of this name for which this is not so already")
+                }
+                try await deployment.expectRefusal(["set-unopened-expiry", "Acme", "perhaps"], "on")
+            }
+        }
+
         @Test func `without its last redirect URL a manufacturer can send its users nowhere`() async throws {
             try await Deployment.withAcme { deployment, key in
                 func urls() async throws -> [String?] {

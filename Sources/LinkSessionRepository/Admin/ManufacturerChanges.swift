@@ -49,6 +49,20 @@ extension AdminChange {
                 otherwise: "there is no manufacturer of this name whose rate limit is another one"))
     }
 
+    /// - Parameter isTold: sessions that nobody opened have an event when their time is over, too.
+    package static func setUnopenedExpiry(
+        manufacturer: DisplayText, isTold: Bool
+    ) throws(AdminError) -> AdminChange {
+        AdminChange(
+            name: "set_unopened_expiry",
+            summary: isTold
+                ? "A manufacturer is told when the time of a link session is over that nobody opened."
+                : "A manufacturer is told of the end of those link sessions alone that were opened.",
+            sql: try update(
+                manufacturer, "expires_unopened = \(isTold)", where: "expires_unopened <> \(isTold)",
+                otherwise: "there is no manufacturer of this name for which this is not so already"))
+    }
+
     package static func allowRedirect(manufacturer: DisplayText, _ url: RedirectURL) throws(AdminError) -> AdminChange {
         let literal = try quoted(url.text)
         return AdminChange(

@@ -16,6 +16,7 @@ struct Admin: AsyncParsableCommand {
         subcommands: [
             AddManufacturer.self, AddKey.self, RotateKey.self, RevokeKey.self, Enable.self, Disable.self,
             AllowRedirect.self, RemoveRedirect.self, SetRedirectPolicy.self, CheckRedirect.self, SetRateLimit.self,
+            SetUnopenedExpiry.self,
             AddSupplier.self, EditSupplier.self, CheckSupplier.self, EnableSupplier.self, DisableSupplier.self,
             SetLogo.self, AddWebhook.self, DisableWebhook.self, ResumeWebhook.self, RotateWebhookSecret.self,
             ShowWebhookSecret.self, Resend.self, ListManufacturers.self, ListSuppliers.self, ListWebhooks.self,

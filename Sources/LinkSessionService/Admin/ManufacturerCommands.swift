@@ -57,6 +57,24 @@ struct Disable: ChangeCommand {
     func change() throws -> AdminChange { try .setEnabled(manufacturer: try manufacturer.name, false) }
 }
 
+struct SetUnopenedExpiry: ChangeCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Say whether a manufacturer is told of the end of sessions that nobody opened.",
+        discussion: "Such a session has an event link_session.expired then, ten minutes after it was made.")
+
+    enum Choice: String, ExpressibleByArgument, CaseIterable {
+        case on, off
+    }
+
+    @OptionGroup var manufacturer: ManufacturerArgument
+    @Argument(help: "on or off.") var choice: Choice
+    @OptionGroup var migration: ChangeOptions
+
+    func change() throws -> AdminChange {
+        try .setUnopenedExpiry(manufacturer: try manufacturer.name, isTold: choice == .on)
+    }
+}
+
 struct SetRateLimit: ChangeCommand {
     static let configuration = CommandConfiguration(
         abstract: "Set how many link sessions a manufacturer may create.",
