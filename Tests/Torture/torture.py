@@ -18,6 +18,7 @@ from pathlib import Path
 
 from cluster import AUTHENTICATOR_KEY, Cluster, digest
 from http_client import UnknownOutcome, request
+from plants import PLANTS
 
 SESSIONS = "/v2/manufacturer/link-sessions"
 EVENTS = "/v2/manufacturer/events"
@@ -45,6 +46,7 @@ class Session:
 class History:
     def __init__(self):
         self.faults = []
+        self.start = time.monotonic()
         self.sessions = {}
         self.keyed = collections.defaultdict(list)
         self.counts = collections.Counter()
@@ -52,7 +54,7 @@ class History:
 
     def fault(self, text):
         if len(self.faults) < 50:
-            print("FAULT", text, flush=True)
+            print(f"FAULT after {time.monotonic() - self.start:.0f} s: {text}", flush=True)
         self.faults.append(text)
 
     def require(self, condition, text):
@@ -346,6 +348,7 @@ def main():
     parser.add_argument("--clients", type=int, default=24)
     parser.add_argument("--manufacturers", type=int, default=6)
     parser.add_argument("--only", action="append", choices=NEMESES, help="instead of everything that may befall")
+    parser.add_argument("--plant", choices=PLANTS, help="a fault that has to be found")
     arguments = parser.parse_args()
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(1 << 32)
     random.seed(seed)
@@ -354,6 +357,8 @@ def main():
         os.chmod(scratch, 0o755)
         cluster = Cluster(Path(scratch), arguments.manufacturers)
         try:
+            if arguments.plant:
+                cluster.primary.sql(PLANTS[arguments.plant])
             cluster.start()
             time.sleep(3)
             torture = Torture(cluster, arguments.clients)
