@@ -19,6 +19,7 @@ from pathlib import Path
 from cluster import AUTHENTICATOR_KEY, Cluster, digest
 from http_client import UnknownOutcome, request
 from plants import PLANTS
+from receivers import Receivers
 
 SESSIONS = "/v2/manufacturer/link-sessions"
 EVENTS = "/v2/manufacturer/events"
@@ -68,6 +69,7 @@ class Torture:
         self.history = History()
         self.is_over = False
         self.readers = {}
+        self.receivers = Receivers(list(cluster.keys), cluster.environment["WEBHOOK_SECRETS"])
 
     # What clients do.
 
@@ -235,6 +237,8 @@ class Torture:
                 print(f"    {name}: {error!r}"[:300], flush=True)
 
     async def run(self, seconds, names):
+        await self.receivers.start()
+        await asyncio.to_thread(self.receivers.add, self.cluster.primary)
         readers = [
             asyncio.create_task(self.read(manufacturer, number)) for manufacturer in self.cluster.keys for number in range(2)]
         clients = [asyncio.create_task(self.client()) for _ in range(self.clients)]
@@ -247,7 +251,17 @@ class Torture:
         await asyncio.to_thread(self.settle)
         self.is_over = "settled"
         await asyncio.wait_for(asyncio.gather(*readers), 120)
+        await self.resume_webhooks()
         await self.check()
+
+    async def resume_webhooks(self):
+        """An endpoint that was down for the whole time is up, and its operator says so."""
+        self.receivers.is_up = True
+        await asyncio.to_thread(self.cluster.primary.sql, "UPDATE webhook_endpoints SET resumed_at = now()")
+        feeds = {manufacturer: self.readers[manufacturer, 0] for manufacturer in self.cluster.keys}
+        end = time.monotonic() + 180
+        while self.receivers.missing(feeds) and time.monotonic() < end:
+            await asyncio.sleep(1)
 
     def settle(self):
         end = time.monotonic() + 120
@@ -301,6 +315,8 @@ class Torture:
         for manufacturer, session in ends:
             history.require(
                 stored.get(session, (None,))[0] == manufacturer, f"{session} has events at another manufacturer")
+        for fault in self.receivers.check(feeds):
+            history.fault(fault)
         # What was made without anybody being told: an answer was lost, and nobody has the token.
         lost = len(stored) - len(known)
         print(f"{len(history.sessions)} sessions, {lost} more whose answer was lost, {sum(map(len, feeds.values()))} events, "
