@@ -13,6 +13,7 @@ COMMENT ON COLUMN manufacturers.expires_unopened IS
 CREATE TABLE event_feed (
     only_row               boolean NOT NULL DEFAULT true,
     last_position          bigint NOT NULL DEFAULT 0,
+    readable_position      bigint NOT NULL DEFAULT 0,
     most_ahead             bigint NOT NULL DEFAULT 0,
     expired_until          uuid NOT NULL,
     expired_for_sure_until uuid NOT NULL,
@@ -21,6 +22,8 @@ CREATE TABLE event_feed (
 );
 
 COMMENT ON COLUMN event_feed.last_position IS 'Microseconds since 1970, or more where several events have the same.';
+COMMENT ON COLUMN event_feed.readable_position IS
+    'Positions until there are seen on every node. Behind last_position where nodes of a cluster have yet to commit.';
 COMMENT ON COLUMN event_feed.most_ahead IS
     'By how many microseconds a position was ever ahead of its time: much, where a clock was ahead and stepped back.';
 COMMENT ON COLUMN event_feed.expired_until IS 'Sessions with smaller ids were looked at when their time was over.';
@@ -79,6 +82,23 @@ BEGIN
 END
 $$;
 
+-- Whether no node of a cluster has a transaction that it was told to prepare and not yet to commit; true where there is
+-- no cluster.
+CREATE FUNCTION all_nodes_have_committed() RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+    is_so boolean := true;
+BEGIN
+    IF to_regclass('pg_dist_partition') IS NOT NULL THEN
+        EXECUTE $query$
+            SELECT coalesce(bool_and(success AND result = '0'), true) FROM run_command_on_workers(
+                'SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()')
+            $query$ INTO is_so;
+    END IF;
+    RETURN is_so;
+END
+$$;
+
 -- Gives positions to the events that are committed and have none, and adds those of sessions whose time is over: at most
 -- so many of each. Returns no row where another caller is at work.
 --
@@ -107,6 +127,18 @@ DECLARE
 BEGIN
     SELECT * INTO feed FROM event_feed FOR UPDATE SKIP LOCKED;
     IF NOT FOUND THEN
+        RETURN;
+    END IF;
+    -- A cluster's nodes commit one after the other: a reader could see a position on one of them, and pass over a lesser
+    -- one that comes on another. So all are read when the nodes have committed, and none is given before.
+    IF feed.readable_position < feed.last_position THEN
+        added := 0;
+        is_done := true;
+        IF all_nodes_have_committed() THEN
+            UPDATE event_feed SET readable_position = last_position;
+            is_done := false;
+        END IF;
+        RETURN NEXT;
         RETURN;
     END IF;
     start := greatest(feed.last_position, time);
@@ -147,7 +179,9 @@ BEGIN
     -- Where nothing happened nothing is written, but that the search begins later the next time.
     IF added > 0 OR looked_twice OR time_of(reached) - time_of(feed.expired_until) > interval '5 seconds' THEN
         UPDATE event_feed
-        SET last_position = last, most_ahead = greatest(most_ahead, last - time), expired_until = reached, expired_for_sure_until = feed.expired_for_sure_until;
+        SET last_position = last,
+            readable_position = CASE WHEN to_regclass('pg_dist_partition') IS NULL THEN last ELSE readable_position END,
+            most_ahead = greatest(most_ahead, last - time), expired_until = reached, expired_for_sure_until = feed.expired_for_sure_until;
     END IF;
     RETURN NEXT;
 END
@@ -155,7 +189,7 @@ $$;
 
 COMMENT ON FUNCTION advance_event_feed IS 'Gives events their positions. added: so many. is_done: no more wait.';
 
-REVOKE EXECUTE ON FUNCTION advance_event_feed, add_expired_events FROM PUBLIC;
+REVOKE EXECUTE ON FUNCTION advance_event_feed, add_expired_events, all_nodes_have_committed FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION advance_event_feed TO link_session_service;
 GRANT EXECUTE ON FUNCTION sessions_since TO link_session_service, link_session_operator;
 GRANT SELECT ON event_feed TO link_session_service, link_session_operator;

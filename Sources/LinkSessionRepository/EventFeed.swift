@@ -130,7 +130,7 @@ package struct EventFeedRepository: Sendable {
             Self.page,
             [
                 .number(manufacturer.number), .number(position.number), .blob(state.sessionsSince),
-                .number(Int64(most)),
+                .number(state.last.number), .number(Int64(most)),
             ], until: deadline)
         var asked = rows.filter { kinds?.contains($0.kind) ?? true }
         let isCut = asked.count > limit
@@ -163,7 +163,7 @@ package struct EventFeedRepository: Sendable {
         readOptional: { (row) throws(DatabaseError) in try row.bool() })
 
     private static let state = Query<FeedState>(
-        "event_feed_state", "SELECT last_position, uuid_send(sessions_since($1::bigint)) FROM event_feed",
+        "event_feed_state", "SELECT readable_position, uuid_send(sessions_since($1::bigint)) FROM event_feed",
         readOne: { (row) throws(DatabaseError) in
             FeedState(last: FeedPosition(stored: try row.int64()), sessionsSince: try row.blob())
         })
@@ -191,8 +191,8 @@ package struct EventFeedRepository: Sendable {
         """
         SELECT \(StoredFeedEvent.columns) FROM link_session_events e
         WHERE e.manufacturer_id = $1::bigint AND e.position > 0 AND e.position > $2::bigint
-          AND e.session_id >= $3::uuid
-        ORDER BY e.position LIMIT $4::bigint
+          AND e.session_id >= $3::uuid AND e.position <= $4::bigint
+        ORDER BY e.position LIMIT $5::bigint
         """,
         readEach: { (row) throws(DatabaseError) in try row.storedFeedEvent() })
 

@@ -33,7 +33,8 @@ import Testing
         try await Storage.with { storage in
             // A clock was a hundred days ahead.
             try await storage.database.execute(
-                "UPDATE event_feed SET last_position = (extract(epoch FROM now()) * 1000000)::bigint + 8640000000000")
+                "UPDATE event_feed SET (last_position, readable_position) = (SELECT p, p FROM (SELECT (extract(epoch FROM now()) * 1000000)::bigint + 8640000000000) AS far (p))"
+            )
             let last = try #require(Int(try await storage.database.value("SELECT last_position FROM event_feed") ?? ""))
             for _ in 0..<3 { _ = try await storage.lookUp(try await storage.created()) }
             let other = try OpenTransaction(in: storage.database, "SELECT FROM event_feed FOR UPDATE")

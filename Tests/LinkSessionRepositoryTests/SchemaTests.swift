@@ -42,7 +42,8 @@ import Testing
         Breach("control_plane_version_pkey", "INSERT INTO control_plane_version (version) VALUES (7)"),
         Breach("control_plane_version_one_row", "INSERT INTO control_plane_version VALUES (false, 7)"),
         Breach("event_feed_pkey", "INSERT INTO event_feed SELECT * FROM event_feed"),
-        Breach("event_feed_one_row", "INSERT INTO event_feed SELECT false, 0, 0, id, id FROM gen_random_uuid() AS id"),
+        Breach(
+            "event_feed_one_row", "INSERT INTO event_feed SELECT false, 0, 0, 0, id, id FROM gen_random_uuid() AS id"),
         Breach(
             "api_keys_pkey",
             "INSERT INTO api_keys (id, manufacturer_id, key_hash, label) OVERRIDING SYSTEM VALUE SELECT 9, m.id, sha256(n::text::bytea), 'x' FROM manufacturers m, generate_series(1, 2) n"
