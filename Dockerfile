@@ -27,7 +27,7 @@ COPY --from=build /build/.build/release/link-session-service /usr/local/bin/
 # By number, so that an orchestrator can see that it is not root. Nothing is written: the root may be read-only.
 USER 10001:10001
 ENV LINK_SESSION_ENV=production
-EXPOSE 8080
+EXPOSE 8080 9464
 HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["link-session-service", "healthcheck"]
 ENTRYPOINT ["link-session-service"]
 CMD ["serve"]

@@ -16,6 +16,7 @@ let settingsAtTheCBoundary = settings + [.strictMemorySafety()]
 
 let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
 let lifecycle = Target.Dependency.product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let metrics = Target.Dependency.product(name: "Metrics", package: "swift-metrics")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
 let nioCore = Target.Dependency.product(name: "NIOCore", package: "swift-nio")
 let nioEmbedded = Target.Dependency.product(name: "NIOEmbedded", package: "swift-nio")
@@ -77,7 +78,7 @@ let package = Package(
         .systemLibrary(
             name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"]), .brew(["openssl"])]),
         .target(
-            name: "PostgresClient", dependencies: ["CLibpq", deque, logging, lifecycle],
+            name: "PostgresClient", dependencies: ["CLibpq", deque, logging, lifecycle, metrics],
             swiftSettings: settingsAtTheCBoundary),
         .target(name: "LinkSessions", swiftSettings: settings),
         .target(name: "IPAddresses", swiftSettings: settingsAtTheCBoundary),
@@ -96,11 +97,12 @@ let package = Package(
             ],
             swiftSettings: settings),
         .target(name: "JSON", swiftSettings: settings),
+        .target(name: "PrometheusMetrics", dependencies: [metrics], swiftSettings: settings),
         .target(
             name: "HTTPServer",
             dependencies: [
-                "IPAddresses", "JSON", "RateLimits", deque, logging, lifecycle, nioCore, nioHTTP1, nioPosix, nioExtras,
-                .product(name: "Metrics", package: "swift-metrics"),
+                "IPAddresses", "JSON", "RateLimits", deque, logging, lifecycle, metrics, nioCore, nioHTTP1, nioPosix,
+                nioExtras,
             ],
             swiftSettings: settings),
         .target(
@@ -118,7 +120,7 @@ let package = Package(
             name: "HTTPFront",
             dependencies: [
                 "APIKeyAuth", "HTTPServer", "JSON", "LinkSessions", "LinkSessionRepository", "RateLimits",
-                "ReturnLinks", "TokenGenerator", nioHTTP1,
+                "ReturnLinks", "TokenGenerator", metrics, nioHTTP1,
             ],
             resources: [.embedInCode("openapi.json")],
             swiftSettings: settings),
@@ -126,7 +128,7 @@ let package = Package(
             name: "AuthenticatorUI",
             dependencies: [
                 "HTTPServer", "LinkSessions", "LinkSessionRepository", "OutboundHTTP", "ReturnLinks", "TokenGenerator",
-                logging, nioCore, nioHTTP1,
+                logging, metrics, nioCore, nioHTTP1,
                 .product(name: "JWTKit", package: "jwt-kit"),
                 .product(name: "Mustache", package: "swift-mustache"),
             ],
@@ -136,8 +138,8 @@ let package = Package(
             name: "LinkSessionService",
             dependencies: [
                 "APIKeyAuth", "AuthenticatorUI", "HTTPFront", "HTTPServer", "IPAddresses", "JSON", "LinkSessions",
-                "LinkSessionRepository", "OutboundHTTP", "PostgresClient", "RateLimits", "ReturnLinks",
-                "TokenGenerator", "Webhooks", logging, lifecycle, nioCore, nioHTTP1,
+                "LinkSessionRepository", "OutboundHTTP", "PostgresClient", "PrometheusMetrics", "RateLimits",
+                "ReturnLinks", "TokenGenerator", "Webhooks", logging, lifecycle, metrics, nioCore, nioHTTP1,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Configuration", package: "swift-configuration"),
                 .product(name: "JWTKit", package: "jwt-kit"),
@@ -174,6 +176,8 @@ let package = Package(
             swiftSettings: settings),
         .testTarget(name: "JSONTests", dependencies: ["JSON"], swiftSettings: settings),
         .testTarget(
+            name: "PrometheusMetricsTests", dependencies: ["PrometheusMetrics", metrics], swiftSettings: settings),
+        .testTarget(
             name: "HTTPServerTests",
             dependencies: ["HTTPServer", "IPAddresses", "RateLimits", logging, nioCore, nioEmbedded, nioHTTP1],
             swiftSettings: settings),
@@ -202,8 +206,8 @@ let package = Package(
         .testTarget(
             name: "LinkSessionServiceTests",
             dependencies: [
-                "AuthenticatorUI", "LinkSessionService", "LinkSessions", "PostgresClient", "TestSupport",
-                "TokenGenerator", "Webhooks", nioCore, nioHTTP1, nioPosix,
+                "AuthenticatorUI", "LinkSessionService", "LinkSessions", "PostgresClient", "PrometheusMetrics",
+                "TestSupport", "TokenGenerator", "Webhooks", nioCore, nioHTTP1, nioPosix,
                 .product(name: "Crypto", package: "swift-crypto"), .product(name: "JWTKit", package: "jwt-kit"),
             ], swiftSettings: settings),
     ]

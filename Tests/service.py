@@ -96,6 +96,7 @@ class Service:
             "DATABASE_URL": self.database_url,
             "PUBLIC_BASE_URL": self.base,
             "HTTP_PORT": str(self.port),
+            "HTTP_MANAGEMENT_PORT": "0",
             "AUTHENTICATOR_API_KEY_DIGESTS": "tests:" + digest(AUTHENTICATOR_KEY).hex(),
             "MIGRATIONS_DIRECTORIES": "migrations",
             "LOG_LEVEL": "debug",

@@ -59,6 +59,7 @@ def _service(bench, url, port):
     """As in production, with every line of the access log, but on the loopback interface."""
     return [bench.executable, "serve"], {
         "LINK_SESSION_ENV": "production", "DATABASE_URL": url, "HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(port),
+        "HTTP_MANAGEMENT_PORT": "0",
         "SHUTDOWN_DELAY_SECONDS": "0",
         # What it deletes beside serving is measured apart.
         "RETENTION_DAYS": "36500",

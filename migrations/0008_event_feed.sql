@@ -103,7 +103,9 @@ $$;
 -- so many of each. Returns no row where another caller is at work.
 --
 -- Sessions are a day old at most where the whole is not looked through.
-CREATE FUNCTION advance_event_feed(most integer, whole boolean, OUT added bigint, OUT is_done boolean)
+CREATE FUNCTION advance_event_feed(
+    most integer, whole boolean, OUT added bigint, OUT is_done boolean,
+    OUT opened bigint, OUT refused bigint, OUT completed bigint, OUT confirmed bigint, OUT expired_early bigint, OUT expired bigint)
     RETURNS SETOF record
     LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT SET lock_timeout = '1s' AS $$
 DECLARE
@@ -162,6 +164,11 @@ BEGIN
         last := last + cardinality(ids);
         is_done := cardinality(ids) < most;
     END IF;
+    SELECT count(*) FILTER (WHERE event = 'opened'), count(*) FILTER (WHERE event = 'sign_in_refused'),
+           count(*) FILTER (WHERE event = 'completed'), count(*) FILTER (WHERE event = 'confirmed'),
+           count(*) FILTER (WHERE event = 'expired_early'), count(*) FILTER (WHERE event = 'expired')
+        INTO opened, refused, completed, confirmed, expired_early, expired
+    FROM unnest(events) AS event;
 
     -- A clock that stepped back: the ids that it gives are looked at again.
     SELECT a.before, a.last_position INTO reached, last
@@ -176,6 +183,7 @@ BEGIN
     END IF;
 
     added := last - start;
+    expired := expired + added - coalesce(cardinality(ids), 0);
     -- Where nothing happened nothing is written, but that the search begins later the next time.
     IF added > 0 OR looked_twice OR time_of(reached) - time_of(feed.expired_until) > interval '5 seconds' THEN
         UPDATE event_feed
@@ -187,7 +195,7 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION advance_event_feed IS 'Gives events their positions. added: so many. is_done: no more wait.';
+COMMENT ON FUNCTION advance_event_feed IS 'Gives events their positions. added: so many. is_done: no more wait. The others: how many of each kind.';
 
 REVOKE EXECUTE ON FUNCTION advance_event_feed, add_expired_events, all_nodes_have_committed FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION advance_event_feed TO link_session_service;

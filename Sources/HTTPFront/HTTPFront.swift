@@ -3,6 +3,7 @@ package import HTTPServer
 internal import JSON
 package import LinkSessionRepository
 package import LinkSessions
+internal import Metrics
 internal import NIOHTTP1
 internal import RateLimits
 package import ReturnLinks
@@ -30,9 +31,14 @@ extension Routes {
         AuthenticatorLinkSessions(apiKeys: apiKeys, sessions: sessions, returnLinks: returnLinks).add(to: &self)
         // RFC 7517, section 5. A new key is published before it signs, for longer than the set is kept.
         add("/.well-known/jwks.json", Self.document(returnLinks.keySet))
+        addHealth(readiness)
+        add("/openapi.json", Self.document(PackageResources.openapi_json))
+    }
+
+    /// What load balancers and container engines ask for.
+    package mutating func addHealth(_ readiness: Readiness) {
         add("/health/live", .free, .get { _ in Response(json: JSONWriter.object { $0.add("status", "ok") }) })
         add("/health/ready", .free, .get { _ in await readiness.answer() })
-        add("/openapi.json", Self.document(PackageResources.openapi_json))
     }
 
     /// JSON that is the same for everybody, and may be kept for five minutes.
@@ -72,6 +78,7 @@ extension APIKeyAuthenticator {
         guard let (decision, status) = limits.take(kind, of: caller) else { return caller }
         request.record.rateLimit = status
         if case .refused(let retryAfter) = decision {
+            kind.refusals.increment()
             await request.holdBack(for: limits.delay)
             throw ErrorAnswer.rateLimited(retryAfter: retryAfter)
         }
@@ -89,6 +96,23 @@ extension APIKeyAuthenticator {
         let keys = request.headers["x-api-key"]
         guard keys.count == 1, let key = keys.first else { throw .unauthorized }
         return key
+    }
+}
+
+extension ManufacturerLimits.Kind {
+    private static let refusedCreates = counter("creates")
+    private static let refusedRequests = counter("requests")
+
+    private static func counter(_ limit: String) -> Counter {
+        Counter(label: "http_server_rate_limited_requests_total", dimensions: [("limit", limit)])
+    }
+
+    /// How many requests were beyond it.
+    fileprivate var refusals: Counter {
+        switch self {
+        case .creates: Self.refusedCreates
+        case .requests: Self.refusedRequests
+        }
     }
 }
 

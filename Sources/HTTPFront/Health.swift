@@ -49,6 +49,11 @@ package actor Readiness {
         shuttingDown.store(true, ordering: .releasing)
     }
 
+    /// Each check's name, and whether it is in order.
+    package func state() async -> [(check: String, isInOrder: Bool)] {
+        await checks().map { ($0.name, $0.isInOrder) }
+    }
+
     private func checks() async -> [HealthCheck] {
         let now = ContinuousClock.now
         let checks: Task<[HealthCheck], Never>

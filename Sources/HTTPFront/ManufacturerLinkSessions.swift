@@ -3,6 +3,7 @@ internal import HTTPServer
 internal import JSON
 internal import LinkSessionRepository
 internal import LinkSessions
+internal import Metrics
 internal import NIOHTTP1
 internal import ReturnLinks
 internal import TokenGenerator
@@ -21,6 +22,24 @@ struct ManufacturerLinkSessions {
     let returnLinks: ReturnLinks
     /// The first is for new sessions, the others are of older ones.
     let idempotencySecrets: [IdempotencySecret]
+    private let created = Counter(label: "link_sessions_created_total")
+
+    init(
+        apiKeys: APIKeyAuthenticator, sessions: LinkSessionRepository,
+        suppliers: @escaping @Sendable () throws -> [Supplier], feed: EventFeedRepository, watcher: EventFeedWatcher,
+        tokenGenerator: TokenGenerator, publicBaseURL: String, returnLinks: ReturnLinks,
+        idempotencySecrets: [IdempotencySecret]
+    ) {
+        self.apiKeys = apiKeys
+        self.sessions = sessions
+        self.suppliers = suppliers
+        self.feed = feed
+        self.watcher = watcher
+        self.tokenGenerator = tokenGenerator
+        self.publicBaseURL = publicBaseURL
+        self.returnLinks = returnLinks
+        self.idempotencySecrets = idempotencySecrets
+    }
 
     func add(to routes: inout Routes) {
         let path = "/v2/manufacturer/link-sessions"
@@ -50,6 +69,7 @@ struct ManufacturerLinkSessions {
         let digest = try SHA256.digest(of: token.characters)
         do {
             let session = try await sessions.create(new, id: token.id, tokenDigest: digest, until: request.deadline)
+            created.increment()
             return answer(session, of: manufacturer, token, isNew: true)
         } catch {
             guard case .nodeUnreachable = error, request.deadline > .now else { throw error }
@@ -72,7 +92,10 @@ struct ManufacturerLinkSessions {
             under: IdempotencyRecord(
                 key: try key.digest(of: manufacturer.id), request: try secret.digest(of: new), secretID: secret.id),
             until: request.deadline)
-        guard session.id != id else { return answer(session, of: manufacturer, token, isNew: true) }
+        guard session.id != id else {
+            created.increment()
+            return answer(session, of: manufacturer, token, isNew: true)
+        }
 
         request.record.session = session.id.text
         guard let secret = idempotencySecrets.first(where: { $0.id == stored.secretID }) else {

@@ -2,12 +2,17 @@ internal import NIOHTTP1
 
 /// What a client would rather have (RFC 9110, section 12.5.1).
 enum AcceptHeader {
-    /// Whether HTML is named, and JSON is not preferred to it. What is named by `*/*` alone counts for no page: so API
-    /// clients ask.
+    /// Whether a page is wanted, and JSON is not preferred to it.
     static func prefersPage(_ headers: HTTPHeaders) -> Bool {
+        prefers("text/html", to: "application/json", headers)
+    }
+
+    /// Whether a type is named, and the other is not preferred to it. What is named by `*/*` alone does not count: so
+    /// API clients ask.
+    static func prefers(_ type: String, to other: String, _ headers: HTTPHeaders) -> Bool {
         let ranges = headers["accept"].flatMap { $0.split(separator: ",") }.compactMap(MediaRange.init)
-        guard let html = best("text/html", of: ranges), html.specificity > 0 else { return false }
-        return html.weight > 0 && html.weight >= best("application/json", of: ranges)?.weight ?? 0
+        guard let range = best(type, of: ranges), range.specificity > 0 else { return false }
+        return range.weight > 0 && range.weight >= best(other, of: ranges)?.weight ?? 0
     }
 
     /// The most specific range that has the type: its weight counts.

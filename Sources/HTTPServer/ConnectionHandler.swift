@@ -262,6 +262,7 @@ final class ConnectionHandler: ChannelDuplexHandler {
             context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: "HTTP/1.1 100 Continue\r\n\r\n")), promise: nil)
         }
         if let refusal = actions.refusal {
+            responder.metrics.recordRefusal(refusal)
             let requestID = RequestID.make()
             logger.info(
                 "connection refused",

@@ -150,10 +150,13 @@ final class ConnectionPlaces: Sendable {
     /// to four times as much.
     static let bytes = 10 * 1024 * 1024
 
-    private let limit: Int
+    let limit: Int
     private let state = Mutex(State())
 
     init(limit: Int) { self.limit = limit }
+
+    /// How many connections there are, and how many places they take.
+    var taken: (connections: Int, places: Int) { state.withLock { ($0.taken.count, $0.used) } }
 
     private func size(of bytes: Int) -> Int { 1 + bytes / max(1, Self.bytes / limit) }
 

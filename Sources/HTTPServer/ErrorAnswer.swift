@@ -84,7 +84,7 @@ extension Response {
 }
 
 /// Why a connection is refused: its last answer.
-enum Refusal {
+enum Refusal: CaseIterable {
     case overloaded
     case requestTimeout
     case headersTooLarge

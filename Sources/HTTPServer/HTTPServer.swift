@@ -25,6 +25,8 @@ package struct HTTPServer: Service {
     }
 
     private let configuration: Configuration
+    private let responder: Responder
+    private let places: ConnectionPlaces
     private let makeConnection: @Sendable (EventLoopTaskExecutor) -> ConnectionHandler
     private let beforeListening: @Sendable () async -> Void
     private let onListening: @Sendable (Int) async -> Void
@@ -34,22 +36,25 @@ package struct HTTPServer: Service {
     ///   - trustedProxies: tell of the clients behind them.
     ///   - anonymous: holds back whoever asks for too much without a key; `nil`: nobody is.
     ///   - errorPage: what a browser gets in place of an error's JSON.
+    ///   - isMeasured: whether its requests are counted in metrics.
     ///   - beforeListening: what the first request needs; must end by itself soon.
     ///   - onListening: called with the port once the server accepts connections.
     package init(
         _ configuration: Configuration, routes: Routes, isSecret: @escaping @Sendable (String) -> Bool,
         trustedProxies: [IPNetwork] = [], limits anonymous: AnonymousLimits? = nil,
-        errorPage: @escaping ErrorPage = { _, _ in nil }, logger: Logger,
+        errorPage: @escaping ErrorPage = { _, _ in nil }, isMeasured: Bool = true, logger: Logger,
         accessLog: @escaping AccessLog, beforeListening: @escaping @Sendable () async -> Void = {},
         onListening: @escaping @Sendable (Int) async -> Void = { _ in }
     ) {
         let responder = Responder(
             routes: routes, isSecret: isSecret, trustedProxies: TrustedProxies(networks: trustedProxies),
-            limits: anonymous, errorPage: errorPage, accessLog: accessLog)
+            limits: anonymous, errorPage: errorPage, isMeasured: isMeasured, accessLog: accessLog)
         let places = ConnectionPlaces(limit: configuration.maximumConnections)
         var limits = ConnectionLimits()
         limits.idle = TimeAmount(configuration.idleTimeout)
         self.configuration = configuration
+        self.responder = responder
+        self.places = places
         makeConnection = { [limits] executor in
             ConnectionHandler(
                 responder: responder, executor: executor, limits: limits, place: places.take(now: .now()),
@@ -59,7 +64,15 @@ package struct HTTPServer: Service {
         self.onListening = onListening
     }
 
-    /// So many connections above the bound get their `503`; the rest wait in the kernel's queue for their turn.
+    package var statistics: HTTPServerStatistics {
+        let taken = places.taken
+        return HTTPServerStatistics(
+            activeRequests: responder.activeRequests, connections: taken.connections, placesTaken: taken.places,
+            places: places.limit)
+    }
+
+    /// So many connections above the bound, or as many as that, get their `503`; the rest wait in the kernel's queue for
+    /// their turn.
     private static let connectionsToRefuse = 512
 
     /// Serves until graceful shutdown or cancellation, then until every connection is closed. Throws where it cannot
@@ -79,7 +92,8 @@ package struct HTTPServer: Service {
             .serverChannelInitializer { [maximumConnections = configuration.maximumConnections] channel in
                 channel.eventLoop.makeCompletedFuture {
                     let pipeline = channel.pipeline.syncOperations
-                    try pipeline.addHandler(AcceptLimit(maximumConnections + Self.connectionsToRefuse))
+                    try pipeline.addHandler(
+                        AcceptLimit(maximumConnections + min(maximumConnections, Self.connectionsToRefuse)))
                     try pipeline.addHandler(quiescing.makeServerChannelHandler(channel: channel))
                 }
             }

@@ -18,6 +18,9 @@ package struct Request: Sendable {
     /// Its connection's; `nil` where it has none, as in a test.
     var place: ConnectionPlaces.Place?
 
+    /// Whether its client named a media type, and does not prefer the other one.
+    package func prefers(_ type: String, to other: String) -> Bool { AcceptHeader.prefers(type, to: other, headers) }
+
     /// Waits before a refusal is answered, so that whoever goes on asking waits for it.
     package func holdBack(for delay: RefusalDelay) async { await place?.holdBack(for: delay) }
 

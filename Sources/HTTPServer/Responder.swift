@@ -1,5 +1,6 @@
 internal import NIOHTTP1
 package import RateLimits
+internal import Synchronization
 
 /// One answered request. Holds no token, no key and no user id.
 package struct AccessLogEntry: Sendable {
@@ -17,6 +18,8 @@ package struct AccessLogEntry: Sendable {
     package let authenticator: String?
     /// The id of the session that the request names, whether there is one or not.
     package let session: String?
+    /// The trace that it belongs to, as its caller says; 32 hexadecimal digits.
+    package let traceID: String?
     /// Why it was no success, where the answer does not tell.
     package let cause: String?
 }
@@ -46,13 +49,18 @@ final class Responder: Sendable {
     private let limits: AnonymousLimits?
     private let errorPage: ErrorPage
     private let accessLog: AccessLog
-    private let metrics = RequestMetrics()
+    let metrics: RequestMetrics
+    private let active = Atomic<Int>(0)
+
+    /// Requests that are not answered yet, but for those that wait for something to happen.
+    var activeRequests: Int { active.load(ordering: .relaxed) }
 
     init(
         routes: Routes, isSecret: @escaping @Sendable (String) -> Bool,
         trustedProxies: TrustedProxies = TrustedProxies(networks: []), limits: AnonymousLimits? = nil,
-        errorPage: @escaping ErrorPage = { _, _ in nil }, accessLog: @escaping AccessLog
+        errorPage: @escaping ErrorPage = { _, _ in nil }, isMeasured: Bool = true, accessLog: @escaping AccessLog
     ) {
+        metrics = RequestMetrics(routes, isOn: isMeasured)
         self.routes = routes
         self.isSecret = isSecret
         self.trustedProxies = trustedProxies
@@ -87,6 +95,8 @@ final class Responder: Sendable {
     /// - Parameter hold: what the request waited for, where it did.
     /// - Returns: the answer, or that the request waits.
     func respond(to begun: Begun, after hold: Response.Hold? = nil) async -> Response {
+        active.add(1, ordering: .relaxed)
+        defer { active.subtract(1, ordering: .relaxed) }
         let (request, head) = (begun.request, begun.head)
         var response =
             if let hold { await hold.handler(request) } else {
@@ -108,9 +118,10 @@ final class Responder: Sendable {
             AccessLogEntry(
                 method: head.method.rawValue, route: route, status: status, duration: duration, requestID: request.id,
                 client: begun.client.network, caller: request.record.caller,
-                authenticator: request.record.authenticator,
-                session: request.record.session, cause: request.record.cause))
-        metrics.record(route: route, method: head.method.rawValue, status: status, duration: duration)
+                authenticator: request.record.authenticator, session: request.record.session,
+                traceID: TraceParent.traceID(in: head.headers), cause: request.record.cause))
+        metrics.record(
+            route: begun.resource?.index, method: head.method.rawValue, status: status, duration: duration)
         return response
     }
 
@@ -132,6 +143,7 @@ final class Responder: Sendable {
         guard let limits, let address = client.address,
             case .refused(let retryAfter) = limits.addresses.take(address, now: .now)
         else { return nil }
+        metrics.recordRateLimited()
         await request.holdBack(for: limits.delay)
         return .rateLimited(retryAfter: retryAfter)
     }

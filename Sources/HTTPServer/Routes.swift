@@ -32,6 +32,8 @@ package struct Routes: Sendable {
 
     struct Resource: Sendable {
         let path: String
+        /// Among the resources, in the order in which they were added.
+        let index: Int
         let access: Access
         /// Without names in braces.
         fileprivate let isFixed: Bool
@@ -66,7 +68,9 @@ package struct Routes: Sendable {
         let template = Self.segments(Array(path.utf8)[...])
         let isFixed = template.allSatisfy { $0.first != UInt8(ascii: "{") }
         resources.append(
-            Resource(path: path, access: access, isFixed: isFixed, template: template, endpoints: endpoints))
+            Resource(
+                path: path, index: resources.count, access: access, isFixed: isFixed, template: template,
+                endpoints: endpoints))
     }
 
     /// The resource that a request's target (RFC 9112, section 3.2) names, and what stands in the place of a name in

@@ -70,6 +70,9 @@ package final class ControlPlaneCache: Service {
         return suppliers
     }
 
+    /// How long ago the copy was confirmed; `nil` where there is none yet.
+    package var age: Duration? { copy.withLock { $0.map { ContinuousClock.now - $0.confirmed } } }
+
     /// Whether the copy can be trusted at the moment.
     package var isFresh: Bool { (try? current()) != nil }
 

@@ -68,6 +68,18 @@ package struct FeedState: Sendable {
     let sessionsSince: [UInt8]
 }
 
+/// What a step of the feed did.
+package struct FeedAdvance: Sendable {
+    /// Nothing more waits.
+    package let isDone: Bool
+    /// How many events of each kind got their positions.
+    package let counts: [(event: String, count: Int64)]
+
+    package static let events = [
+        "opened", "sign_in_refused", "completed", "confirmed", "expired_early", "expired",
+    ]
+}
+
 /// The events of sessions in the order in which manufacturers read them.
 package struct EventFeedRepository: Sendable {
     /// How many events get their positions in one step.
@@ -86,8 +98,8 @@ package struct EventFeedRepository: Sendable {
     /// Gives positions to what is committed and has none, and adds the ends of sessions whose time is over.
     ///
     /// - Parameter whole: looks at sessions that are older than a day, too.
-    /// - Returns: whether nothing more waits; `nil` where another replica is at work.
-    package func advance(whole: Bool, until deadline: Deadline) async throws(RepositoryError) -> Bool? {
+    /// - Returns: what was done; `nil` where another replica is at work.
+    package func advance(whole: Bool, until deadline: Deadline) async throws(RepositoryError) -> FeedAdvance? {
         try await database.answer(
             Self.advance, [.number(Int64(Self.mostInAStep)), .number(whole ? 1 : 0)], until: deadline)
     }
@@ -158,9 +170,18 @@ package struct EventFeedRepository: Sendable {
         return rows.compactMap { row in found[row.session].map(row.event) }
     }
 
-    private static let advance = Query<Bool?>(
-        "advance_event_feed", "SELECT is_done FROM advance_event_feed($1::bigint::integer, $2::bigint = 1)",
-        readOptional: { (row) throws(DatabaseError) in try row.bool() })
+    private static let advance = Query<FeedAdvance?>(
+        "advance_event_feed",
+        """
+        SELECT is_done, opened, refused, completed, confirmed, expired_early, expired
+        FROM advance_event_feed($1::bigint::integer, $2::bigint = 1)
+        """,
+        readOptional: { (row) throws(DatabaseError) in
+            let isDone = try row.bool()
+            var counts: [(event: String, count: Int64)] = []
+            for event in FeedAdvance.events { counts.append((event, try row.int64())) }
+            return FeedAdvance(isDone: isDone, counts: counts)
+        })
 
     private static let state = Query<FeedState>(
         "event_feed_state", "SELECT readable_position, uuid_send(sessions_since($1::bigint)) FROM event_feed",

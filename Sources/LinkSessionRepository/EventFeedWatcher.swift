@@ -91,6 +91,9 @@ package final class EventFeedWatcher: Service {
         self.logger = logger
     }
 
+    /// How many requests wait.
+    package var waiting: Int { state.withLock { $0.waits.values.reduce(0) { $0 + $1.count } } }
+
     /// Begins to wait, until ``end(_:)``.
     package func begin(
         _ subject: Subject, of manufacturer: Manufacturer.ID, until deadline: ContinuousClock.Instant

@@ -7,9 +7,9 @@ internal import HTTPServer
 internal import LinkSessionRepository
 internal import LinkSessions
 internal import Logging
-internal import NIOCore
 internal import OutboundHTTP
 internal import PostgresClient
+internal import PrometheusMetrics
 internal import RateLimits
 internal import ReturnLinks
 internal import ServiceLifecycle
@@ -25,7 +25,7 @@ struct Application {
     private let schema: MigrationHistory
     private let services: [any Service]
 
-    init(_ settings: Settings, log: LogOutput, logger: Logger) throws {
+    init(_ settings: Settings, metrics: MetricsRegistry, log: LogOutput, logger: Logger) throws {
         let address = try settings.database
         let schema = try MigrationHistory.schema(of: try settings.migrationDirectories)
         func database(_ name: String, connections: Int, waitingLimit: Int) throws -> DatabaseClient {
@@ -111,10 +111,10 @@ struct Application {
         if settings.isProduction, try settings.addressLimit != nil, try settings.trustedProxies.isEmpty {
             logger.warning("TRUSTED_PROXIES is not set: all clients behind a load balancer have one rate limit")
         }
-        let host = try settings.httpHost
+        let (host, port) = (try settings.httpHost, try settings.httpPort)
         let server = HTTPServer(
             .init(
-                host: host, port: try settings.httpPort, maximumConnections: try Self.maximumConnections(logger),
+                host: host, port: port, maximumConnections: try Self.maximumConnections(logger),
                 idleTimeout: .seconds(try settings.httpIdleSeconds)),
             routes: routes, isSecret: { APIKey.isMentioned(in: $0) || apiKeys.isUsable(key: $0) },
             trustedProxies: try settings.trustedProxies,
@@ -144,8 +144,20 @@ struct Application {
             controlPlane.latest?.manufacturers[event.session.manufacturer].map { event.json(of: $0.manufacturer) }
         }
 
+        let collector = MetricsCollector(
+            registry: metrics, server: server,
+            databases: [requests, keys, health, maintenance, feedDatabase, webhookDatabase],
+            controlPlane: controlPlane, supplierHealth: supplierHealth, watcher: watcher, readiness: readiness,
+            state: OperationalStateRepository(database: health, replicaName: "link-session-service keys"),
+            schema: schema, logger: logger)
+        let (managementHost, managementPort) = (try settings.httpManagementHost, try settings.httpManagementPort)
+        let management = HTTPServer.management(
+            host: managementHost, port: managementPort, metrics: metrics, collect: collector.collect,
+            readiness: readiness, logger: logger)
+
         // Stopped from the last to the first, each before the next.
         services = [
+            Listener(server: management, settings: "HTTP_MANAGEMENT", host: managementHost, port: managementPort),
             maintenance, feedDatabase, webhookDatabase, health, keys, requests, apiKeyUsage, manufacturerLimits,
             supplierHealth,
             controlPlane,
@@ -154,7 +166,7 @@ struct Application {
                 logger: logger),
             EventSequencer(
                 repository: EventFeedRepository(database: feedDatabase, controlPlane: controlPlane), logger: logger),
-            webhooks, server, watcher,
+            webhooks, collector, Listener(server: server, settings: "HTTP", host: host, port: port), watcher,
             ShutdownDelay(readiness: readiness, seconds: try settings.shutdownDelay, logger: logger),
         ]
         self.settings = settings
@@ -186,7 +198,7 @@ struct Application {
 
     /// Serves until SIGTERM or SIGINT. By then every setting was read, so that a wrong one stops the start.
     func run() async throws {
-        let (host, port, grace) = (try settings.httpHost, try settings.httpPort, try settings.shutdownGrace)
+        let grace = try settings.shutdownGrace
         try await requireSchema()
         let shutdown = Task { await enforceShutdown(grace: grace, logger, log) }
         defer { shutdown.cancel() }
@@ -197,15 +209,8 @@ struct Application {
                 logger: Logger(label: "lifecycle", factory: SwiftLogNoOpLogHandler.init)))
         do {
             try await group.run()
-        } catch let error as IOError where error.errnoCode == EADDRINUSE {
-            throw CommandError.setting("HTTP_PORT", expects: "a free port: \(port) on \(host) is in use")
-        } catch let error as IOError where error.errnoCode == EACCES {
-            throw CommandError.setting(
-                "HTTP_PORT", expects: "a port that this user may listen on: \(port) needs more rights")
-        } catch let error
-            where error is IOError || error is SocketAddressError || error is SocketAddressError.UnknownHost
-        {
-            throw CommandError.setting("HTTP_HOST", expects: "an address of this machine to listen on")
+        } catch let error as CommandError {
+            throw error
         } catch {
             logger.critical("stopped by an error", metadata: ["cause": "\(type(of: error))"])
             throw ExitCode(1)

@@ -1,5 +1,6 @@
 internal import LinkSessionRepository
 internal import Logging
+internal import Metrics
 internal import ServiceLifecycle
 
 /// Gives events their positions in the feed soon after they are committed, and sessions whose time is over their ends. Of
@@ -14,14 +15,21 @@ struct EventSequencer: Service {
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
+            let counters = Dictionary(
+                uniqueKeysWithValues: FeedAdvance.events.map {
+                    ($0, Counter(label: "link_session_events_total", dimensions: [("event", $0)]))
+                })
             var wholeIsDue = ContinuousClock.now
             while !Task.isCancelled {
                 let now = ContinuousClock.now
                 do {
-                    let isDone = try await repository.advance(whole: now >= wholeIsDue, until: now + .seconds(5))
+                    let step = try await repository.advance(whole: now >= wholeIsDue, until: now + .seconds(5))
+                    for (event, count) in step?.counts ?? [] {
+                        counters[event]?.increment(by: count)
+                    }
                     if now >= wholeIsDue { wholeIsDue = now + Self.wholeInterval }
                     // More waits.
-                    if isDone == false { continue }
+                    if step?.isDone == false { continue }
                 } catch {
                     // The cause alone holds no values.
                     if !Task.isCancelled { logger.warning("events not sequenced", metadata: ["cause": "\(error)"]) }

@@ -1,5 +1,7 @@
+internal import Foundation
 internal import LinkSessionRepository
 internal import Logging
+internal import Metrics
 internal import ServiceLifecycle
 
 /// Makes the partitions of the days to come, and drops those that are older than RETENTION_DAYS, a day at a time.
@@ -38,6 +40,13 @@ struct Retention: Service {
     let days: Int
     let repository: RetentionRepository
     let logger: Logger
+    private let lastSuccess = Gauge(label: "link_session_retention_last_success_timestamp_seconds")
+
+    init(days: Int, repository: RetentionRepository, logger: Logger) {
+        self.days = days
+        self.repository = repository
+        self.logger = logger
+    }
 
     func run() async throws {
         await cancelWhenGracefulShutdown {
@@ -53,7 +62,7 @@ struct Retention: Service {
         var isWhole = true
         var pass = RetentionPass(days: days, repository: repository)
         do {
-            _ = try await pass.run()
+            if try await pass.run() { lastSuccess.record(Date.now.timeIntervalSince1970) }
         } catch {
             isWhole = false
             // The type and the cause alone hold no values; the next pass begins anew.

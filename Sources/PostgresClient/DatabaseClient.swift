@@ -16,6 +16,9 @@ package final class DatabaseClient: Service {
     private let lastID = Atomic<UInt64>(0)
     private let outage: Outage
     private let hasStarted = Atomic<Bool>(false)
+    private let connected = Atomic<Int>(0)
+    private let connects = Atomic<Int>(0)
+    private let failedConnects = Atomic<Int>(0)
 
     /// - Parameters:
     ///   - connections: so many threads and server sessions.
@@ -28,6 +31,13 @@ package final class DatabaseClient: Service {
         wakeups = try (0..<connections).map { _ throws(DatabaseClientStartError) in try Wakeup() }
         queue = QueryQueue(limit: waitingLimit, wakeups: wakeups)
         outage = Outage(logger: logger)
+    }
+
+    package var statistics: DatabaseStatistics {
+        DatabaseStatistics(
+            name: applicationName, connections: wakeups.count, connected: connected.load(ordering: .relaxed),
+            connects: connects.load(ordering: .relaxed), failedConnects: failedConnects.load(ordering: .relaxed),
+            queues: queue.statistics)
     }
 
     /// Answers one input, within the deadline; a grouped query's in one execution with other callers' inputs.
@@ -86,8 +96,12 @@ package final class DatabaseClient: Service {
                 var connection = try Connection.open(
                     to: address, applicationName: applicationName, settings: Self.sessionSettings)
                 outage.connected()
+                connects.add(1, ordering: .relaxed)
+                connected.add(1, ordering: .relaxed)
+                defer { connected.subtract(1, ordering: .relaxed) }
                 if serve(&connection, as: worker) { failures = 0 }
             } catch {
+                failedConnects.add(1, ordering: .relaxed)
                 outage.failed(error.message)
             }
             queue.workerDisconnected(worker)

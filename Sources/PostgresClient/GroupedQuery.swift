@@ -6,6 +6,7 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
     let statement: Statement
     fileprivate let statementForResend: Statement
     package let subqueue: SubqueueKey
+    private let metrics: StatementMetrics
     private let key: (@Sendable (Input) -> UInt8)?
     fileprivate let encode: @Sendable ([Input]) -> [Parameter]
     fileprivate let decode: @Sendable (borrowing QueryResult, [Input]) throws(DatabaseError) -> [Output]
@@ -27,6 +28,7 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
         statement = Statement(name: name, sql: sql)
         statementForResend = sqlForResend.map { Statement(name: "\(name)_again", sql: $0) } ?? statement
         subqueue = SubqueueKey(name: name, maxBatchSize: maxBatchSize, maxConcurrentBatches: maxConcurrentBatches)
+        metrics = StatementMetrics(name, isGrouped: true)
         self.key = key
         self.encode = encode
         self.decode = decode
@@ -40,7 +42,9 @@ package final class GroupedQuery<Input: Sendable, Output: Sendable>: DatabaseQue
     package func execute(
         _ first: PendingCall<Input, Output>, of batch: [any PendingQuery], on connection: inout Connection
     ) -> BatchOutcome {
-        type(of: first).execute(self, for: first.calls(in: batch), on: &connection)
+        let start = ContinuousClock.now
+        defer { metrics.record(since: start, callers: batch.count) }
+        return type(of: first).execute(self, for: first.calls(in: batch), on: &connection)
     }
 }
 

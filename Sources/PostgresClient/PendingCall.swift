@@ -20,6 +20,7 @@ package protocol DatabaseQuery<Input, Output>: AnyObject, Sendable {
 package protocol PendingQuery: AnyObject, Sendable {
     var id: UInt64 { get }
     var deadline: Deadline { get }
+    var enqueuedAt: ContinuousClock.Instant { get }
     var batchKey: UInt8 { get }
 
     func fail(_ error: DatabaseError)
@@ -38,6 +39,7 @@ package enum BatchOutcome {
 package final class PendingCall<Input: Sendable, Output: Sendable>: PendingQuery {
     package let id: UInt64
     package let deadline: Deadline
+    package let enqueuedAt = ContinuousClock.now
     package let batchKey: UInt8
     private let query: any DatabaseQuery<Input, Output>
     let mayHaveBeenSent = Atomic<Bool>(false)

@@ -1,7 +1,27 @@
+internal import Metrics
+
 /// A name for the server to remember the statement by, and its text.
 struct Statement {
     let name: String
     let sql: String
+}
+
+/// How long executions of a statement take, and how many callers each answers where it is grouped.
+struct StatementMetrics: Sendable {
+    private let duration: Metrics.Timer
+    private let size: Recorder?
+
+    init(_ statement: String, isGrouped: Bool = false) {
+        let dimensions = [("statement", statement)]
+        duration = Metrics.Timer(label: "db_client_operation_duration_seconds", dimensions: dimensions)
+        size = isGrouped ? Recorder(label: "db_client_group_size", dimensions: dimensions) : nil
+    }
+
+    func record(since start: ContinuousClock.Instant, callers: Int = 1) {
+        let (seconds, attoseconds) = (ContinuousClock.now - start).components
+        duration.recordNanoseconds(seconds * 1_000_000_000 + attoseconds / 1_000_000_000)
+        size?.record(callers)
+    }
 }
 
 package typealias RowReader<Value> = @Sendable (inout Row) throws(DatabaseError) -> Value
@@ -9,6 +29,7 @@ package typealias RowReader<Value> = @Sendable (inout Row) throws(DatabaseError)
 /// One kind of question to the database: a statement's parameters go in, an output comes back.
 package final class Query<Output: Sendable>: DatabaseQuery {
     let statement: Statement
+    private let metrics: StatementMetrics
     let decode: @Sendable (borrowing QueryResult) throws(DatabaseError) -> Output
 
     /// - Parameters:
@@ -20,6 +41,7 @@ package final class Query<Output: Sendable>: DatabaseQuery {
         decode: @escaping @Sendable (borrowing QueryResult) throws(DatabaseError) -> Output
     ) {
         statement = Statement(name: name, sql: sql)
+        metrics = StatementMetrics(name)
         self.decode = decode
     }
 
@@ -61,6 +83,8 @@ package final class Query<Output: Sendable>: DatabaseQuery {
     package func execute(
         _ call: PendingCall<[Parameter], Output>, of _: [any PendingQuery], on connection: inout Connection
     ) -> BatchOutcome {
+        let start = ContinuousClock.now
+        defer { metrics.record(since: start) }
         var triedAgain: Set<SQLState.Retry> = []
         while !call.deadline.hasPassed {
             let result: QueryResult

@@ -39,6 +39,9 @@ final class QueryQueue: Sendable {
         /// How many wait, and what each class has had: the one that had least is next.
         var counts = [Int](repeating: 0, count: ServiceClass.allCases.count)
         var served = [UInt64](repeating: 0, count: ServiceClass.allCases.count)
+        /// For want of room, and for want of time.
+        var refused = [Int](repeating: 0, count: ServiceClass.allCases.count)
+        var expired = [Int](repeating: 0, count: ServiceClass.allCases.count)
         var arrivals: UInt64 = 0
         var isStopped = false
 
@@ -84,7 +87,10 @@ final class QueryQueue: Sendable {
         let id = SubqueueID(serviceClass: serviceClass, key: key)
         let (refusal, worker) = state.withLock { state -> (Unavailability?, Int?) in
             guard !state.isStopped else { return (.shuttingDown, nil) }
-            guard state.counts[serviceClass.rawValue] < limit else { return (.overloaded, nil) }
+            guard state.counts[serviceClass.rawValue] < limit else {
+                state.refused[serviceClass.rawValue] += 1
+                return (.overloaded, nil)
+            }
             let subqueue: Int
             if let known = state.subqueueIndex[id] {
                 subqueue = known
@@ -177,12 +183,25 @@ final class QueryQueue: Sendable {
                     expired.append(query)
                     return true
                 }
-                state.counts[state.subqueues[subqueue].serviceClass.rawValue] -=
-                    before - state.subqueues[subqueue].queries.count
+                let removed = before - state.subqueues[subqueue].queries.count
+                state.counts[state.subqueues[subqueue].serviceClass.rawValue] -= removed
+                state.expired[state.subqueues[subqueue].serviceClass.rawValue] += removed
             }
             return expired
         }
         for query in expired { query.fail(.unavailable(.timedOut)) }
+    }
+
+    var statistics: [QueueStatistics] {
+        state.withLock { state in
+            ServiceClass.allCases.map { serviceClass in
+                QueueStatistics(
+                    serviceClass: serviceClass, waiting: state.counts[serviceClass.rawValue],
+                    oldest: state.subqueues.filter { $0.serviceClass == serviceClass }
+                        .compactMap { $0.queries.first?.query.enqueuedAt }.min(),
+                    refused: state.refused[serviceClass.rawValue], expired: state.expired[serviceClass.rawValue])
+            }
+        }
     }
 
     var isStopped: Bool { state.withLock { $0.isStopped } }

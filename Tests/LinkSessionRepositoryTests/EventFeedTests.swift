@@ -215,7 +215,7 @@ import Testing
 extension Storage {
     @discardableResult
     fileprivate func advance(whole: Bool = false) async throws -> Bool? {
-        try await feed.advance(whole: whole, until: soon)
+        try await feed.advance(whole: whole, until: soon)?.isDone
     }
 
     fileprivate func page(

@@ -13,7 +13,7 @@ enum ServeSettings {
         "LINK_SESSION_ENV": "local",
         "DATABASE_URL": "postgres://zq7:\(password)@127.0.0.1:1/none", "AUTHENTICATOR_API_KEY_DIGESTS": "web:\(digest)",
         "PUBLIC_BASE_URL": "https://auth.example", "HTTP_HOST": "127.0.0.1", "HTTP_PORT": "0",
-        "DATABASE_CONNECTIONS": "2",
+        "HTTP_MANAGEMENT_HOST": "127.0.0.1", "HTTP_MANAGEMENT_PORT": "0", "DATABASE_CONNECTIONS": "2",
         "LOG_LEVEL": "info", "LOG_FORMAT": "text", "MIGRATIONS_DIRECTORIES": TestDatabase.schemaDirectory,
         "HTTP_IDLE_SECONDS": "75", "RETENTION_DAYS": "30", "SHUTDOWN_DELAY_SECONDS": "0", "SHUTDOWN_GRACE_SECONDS": "5",
         "RETURN_SIGNING_KEYS": TestKeys.signing, "RETURN_CODE_SECRETS": TestKeys.codeSecret,

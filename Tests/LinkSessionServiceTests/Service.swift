@@ -78,7 +78,8 @@ final class Service: Sendable {
             // Nobody asks for it; it is there to be searched for in the log.
             "DATABASE_URL": database.serviceURL.replacing(
                 "@", with: ":\(Secrets.databasePassword)@", maxReplacements: 1),
-            "HTTP_PORT": "0", "PUBLIC_BASE_URL": "https://auth.example", "LOG_LEVEL": "debug",
+            "HTTP_PORT": "0", "HTTP_MANAGEMENT_PORT": "0", "PUBLIC_BASE_URL": "https://auth.example",
+            "LOG_LEVEL": "debug",
             "AUTHENTICATOR_API_KEY_DIGESTS": "web:" + TestKeys.digest(TestKeys.authenticator),
             "RETURN_SIGNING_KEYS": TestKeys.signing, "SANDBOX_SIGNING_KEY": TestKeys.sandboxSigning,
             "RETURN_CODE_SECRETS": TestKeys.codeSecret, "IDEMPOTENCY_SECRETS": TestKeys.idempotencySecret,
@@ -118,7 +119,8 @@ final class Service: Sendable {
             try await process.waitUntilListening()
             return process.port
         }
-        let digits = process.log.split(separator: #""port":"#).last?.prefix { $0.isNumber } ?? ""
+        let line = process.log.split(separator: "\n").first { $0.contains(#""message":"listening""#) } ?? ""
+        let digits = line.split(separator: #""port":"#).last?.prefix { $0.isNumber } ?? ""
         return try #require(Int(digits), "no port in the log: \(process.log)")
     }
 

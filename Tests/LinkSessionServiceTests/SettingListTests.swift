@@ -23,7 +23,7 @@ import Testing
     }
 
     @Test func `every setting has a name of its own, a purpose and an expectation`() {
-        #expect(settings.count == 26)
+        #expect(settings.count == 28)
         #expect(Set(settings.map(\.variable)).count == settings.count)
         for setting in settings {
             #expect(!setting.help.isEmpty && !setting.expectation.isEmpty, "\(setting.variable)")

@@ -69,6 +69,9 @@ extension ProgramTests {
                 ("RATE_LIMIT_ADDRESS", "20/10", "RATE_LIMIT_ADDRESS expects none, or so many a second"),
                 ("TRUSTED_PROXIES", "10.0.0.1/8", "TRUSTED_PROXIES expects addresses and networks"),
                 ("TRUSTED_PROXIES", "10.0.0.1,proxy", "TRUSTED_PROXIES expects addresses and networks"),
+                ("HTTP_MANAGEMENT_HOST", "", "HTTP_MANAGEMENT_HOST expects an address to listen on"),
+                ("HTTP_MANAGEMENT_PORT", "", "HTTP_MANAGEMENT_PORT \(number("0 to 65535"))"),
+                ("HTTP_MANAGEMENT_PORT", "65536", "HTTP_MANAGEMENT_PORT \(number("0 to 65535"))"),
                 ("HTTP_IDLE_SECONDS", "", "HTTP_IDLE_SECONDS \(number("5 to 3600"))"),
                 ("HTTP_IDLE_SECONDS", "4", "HTTP_IDLE_SECONDS \(number("5 to 3600"))"),
                 ("HTTP_IDLE_SECONDS", "3601", "HTTP_IDLE_SECONDS \(number("5 to 3600"))"),
@@ -228,6 +231,15 @@ extension ProgramTests {
                         "HTTP_PORT expects a free port: \(service.port) on 127.0.0.1 is in use"
                     )
                 ])
+                environment["HTTP_PORT"] = "0"
+                environment["HTTP_MANAGEMENT_PORT"] = "\(service.port)"
+                try await expectRefusals([
+                    (
+                        "a taken management port", environment,
+                        "HTTP_MANAGEMENT_PORT expects a free port: \(service.port) on 127.0.0.1 is in use"
+                    )
+                ])
+                environment["HTTP_MANAGEMENT_PORT"] = "0"
                 // RFC 5737 and RFC 6761: addresses and names that no machine has.
                 for host in ["203.0.113.1", "no-such-host.invalid"] {
                     environment["HTTP_PORT"] = "0"

@@ -22,7 +22,7 @@ extension ProgramTests {
                     func base(_ url: String) -> String { #"{"public":{"base":{"url":"\#(url)"}}}"# }
                     let common = [
                         "MIGRATIONS_DIRECTORIES": TestDatabase.schemaDirectory, "HTTP_HOST": "127.0.0.1",
-                        "HTTP_IDLE_SECONDS": "75",
+                        "HTTP_MANAGEMENT_HOST": "127.0.0.1", "HTTP_IDLE_SECONDS": "75",
                         "DATABASE_CONNECTIONS": "2",
                         "LOG_FORMAT": "text", "RETENTION_DAYS": "30", "SHUTDOWN_DELAY_SECONDS": "0",
                         "SHUTDOWN_GRACE_SECONDS": "5", "SANDBOX_SIGNING_KEY": "",

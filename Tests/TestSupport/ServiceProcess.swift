@@ -29,6 +29,7 @@ package final class ServiceProcess: @unchecked Sendable {  // Foundation's Proce
             ["serve"],
             environment: [
                 "LINK_SESSION_ENV": "local", "DATABASE_URL": database.serviceURL, "HTTP_PORT": "0",
+                "HTTP_MANAGEMENT_PORT": "0",
                 "PUBLIC_BASE_URL": "https://auth.example",
                 "AUTHENTICATOR_API_KEY_DIGESTS": "web:" + TestKeys.digest(TestKeys.authenticator), "LOG_LEVEL": "debug",
                 "RETURN_SIGNING_KEYS": TestKeys.signing, "RETURN_CODE_SECRETS": TestKeys.codeSecret,

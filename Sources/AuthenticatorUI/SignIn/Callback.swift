@@ -1,6 +1,7 @@
 internal import HTTPServer
 internal import LinkSessionRepository
 internal import LinkSessions
+internal import Metrics
 internal import NIOHTTP1
 internal import TokenGenerator
 
@@ -93,6 +94,7 @@ extension AuthenticatorUI {
             return signInPage
         }
         let result = try await evaluate(fields, request, of: signIn, secret)
+        countSignIn(result.refusal?.rawValue ?? "signed_in", at: signIn.supplier)
         if let cause = result.cause { request.http.record.cause = "\(signIn.supplier.text): \(cause)" }
         if result.isLate {
             _ = try await sessions.expire(
@@ -102,6 +104,13 @@ extension AuthenticatorUI {
             id, result.outcome, because: result.refusal, detail: result.cause, requestID: request.http.id,
             until: request.http.deadline)
         return signInPage
+    }
+
+    /// - Parameter outcome: one of a few words.
+    func countSignIn(_ outcome: String, at supplier: Supplier.Slug) {
+        Counter(
+            label: "link_session_sign_ins_total", dimensions: [("supplier", supplier.text), ("outcome", outcome)]
+        ).increment()
     }
 
     /// The callback names no sign-in. The latest one that this browser began is the best guess at what was meant: its

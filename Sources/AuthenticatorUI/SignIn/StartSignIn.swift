@@ -37,6 +37,7 @@ extension AuthenticatorUI {
         } catch {
             request.http.record.cause = "\(supplier.slug.text): \(error.reason.cause)"
             if error.isSuppliersFault { supplierHealth.note(.failed, at: supplier.slug, in: snapshot.session.id) }
+            countSignIn(SignInRefusal.supplierUnavailable.rawValue, at: supplier.slug)
             await record(.signInRefused(.supplierUnavailable, detail: error.reason.cause), snapshot, request)
             // No 502, nor any other status that says what a proxy says of its own: proxies replace such pages by theirs,
             // and take a replica that answers so for broken.
@@ -45,6 +46,7 @@ extension AuthenticatorUI {
         let start = try await signIns.start(
             secret.id, at: supplier.slug, in: language, requestID: request.http.id, until: request.http.deadline)
         guard start != .refused else { return try await notStartedPage(context) }
+        countSignIn("started", at: supplier.slug)
         // A page that goes on, and no redirect: browsers hold `form-action` against every redirect that follows a form.
         var page = Page("continue", ["supplier": Bidirectional.isolated(supplier.name)])
         page.goTo = authenticationRequest(at: supplier, metadata, secret, language, isAgain: start == .again)

@@ -1,5 +1,7 @@
 internal import ArgumentParser
 internal import Logging
+internal import Metrics
+internal import PrometheusMetrics
 
 struct Serve: Command {
     static let configuration = CommandConfiguration(
@@ -20,11 +22,13 @@ struct Serve: Command {
         let settings = try await Settings(options, environment: nil)
         let log = LogOutput(level: try settings.logLevel, format: try settings.logFormat)
         LoggingSystem.bootstrap { _ in LogLineHandler(output: log) }
+        let metrics = MetricsRegistry(MetricList.all)
+        MetricsSystem.bootstrap(metrics)
         defer { log.flush() }
         ignoreBrokenPipes()
         let logger = Logger(label: "link-session-service")
         try refuseProxy(settings, logger)
-        try await Application(settings, log: log, logger: logger).run()
+        try await Application(settings, metrics: metrics, log: log, logger: logger).run()
         logger.notice("stopped")
     }
 

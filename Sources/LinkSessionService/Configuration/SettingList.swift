@@ -156,6 +156,14 @@ struct SettingList: Sendable {
         "http.idle.seconds", 5...3600,
         help: "how long an idle connection is kept: longer than the load balancer's, some keep theirs 600 s")
 
+    let httpManagementHost = Setting<String>.text(
+        "http.management.host", help: "where to listen for those who run the service: metrics and health",
+        expects: "an address to listen on, such as 127.0.0.1 or 0.0.0.0"
+    ) { $0.content }
+
+    let httpManagementPort = Setting<Int>.number(
+        "http.management.port", 0...65535, help: "where to listen for them; 0 for any free port")
+
     let createLimit = Setting<RateLimit?>.rateLimit(
         "rate.limit.creates",
         help:

@@ -84,6 +84,8 @@ struct ServiceOptions: ParsableArguments {
     @Option(\.httpHost) var httpHost: OptionValue?
     @Option(\.httpPort) var httpPort: OptionValue?
     @Option(\.httpIdleSeconds) var httpIdleSeconds: OptionValue?
+    @Option(\.httpManagementHost) var httpManagementHost: OptionValue?
+    @Option(\.httpManagementPort) var httpManagementPort: OptionValue?
     @Option(\.publicBaseURL) var publicBaseURL: OptionValue?
     @Option(\.databaseConnections) var databaseConnections: OptionValue?
     @Option(\.migrationDirectories) var migrationDirectories: OptionValue?

@@ -78,6 +78,7 @@ extension LogOutput {
         line.add("route", entry.route)
         if let session = entry.session { line.add("session", session) }
         line.add("status", number: String(entry.status))
+        if let trace = entry.traceID { line.add("trace_id", trace) }
         write(line.finished())
     }
 }

@@ -18,6 +18,17 @@ func raiseDescriptorLimit() -> Int {
     return Int(min(limit.rlim_cur, 65_536))
 }
 
+/// How many descriptors the process may have open.
+var descriptorLimit: Int {
+    var limit = rlimit()
+    #if canImport(Glibc)
+        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+        let resource = RLIMIT_NOFILE
+    #endif
+    return getrlimit(resource, &limit) == 0 ? Int(min(limit.rlim_cur, 1 << 30)) : 0
+}
+
 /// `nil` where it is unset or empty.
 @Sendable func environmentVariable(_ name: String) -> String? {
     guard let value = getenv(name).map({ String(cString: $0) }), !value.isEmpty else { return nil }
