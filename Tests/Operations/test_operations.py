@@ -30,7 +30,7 @@ def queries(dashboard):
 
 
 def promtool(*arguments, **options):
-    result = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=60, **options)
+    result = subprocess.run(["promtool", *arguments], capture_output=True, text=True, timeout=300, **options)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -88,7 +88,7 @@ scrape_configs:
              f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=log)
     try:
         for number in range(20):
-            session = service.create(f"user {number}")
+            session = service.create(user=f"user {number}")
         service.expire(session)
         http.post(service.base + SESSIONS, headers={"x-api-key": ACME_KEY}, json={"redirect_url": APP})
 
