@@ -49,9 +49,10 @@ package actor Readiness {
         shuttingDown.store(true, ordering: .releasing)
     }
 
-    /// Each check's name, and whether it is in order.
-    package func state() async -> [(check: String, isInOrder: Bool)] {
-        await checks().map { ($0.name, $0.isInOrder) }
+    /// Each check's name, and whether it is in order: asked apart from the answers, which stay as fresh as they are.
+    package nonisolated func state() async -> [(check: String, isInOrder: Bool)] {
+        let isStopping = shuttingDown.load(ordering: .acquiring)
+        return (await probe() + ownChecks()).map { ($0.name, $0.isInOrder) } + [("shutdown", !isStopping)]
     }
 
     private func checks() async -> [HealthCheck] {
