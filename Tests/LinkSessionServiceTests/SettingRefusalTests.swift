@@ -159,7 +159,7 @@ extension ProgramTests {
                         line: "\(key) expects "
                     )
                 }
-                #expect(cases.count == 21)
+                #expect(cases.count == 23)
                 try await expectRefusals(cases, directory: directory)
             }
             // The project's own files know neither a database nor a key.
