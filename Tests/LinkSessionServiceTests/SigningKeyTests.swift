@@ -26,7 +26,7 @@ extension ProgramTests {
             try await Service.run(
                 environment: ["RETURN_SIGNING_KEYS": "\(first),\(second)", "SANDBOX_SIGNING_KEY": sandbox]
             ) { service in
-                let ids = try keys.map { JSONValue.string(try keyID(of: $0)) }
+                let ids = try (keys + [TestKeys.webhookSigning]).map { JSONValue.string(try keyID(of: $0)) }
                 #expect(try await service.keys().compactMap { $0["kid"] } == ids)
             }
             let closed = try ServiceProcess(["generate-signing-key"], environment: [:], shell: "exec >/dev/full")
