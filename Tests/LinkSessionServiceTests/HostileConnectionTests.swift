@@ -101,10 +101,10 @@ extension ProgramTests {
             }
         }
 
-        @Test func `11,000 connections that say nothing make room for those that do`() async throws {
+        @Test func `17,000 connections that say nothing make room for those that do`() async throws {
             try await attacking { process in
                 var sockets: [RawSocket] = []
-                for _ in 0..<11_000 { sockets.append(try RawSocket(port: process.port)) }
+                for _ in 0..<17_000 { sockets.append(try RawSocket(port: process.port)) }
                 let honest = try RawSocket(port: process.port)
                 honest.send(Array("GET /health/live HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n".utf8))
                 #expect(honest.receive().text.hasPrefix("HTTP/1.1 200 "))

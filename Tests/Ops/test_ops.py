@@ -50,6 +50,8 @@ class Balancer:
             ("bind :80", f"bind 127.0.0.1:{self.plain_port}"), ("bind :443", f"bind 127.0.0.1:{self.port}"),
             ("/etc/haproxy/certificate.pem", str(certificate)), ("10.0.0.11:8080", f"127.0.0.1:{service.port}"),
             ("    server two 10.0.0.12:8080\n", ""),
+            # Two descriptors a connection, which not every machine has so many of.
+            ("maxconn 20000", "maxconn 200"),
         ]:
             assert configuration.count(old) == 1, old
             configuration = configuration.replace(old, new)
