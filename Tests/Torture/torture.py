@@ -10,6 +10,7 @@ import os
 import random
 import re
 import secrets
+import signal
 import sys
 import tempfile
 import time
@@ -369,6 +370,8 @@ def main():
     seed = arguments.seed if arguments.seed is not None else secrets.randbelow(1 << 32)
     random.seed(seed)
     print(f"--seed {seed}", flush=True)
+    # Whoever ends a run ends its servers, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="lss-torture-", dir=os.environ.get("TORTURE_DIRECTORY")) as scratch:
         os.chmod(scratch, 0o755)
         cluster = Cluster(Path(scratch), arguments.manufacturers)
