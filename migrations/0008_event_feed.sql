@@ -92,7 +92,8 @@ BEGIN
     IF to_regclass('pg_dist_partition') IS NOT NULL THEN
         EXECUTE $query$
             SELECT coalesce(bool_and(success AND result = '0'), true) FROM run_command_on_workers(
-                'SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database()')
+                -- Those of Citus alone: another program's that was forgotten must not hold up the feed.
+                $node$SELECT count(*) FROM pg_prepared_xacts WHERE database = current_database() AND gid LIKE 'citus%'$node$)
             $query$ INTO is_so;
     END IF;
     RETURN is_so;
@@ -134,7 +135,7 @@ BEGIN
     -- A cluster's nodes commit one after the other: a reader could see a position on one of them, and pass over a lesser
     -- one that comes on another. So all are read when the nodes have committed, and none is given before.
     IF feed.readable_position < feed.last_position THEN
-        added := 0;
+        SELECT 0, 0, 0, 0, 0, 0, 0 INTO added, opened, refused, completed, confirmed, expired_early, expired;
         is_done := true;
         IF all_nodes_have_committed() THEN
             UPDATE event_feed SET readable_position = last_position;
