@@ -53,8 +53,10 @@ package struct OperationalStateRepository: Sendable {
                event_feed.last_position,
                (SELECT coalesce(min(day) FILTER (WHERE NOT is_made) - 1, 30)::bigint FROM days),
                (SELECT sum(pg_stat_get_live_tuples(to_regclass(parent || '_default')))::bigint FROM parents),
-               (SELECT count(*) FROM pg_stat_activity
-                WHERE datname = current_database() AND application_name = $1::text)
+               -- The view on this joins a table that Citus would read as the caller, who may not.
+               (SELECT count(*) FROM pg_stat_get_activity(NULL)
+                WHERE datid = (SELECT oid FROM pg_database WHERE datname = current_database())
+                  AND application_name = $1::text)
         FROM event_feed, waiting
         """,
         readOne: { (row) throws(DatabaseError) in
