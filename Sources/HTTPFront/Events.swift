@@ -15,14 +15,15 @@ extension ManufacturerLinkSessions {
         let (kinds, limit, wait) = (try query.kinds, try query.limit, try query.wait)
         let start = position ?? .start
         let manufacturer = caller.manufacturer
-        let feed = feed
-        let look = { @Sendable (position: FeedPosition) async throws -> FeedPage in
-            try await feed.page(of: manufacturer.id, after: position, kinds, limit: limit, until: request.deadline)
+        guard let wait else {
+            let found = try await feed.page(
+                of: manufacturer.id, after: start, kinds, limit: limit, until: request.deadline)
+            return page(found, of: manufacturer)
         }
-        guard let wait else { return page(try await look(start), of: manufacturer) }
         let next = Mutex(start)
         return try await hold(for: .events, of: manufacturer.id, within: wait, request) { isLast in
-            let found = try await look(next.withLock { $0 })
+            let found = try await watcher.page(
+                of: manufacturer.id, after: next.withLock(\.self), kinds, limit: limit, until: request.deadline)
             next.withLock { $0 = found.next }
             return found.events.isEmpty && !found.hasMore && !isLast ? nil : page(found, of: manufacturer)
         }

@@ -1,5 +1,6 @@
 package import LinkSessions
 package import Logging
+package import PostgresClient
 internal import ServiceLifecycle
 internal import Synchronization
 
@@ -85,6 +86,8 @@ package final class EventFeedWatcher: Service {
     private let repository: EventFeedRepository
     private let logger: Logger
     private let state = Mutex(State())
+    private let looks = Atomic<Int>(0)
+    private let pages = SharedFeedPages()
 
     package init(repository: EventFeedRepository, logger: Logger) {
         self.repository = repository
@@ -108,6 +111,21 @@ package final class EventFeedWatcher: Service {
         return wait
     }
 
+    /// A page for requests that wait. Those that want the same one since the same look at the feed get it by one query: an
+    /// event that it misses is found by the next look, and wakes them.
+    package func page(
+        of manufacturer: Manufacturer.ID, after position: FeedPosition, _ kinds: Set<FeedEvent.Kind>?, limit: Int,
+        until deadline: Deadline
+    ) async throws(RepositoryError) -> FeedPage {
+        let key = SharedFeedPages.Key(
+            manufacturer: manufacturer, after: position, kinds: kinds, limit: limit,
+            look: looks.load(ordering: .acquiring))
+        let repository = repository
+        return try await pages.page(key) { () async throws(RepositoryError) in
+            try await repository.page(of: manufacturer, after: position, kinds, limit: limit, until: deadline)
+        }
+    }
+
     package func end(_ wait: Wait) {
         wait.end()
         state.withLock { state in
@@ -127,6 +145,7 @@ package final class EventFeedWatcher: Service {
                 do throws(RepositoryError) {
                     let (due, position) = try await look(since: seen)
                     seen = position
+                    looks.add(1, ordering: .releasing)
                     await wake(due)
                 } catch {
                     logger.debug("events not looked at", metadata: ["cause": "\(error)"])
@@ -137,18 +156,18 @@ package final class EventFeedWatcher: Service {
         await wake(all { _ in true }, finishing: true)
     }
 
-    /// So many at a time: each looks at the database, and thousands at once would be more than it takes.
+    /// So many look at the database at a time: thousands at once would be more than it takes.
     private func wake(_ waits: [Wait], finishing: Bool = false) async {
-        var rest = waits[...]
-        while !rest.isEmpty {
-            let some = rest.prefix(Self.mostAtOnce)
-            rest = rest.dropFirst(Self.mostAtOnce)
-            for wait in some { wait.wake(finishing: finishing) }
+        var looking: [Wait] = []
+        for wait in waits {
             let patience = ContinuousClock.now + .seconds(1)
-            while !rest.isEmpty, some.contains(where: \.isLooking), ContinuousClock.now < patience {
+            while looking.count >= Self.mostAtOnce, ContinuousClock.now < patience {
                 // Cancellation ends no wait.
-                await Task.detached { try? await Task.sleep(for: .milliseconds(2)) }.value
+                await Task.detached { try? await Task.sleep(for: .milliseconds(1)) }.value
+                looking.removeAll { !$0.isLooking }
             }
+            wait.wake(finishing: finishing)
+            looking.append(wait)
         }
     }
 
