@@ -64,9 +64,10 @@ install_missing() { # [no-server|bench|browser]
         /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || missing python3-venv "keeps the browser tests' packages apart"
         command -v node >/dev/null || missing nodejs "runs the example in docs and the HTTP client for Node"
         [[ -d /usr/share/nodejs/jose ]] || missing node-jose "the library of that example"
+        command -v tsc >/dev/null || missing node-typescript "compiles the client that is generated from openapi.json"
         command -v haproxy >/dev/null || missing haproxy "stands before the service as ops/haproxy.cfg has it"
         command -v php >/dev/null || missing php-cli "runs the example in docs and the HTTP client for PHP"
-        command -v javac >/dev/null || missing default-jdk-headless "runs the HTTP client in Java"
+        command -v javac >/dev/null || missing default-jdk-headless "runs the HTTP client in Java, and the generator of clients"
         command -v go >/dev/null || missing golang-go "runs the HTTP client in Go"
         command -v promtool >/dev/null || missing prometheus "takes the metrics, and the rules and dashboards of ops/"
     fi

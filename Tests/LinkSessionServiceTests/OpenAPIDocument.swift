@@ -112,6 +112,25 @@ struct OpenAPIDocument: Sendable {
         return problems + self.problems(of: body, schema, "body")
     }
 
+    /// What of a webhook's request is not as the document says.
+    func problems(of delivery: WebhookReceiver.Delivery) -> [String] {
+        let request = root["webhooks"]?["linkSessionEvent"]?["post"] ?? .null
+        let headers: [String: JSONValue] = [
+            "webhook-id": .string(delivery.id),
+            "webhook-timestamp": Int(delivery.timestamp).map { .number($0) } ?? .null,
+            "webhook-signature": .string(delivery.signature),
+        ]
+        let parameters = request["parameters"]?.elements ?? []
+        guard Set(parameters.map { $0["name"]?.string }) == Set(headers.keys.map { $0 }) else {
+            return ["the document has other headers"]
+        }
+        let schema = request["requestBody"]?["content"]?["application/json"]?["schema"] ?? .null
+        return parameters.flatMap { parameter in
+            let name = parameter["name"]?.string ?? ""
+            return problems(of: headers[name] ?? .null, parameter["schema"] ?? .null, name)
+        } + problems(of: delivery.event ?? .null, schema, "event")
+    }
+
     func resolve(_ value: JSONValue) -> JSONValue {
         guard let reference = value["$ref"]?.string else { return value }
         return resolve(target(of: reference))
@@ -142,9 +161,12 @@ struct OpenAPIDocument: Sendable {
         if let reference = keywords["$ref"]?.string {
             problems += self.problems(of: value, target(of: reference), place, &evaluated)
         }
+        for part in keywords["allOf"]?.elements ?? [] {
+            problems += self.problems(of: value, part, place, &evaluated)
+        }
         for (keyword, expected) in keywords {
             switch keyword {
-            case "$ref", "properties", "description", "examples", "default", "format": break
+            case "$ref", "allOf", "properties", "description", "examples", "default", "format": break
             case "type":
                 let types = expected.elements ?? [expected]
                 if !types.contains(.string(value.typeName)) { problems.append("\(place) is of type \(value.typeName)") }

@@ -29,6 +29,7 @@ extension ProgramTests {
                         let key = try await service.webhookKey()
                         let secret = try TestDatabase.webhookSecret()
                         for delivery in receiver.deliveries {
+                            #expect(OpenAPIDocument.shared.problems(of: delivery) == [])
                             #expect(delivery.isSigned(by: key) && delivery.isSigned(with: secret))
                             let now = Int(Date().timeIntervalSince1970)
                             #expect(abs((Int(delivery.timestamp) ?? 0) - now) < 10)
