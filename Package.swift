@@ -114,7 +114,7 @@ let package = Package(
             name: "Webhooks",
             dependencies: [
                 "LinkSessions", "LinkSessionRepository", "OutboundHTTP", "TokenGenerator", deque, logging, lifecycle,
-                nioCore, nioHTTP1,
+                metrics, nioCore, nioHTTP1,
             ], swiftSettings: settings),
         .target(
             name: "HTTPFront",

@@ -76,6 +76,8 @@ COMMENT ON COLUMN webhook_retries.next_attempt_at IS
     'NULL: it failed for three days while others were taken, and is tried again when an operator resumes the endpoint.';
 
 CREATE INDEX webhook_retries_session ON webhook_retries (session_id);
+-- For metrics: few or none, beside however many that wait.
+CREATE INDEX webhook_retries_given_up ON webhook_retries (endpoint_id) WHERE next_attempt_at IS NULL;
 
 -- Attempts, for operators: the latest of each endpoint.
 CREATE TABLE webhook_deliveries (

@@ -16,6 +16,16 @@ package struct OperationalState: Sendable, Equatable {
     package let replicas: Int64
 }
 
+/// How webhooks are, as the database has it: all endpoints that are neither disabled nor of a disabled manufacturer.
+package struct WebhookOperationalState: Sendable {
+    /// By state: `active`, `failing`, `paused` and `stopped`.
+    package let endpoints: [(state: String, count: Int64)]
+    /// Those that events are to be sent to, and no replica has.
+    package let withoutLease: Int64
+    /// Events that are sent again no more until an operator resumes their endpoint.
+    package let givenUp: Int64
+}
+
 package struct OperationalStateRepository: Sendable {
     private let database: DatabaseClient
     private let replicaName: String
@@ -28,6 +38,10 @@ package struct OperationalStateRepository: Sendable {
 
     package func current(until deadline: Deadline) async throws(RepositoryError) -> OperationalState {
         try await database.answer(Self.current, [.text(replicaName)], until: deadline)
+    }
+
+    package func webhooks(until deadline: Deadline) async throws(RepositoryError) -> WebhookOperationalState {
+        try await database.answer(Self.webhooks, [], until: deadline)
     }
 
     private static let current = Query<OperationalState>(
@@ -64,5 +78,29 @@ package struct OperationalStateRepository: Sendable {
                 waitingEvents: try row.int64(), oldestWaitingSeconds: Double(try row.int64()) / 1000,
                 lastPosition: Double(try row.int64()) / 1_000_000, partitionsAhead: try row.int64(),
                 defaultPartitionRows: try row.int64(), replicas: try row.int64())
+        })
+
+    private static let webhooks = Query<WebhookOperationalState>(
+        "operational_state_of_webhooks",
+        """
+        SELECT count(*) FILTER (WHERE is_sent_to AND failing_since IS NULL),
+               count(*) FILTER (WHERE is_sent_to AND failing_since IS NOT NULL),
+               count(*) FILTER (WHERE NOT is_sent_to AND state = 'paused'),
+               count(*) FILTER (WHERE NOT is_sent_to AND state = 'stopped'),
+               count(*) FILTER (
+                   WHERE is_sent_to AND (leased_until IS NULL OR leased_until < statement_timestamp())),
+               (SELECT count(*) FROM webhook_retries WHERE next_attempt_at IS NULL)
+        FROM (
+            SELECT s.*, \(WebhookRepository.isSentTo) AS is_sent_to
+            FROM webhook_states s JOIN webhook_endpoints e ON e.id = s.endpoint_id
+            JOIN manufacturers m ON m.id = e.manufacturer_id
+            WHERE e.disabled_at IS NULL AND m.enabled
+        ) AS webhooks
+        """,
+        readOne: { (row) throws(DatabaseError) in
+            var endpoints: [(state: String, count: Int64)] = []
+            for state in ["active", "failing", "paused", "stopped"] { endpoints.append((state, try row.int64())) }
+            return WebhookOperationalState(
+                endpoints: endpoints, withoutLease: try row.int64(), givenUp: try row.int64())
         })
 }

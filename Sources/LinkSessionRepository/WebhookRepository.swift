@@ -76,7 +76,7 @@ package struct WebhookRepository: Sendable {
     }
 
     /// An endpoint `e` in a state `s`, of a manufacturer `m`: an SQL expression.
-    private static let isSentTo = """
+    static let isSentTo = """
         e.disabled_at IS NULL AND m.enabled AND (s.state = 'active' OR e.resumed_at IS DISTINCT FROM s.resumed_at)
         """
 

@@ -147,7 +147,8 @@ struct Application {
         let collector = MetricsCollector(
             registry: metrics, server: server,
             databases: [requests, keys, health, maintenance, feedDatabase, webhookDatabase],
-            controlPlane: controlPlane, supplierHealth: supplierHealth, watcher: watcher, readiness: readiness,
+            controlPlane: controlPlane, supplierHealth: supplierHealth, watcher: watcher, webhooks: webhooks,
+            readiness: readiness,
             state: OperationalStateRepository(database: health, replicaName: "link-session-service keys"),
             schema: schema, logger: logger)
         let (managementHost, managementPort) = (try settings.httpManagementHost, try settings.httpManagementPort)

@@ -2,6 +2,7 @@ internal import Foundation
 internal import LinkSessionRepository
 internal import LinkSessions
 internal import Logging
+internal import Synchronization
 
 /// Sends the events of one endpoint, for as long as this replica has its lease.
 final class EndpointDelivery: Sendable {
@@ -24,6 +25,7 @@ final class EndpointDelivery: Sendable {
         let webhooks: WebhookRepository
         let feed: EventFeedRepository
         let sender: WebhookSender
+        let metrics = DeliveryMetrics()
         /// `nil` where the manufacturer is not known here yet.
         let body: @Sendable (FeedEvent) -> [UInt8]?
         let logger: Logger
@@ -43,6 +45,7 @@ final class EndpointDelivery: Sendable {
     private let tools: Tools
     private let signals: AsyncStream<Signal>
     private let continuation: AsyncStream<Signal>.Continuation
+    private let known = Mutex(WebhookBacklog())
 
     init(_ lease: WebhookLease, _ tools: Tools) {
         first = lease
@@ -51,6 +54,8 @@ final class EndpointDelivery: Sendable {
         self.tools = tools
         (signals, continuation) = AsyncStream.makeStream()
     }
+
+    var backlog: WebhookBacklog { known.withLock { $0 } }
 
     func signal(_ signal: Signal) { continuation.yield(signal) }
 
@@ -85,6 +90,7 @@ final class EndpointDelivery: Sendable {
                 case .wake: alarm = nil
                 }
                 let (actions, wake) = state.next(now: .now)
+                known.withLock { $0 = state.backlog }
                 for action in followUp + actions {
                     log(action)
                     group.addTask { [self, seen, endpoint] in await perform(action, of: endpoint, seen: seen) }
@@ -156,11 +162,13 @@ final class EndpointDelivery: Sendable {
     private func send(_ event: FeedEvent, attempt number: Int, to endpoint: WebhookEndpoint) async {
         guard let body = tools.body(event) else {
             let answer = WebhookAnswer(outcome: .notSent, status: nil, text: "its manufacturer is not known here yet")
+            tools.metrics.record(answer.outcome, in: .zero)
             continuation.yield(.finished(event.position, answer, nil))
             return
         }
         let start = ContinuousClock.now
         let answer = await tools.sender.send(body, of: event, to: endpoint)
+        tools.metrics.record(answer.outcome, in: .now - start)
         let attempt = WebhookAttempt(
             position: event.position, session: event.session.id, number: number,
             endedAt: Int64(Date().timeIntervalSince1970 * 1_000_000), duration: .now - start, status: answer.status,

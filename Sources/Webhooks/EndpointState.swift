@@ -60,6 +60,11 @@ struct EndpointState {
     /// Nothing is under way, and all is saved.
     var isIdle: Bool { underWay.isEmpty && unsaved == nil && !hasChanges }
 
+    var backlog: WebhookBacklog {
+        let others = underWay.keys.filter { retries?[$0] == nil } + feed.waiting.map(\.position)
+        return WebhookBacklog((retries?.due ?? []) + others)
+    }
+
     private var isDown: Bool { failures >= RetrySchedule.failuresOfEndpoint }
 
     // MARK: What happened

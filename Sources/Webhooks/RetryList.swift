@@ -33,6 +33,9 @@ struct RetryList {
 
     subscript(position: FeedPosition) -> Retry? { retries[position] }
 
+    /// Those that are sent again some time.
+    var due: [FeedPosition] { retries.compactMap { position, retry in retry.due.map { _ in position } } }
+
     var hasRoom: Bool { retries.count < WebhookRepository.mostRetries }
 
     var hasChanges: Bool { !changed.isEmpty }

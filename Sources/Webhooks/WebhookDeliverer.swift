@@ -35,6 +35,14 @@ package final class WebhookDeliverer: Service {
             logger: logger)
     }
 
+    /// How many endpoints this replica sends to, and what they have not taken yet.
+    package var statistics: (endpoints: Int, backlog: WebhookBacklog) {
+        let all = deliveries.withLock { Array($0.values) }
+        var backlog = WebhookBacklog()
+        for delivery in all { backlog.add(delivery.backlog) }
+        return (all.count, backlog)
+    }
+
     /// Sends until graceful shutdown: then what is under way is waited for, and others can have the endpoints at once.
     package func run() async throws {
         await withDiscardingTaskGroup { group in

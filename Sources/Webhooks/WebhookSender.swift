@@ -7,12 +7,13 @@ internal import OutboundHTTP
 
 /// What came of sending an event once.
 struct WebhookAnswer: Sendable {
-    enum Outcome: Sendable, Equatable {
+    /// As metrics name it.
+    enum Outcome: String, Sendable, CaseIterable {
         case taken, failed
         /// Nothing is to be sent there any more.
         case gone
         /// It was not sent, by no fault of the receiver's.
-        case notSent
+        case notSent = "not_sent"
     }
 
     let outcome: Outcome

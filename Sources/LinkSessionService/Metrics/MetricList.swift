@@ -5,7 +5,7 @@ internal import PrometheusMetrics
 /// Names follow OpenTelemetry's semantic conventions and Prometheus's, where they have one. No label comes from a client:
 /// routes, statements, pools and outcomes are the program's own, suppliers an operator's.
 enum MetricList {
-    static let all = http + database + domain + upkeep + process
+    static let all = http + database + domain + webhooks + upkeep + process
 
     private static let seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2]
 
@@ -79,6 +79,32 @@ enum MetricList {
             "When the feed got its latest event, as Unix time."),
         MetricDescription(
             "link_session_event_feed_waiting_requests", .gauge, "Requests that wait for events or a session's end."),
+    ]
+
+    private static let webhooks = [
+        MetricDescription(
+            "link_session_webhook_deliveries_total", .counter, labels: ["outcome"],
+            "Attempts of this replica to send an event: taken, failed, gone (410), or not_sent by a fault of ours."),
+        MetricDescription(
+            "link_session_webhook_delivery_duration_seconds",
+            .durations([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]),
+            "From an event's being sent to the receiver's answer, or to there being none."),
+        MetricDescription(
+            "link_session_webhook_leases", .gauge, "Webhooks that this replica sends to; their sum is all."),
+        MetricDescription(
+            "link_session_webhook_backlog_events", .gauge,
+            "Events that these have yet to take, about 1000 of each at most."),
+        MetricDescription(
+            "link_session_webhook_oldest_seconds", .gauge, "How long the oldest of them has waited."),
+        MetricDescription(
+            "link_session_webhook_endpoints", .gauge, labels: ["state"],
+            "Webhooks that are not disabled: active, failing, paused after three days, or stopped by 410."),
+        MetricDescription(
+            "link_session_webhook_endpoints_without_lease", .gauge,
+            "Active and failing webhooks that no replica sends to."),
+        MetricDescription(
+            "link_session_webhook_given_up_events", .gauge,
+            "Events that failed for three days while others were taken: an operator has to resume their webhook."),
     ]
 
     private static let upkeep = [

@@ -7,6 +7,7 @@ internal import Logging
 internal import PostgresClient
 internal import PrometheusMetrics
 internal import ServiceLifecycle
+internal import Webhooks
 
 /// Sets the metrics that nobody counts. What this process knows is read when it is asked for; what takes a query or a
 /// look at the file system is read every 15 s, so that a scrape waits for nothing.
@@ -20,6 +21,7 @@ struct MetricsCollector: Service {
     let controlPlane: ControlPlaneCache
     let supplierHealth: SupplierHealth
     let watcher: EventFeedWatcher
+    let webhooks: WebhookDeliverer
     let readiness: Readiness
     let state: OperationalStateRepository
     let schema: MigrationHistory
@@ -56,6 +58,10 @@ struct MetricsCollector: Service {
                 to: supplierHealth.isFailing(supplier.slug) ? 1 : 0)
         }
         registry.set("link_session_event_feed_waiting_requests", to: Double(watcher.waiting))
+        let (endpoints, backlog) = webhooks.statistics
+        registry.set("link_session_webhook_leases", to: Double(endpoints))
+        registry.set("link_session_webhook_backlog_events", to: Double(backlog.events))
+        registry.set("link_session_webhook_oldest_seconds", to: backlog.oldestSeconds)
     }
 
     private func collect(_ database: DatabaseStatistics) {
@@ -83,7 +89,13 @@ struct MetricsCollector: Service {
 
     private func collectState() async {
         do throws(RepositoryError) {
-            let state = try await state.current(until: .now + Self.queryTime)
+            let webhooks = try await self.state.webhooks(until: .now + Self.queryTime)
+            for (state, count) in webhooks.endpoints {
+                registry.set("link_session_webhook_endpoints", [state], to: Double(count))
+            }
+            registry.set("link_session_webhook_endpoints_without_lease", to: Double(webhooks.withoutLease))
+            registry.set("link_session_webhook_given_up_events", to: Double(webhooks.givenUp))
+            let state = try await self.state.current(until: .now + Self.queryTime)
             registry.set("link_session_event_feed_waiting_events", to: Double(state.waitingEvents))
             registry.set("link_session_event_feed_oldest_waiting_seconds", to: state.oldestWaitingSeconds)
             registry.set("link_session_event_feed_last_position_timestamp_seconds", to: state.lastPosition)
