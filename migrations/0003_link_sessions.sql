@@ -136,6 +136,7 @@ CREATE TABLE link_session_events (
     event             text NOT NULL,
     reason            text,
     detail            text,
+    supplier          text,
     request_id        text NOT NULL,
     authenticator_key text,
     occurred_at       timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -154,6 +155,8 @@ CREATE TABLE link_session_events (
 ) PARTITION BY RANGE (session_id);
 
 COMMENT ON COLUMN link_session_events.detail IS 'What the other side said, as the log''s cause has it.';
+COMMENT ON COLUMN link_session_events.supplier IS
+    'The slug of the supplier at which the user began, or was to begin, to sign in; NULL: none was known.';
 COMMENT ON COLUMN link_session_events.authenticator_key IS
     'The name of the Authenticator''s key that it was done with; NULL where it was done with none.';
 COMMENT ON COLUMN link_session_events.event IS

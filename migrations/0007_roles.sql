@@ -37,7 +37,7 @@ GRANT SELECT,
     INSERT (shard, key_hash, session_id, request_hash, secret_id, created_at, expires_at),
     UPDATE (session_id, request_hash, secret_id, created_at, expires_at)
     ON idempotency_keys TO link_session_service;
-GRANT SELECT, INSERT (session_id, shard, event, reason, detail, request_id, authenticator_key) ON link_session_events TO link_session_service;
+GRANT SELECT, INSERT (session_id, shard, event, reason, detail, supplier, request_id, authenticator_key) ON link_session_events TO link_session_service;
 GRANT SELECT,
     INSERT (session_id, shard, state_hash, supplier, language),
     UPDATE (answered_at, answered_by, outcome, supplier_user_id, account)

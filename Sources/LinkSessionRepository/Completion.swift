@@ -42,7 +42,8 @@ extension LinkSessionRepository {
         if found.session.status == .open {
             guard found.isServed else {
                 try await record(
-                    .completionRefused(.blocked), of: id, by: authenticatorKey, requestID: requestID, until: deadline)
+                    .completionRefused(.blocked, at: identity?.supplier), of: id, by: authenticatorKey,
+                    requestID: requestID, until: deadline)
                 return .blocked
             }
             if let slug = identity?.supplier, !(try controlPlane.suppliers().contains { $0.slug == slug }) {

@@ -1,16 +1,24 @@
+package import LinkSessions
+
 /// An event of a session that is recorded where nothing about it changes: what support asks. Without personal data.
 package struct LinkSessionEvent: Sendable {
     let name: String
     let reason: String?
     /// What the other side said: at most 300 characters, without control characters.
     var detail: String?
+    var supplier: Supplier.Slug?
 
-    package static func signInRefused(_ reason: SignInRefusal, detail: String? = nil) -> LinkSessionEvent {
-        LinkSessionEvent(name: "sign_in_refused", reason: reason.rawValue, detail: detail)
+    /// - Parameter supplier: where the user began, or was to begin, to sign in.
+    package static func signInRefused(
+        _ reason: SignInRefusal, at supplier: Supplier.Slug? = nil, detail: String? = nil
+    ) -> LinkSessionEvent {
+        LinkSessionEvent(name: "sign_in_refused", reason: reason.rawValue, detail: detail, supplier: supplier)
     }
 
-    package static func completionRefused(_ reason: CompletionRefusal) -> LinkSessionEvent {
-        LinkSessionEvent(name: "completion_refused", reason: reason.rawValue)
+    package static func completionRefused(
+        _ reason: CompletionRefusal, at supplier: Supplier.Slug? = nil
+    ) -> LinkSessionEvent {
+        LinkSessionEvent(name: "completion_refused", reason: reason.rawValue, supplier: supplier)
     }
 }
 

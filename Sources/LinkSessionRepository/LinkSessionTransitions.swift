@@ -88,6 +88,7 @@ extension LinkSessionRepository {
             Self.record,
             Self.parameters(id, requestID) + [
                 .text(event.name), .text(event.reason), .text(authenticatorKey), .text(event.detail),
+                .text(event.supplier?.text),
             ],
             until: deadline)
     }
@@ -125,8 +126,10 @@ extension LinkSessionRepository {
     ///   - events: selects the names and reasons of those that happened to the session `j`.
     ///   - authenticatorKey: the name of the Authenticator's key that they were done with.
     ///   - detail: what the other side said.
+    ///   - supplier: where the user began, or was to begin, to sign in.
     static func recording(
-        _ events: String, by authenticatorKey: String = "NULL::text", detail: String = "NULL::text"
+        _ events: String, by authenticatorKey: String = "NULL::text", detail: String = "NULL::text",
+        at supplier: String = "NULL::text"
     ) -> String {
         """
         , full_kind AS MATERIALIZED (
@@ -134,9 +137,9 @@ extension LinkSessionRepository {
             GROUP BY event, reason HAVING count(*) >= 100
         ), event AS (
             INSERT INTO link_session_events
-                (session_id, shard, manufacturer_id, event, reason, detail, request_id, authenticator_key, position)
-            SELECT j.id, j.shard, j.manufacturer_id, e.event, e.reason, \(detail), $3::text, \(authenticatorKey),
-                   CASE WHEN \(FeedEvent.isForFeed) THEN 0 END
+                (session_id, shard, manufacturer_id, event, reason, detail, supplier, request_id, authenticator_key, position)
+            SELECT j.id, j.shard, j.manufacturer_id, e.event, e.reason, \(detail), \(supplier), $3::text,
+                   \(authenticatorKey), CASE WHEN \(FeedEvent.isForFeed) THEN 0 END
             FROM j, LATERAL (\(events)) AS e (event, reason)
             WHERE NOT EXISTS (
                 SELECT 1 FROM full_kind f WHERE f.event = e.event AND f.reason IS NOT DISTINCT FROM e.reason)
@@ -151,7 +154,7 @@ extension LinkSessionRepository {
     ///   - columns: those that it sets.
     private static func transition(
         _ name: String, _ change: String, of columns: [String], by authenticatorKey: String = "NULL::text",
-        recording events: String
+        at supplier: String = "NULL::text", recording events: String
     ) -> Query<StoredLinkSession?> {
         Query(
             name,
@@ -159,7 +162,7 @@ extension LinkSessionRepository {
             \(locked), changed AS (
                 UPDATE link_sessions t SET \(change) AND t.id = $1::uuid AND t.shard = $2::smallint
                 RETURNING \(columns.map { "t.\($0)" }.joined(separator: ", "))
-            )\(recording(events, by: authenticatorKey))
+            )\(recording(events, by: authenticatorKey, at: supplier))
             SELECT \(StoredLinkSession.columns(changed: columns, now: "s.now"))
             FROM j AS s LEFT JOIN changed ON true
             """,
@@ -207,6 +210,7 @@ extension LinkSessionRepository {
         supplier_user_id = $6::text, completed_by = $7::bytea FROM j WHERE j.is_open AND $4::uuid IS NOT NULL
         """,
         of: ["completed_at", "nox_user_id", "supplier", "supplier_user_id", "completed_by"], by: "$8::text",
+        at: "$5::text",
         recording: """
             SELECT 'completed', NULL::text WHERE EXISTS (SELECT 1 FROM changed)
             UNION ALL
@@ -234,7 +238,7 @@ extension LinkSessionRepository {
         WITH j AS MATERIALIZED (
             SELECT id, shard, manufacturer_id FROM link_sessions
             WHERE id = $1::uuid AND shard = $2::smallint FOR KEY SHARE
-        )\(recording("SELECT $4::text, $5::text", by: "$6::text", detail: "$7::text"))
+        )\(recording("SELECT $4::text, $5::text", by: "$6::text", detail: "$7::text", at: "$8::text"))
         SELECT 1
         """)
 }

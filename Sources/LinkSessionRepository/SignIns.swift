@@ -161,7 +161,7 @@ package struct SignInRepository: Sendable {
             SELECT j.id, j.shard, $4::bytea, $5::text, $6::text FROM j WHERE EXISTS (SELECT 1 FROM changed)
             ON CONFLICT DO NOTHING
         )\(LinkSessionRepository.recording(
-            "SELECT 'sign_in_started', NULL::text WHERE EXISTS (SELECT 1 FROM changed)"))
+            "SELECT 'sign_in_started', NULL::text WHERE EXISTS (SELECT 1 FROM changed)", at: "$5::text"))
         SELECT EXISTS (SELECT 1 FROM changed) OR known.count > 0, known.others > 0 FROM known
         """,
         readOne: { (row) throws(DatabaseError) in
@@ -194,9 +194,10 @@ package struct SignInRepository: Sendable {
             UPDATE sign_ins SET outcome = $5::text, supplier_user_id = $6::text, account = $7::text FROM j
             WHERE session_id = $1::uuid AND sign_ins.shard = $2::smallint AND state_hash = $4::bytea
               AND answered_at IS NOT NULL AND outcome IS NULL
+            RETURNING supplier
         )\(LinkSessionRepository.recording(
             "SELECT CASE WHEN $8::text IS NULL THEN 'signed_in' ELSE 'sign_in_refused' END, $8::text",
-            detail: "$9::text"))
+            detail: "$9::text", at: "(SELECT supplier FROM concluded)"))
         SELECT 1
         """)
 }

@@ -78,19 +78,20 @@ extension AuthenticatorUI {
             let (signIn, snapshot) = try await find(id, request)
         else { return try await unknownState(fields, request) }
         guard let secret = cookies.secret(of: id.stateDigest, in: request.http) else {
-            await record(.signInRefused(.otherBrowser), snapshot, request)
+            await record(.signInRefused(.otherBrowser, at: signIn.supplier), snapshot, request)
             return otherBrowserPage(.badRequest, snapshot, request, in: signIn.language)
         }
         let signInPage = pages.seeOther(PageURL.signIn(id, signIn.language))
         guard snapshot.session.status == .open else {
             let isCompleted = snapshot.session.status == .completed
-            await record(.completionRefused(isCompleted ? .completed : .expired), snapshot, request)
+            await record(
+                .completionRefused(isCompleted ? .completed : .expired, at: signIn.supplier), snapshot, request)
             return signInPage
         }
         let isFirst = try await signIns.recordCallback(
             id, callbackID: try tokenGenerator.makeSecret(), until: request.http.deadline)
         guard isFirst else {
-            await record(.signInRefused(.stateUsed), snapshot, request)
+            await record(.signInRefused(.stateUsed, at: signIn.supplier), snapshot, request)
             return signInPage
         }
         let result = try await evaluate(fields, request, of: signIn, secret)

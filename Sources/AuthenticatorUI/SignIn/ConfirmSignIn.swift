@@ -68,11 +68,11 @@ extension AuthenticatorUI {
         let language = request.chosenLanguage ?? signIn.language
         let secret = cookies.secret(of: signIn.id.stateDigest, in: request.http)
         guard originCheck.isOwn(request.http) else {
-            await record(.completionRefused(.crossOrigin), snapshot, request)
+            await record(.completionRefused(.crossOrigin, at: signIn.supplier), snapshot, request)
             return refusedPage(.crossOrigin, .forbidden, snapshot, in: language, beginAgainWith: secret?.token)
         }
         guard let secret else {
-            await record(.completionRefused(.otherBrowser), snapshot, request)
+            await record(.completionRefused(.otherBrowser, at: signIn.supplier), snapshot, request)
             return otherBrowserPage(.forbidden, snapshot, request, in: language)
         }
         let context = PageContext(request: request, snapshot: snapshot, token: secret.token, language: language) {
@@ -88,7 +88,9 @@ extension AuthenticatorUI {
         let request = context.request
         let supplier = try usableSupplier(identity.supplier)
         // Enabled, but without its client secret here: nobody signs in there, nor confirms.
-        if supplier == nil, context.session.status == .open { return try await supplierDisabledPage(context) }
+        if supplier == nil, context.session.status == .open {
+            return try await supplierDisabledPage(context, identity.supplier)
+        }
         let outcome = try await sessions.complete(
             context.snapshot, as: identity, signIn: id.stateDigest, requestID: request.http.id,
             until: request.http.deadline)
@@ -108,14 +110,14 @@ extension AuthenticatorUI {
             return try endedPage(try await afterwards(context, id))
         // The latter cannot be: nobody signs in where the session does not offer it.
         case .supplierDisabled, .supplierNotOffered:
-            return try await supplierDisabledPage(context)
+            return try await supplierDisabledPage(context, identity.supplier)
         case .blocked, .unknown:
             throw UnknownPageError()
         }
     }
 
-    private func supplierDisabledPage(_ context: PageContext) async throws -> Response {
-        await record(.completionRefused(.supplierDisabled), context.snapshot, context.request)
+    private func supplierDisabledPage(_ context: PageContext, _ supplier: Supplier.Slug) async throws -> Response {
+        await record(.completionRefused(.supplierDisabled, at: supplier), context.snapshot, context.request)
         return try await linkPage(context, status: .conflict)
     }
 

@@ -38,7 +38,8 @@ extension AuthenticatorUI {
             request.http.record.cause = "\(supplier.slug.text): \(error.reason.cause)"
             if error.isSuppliersFault { supplierHealth.note(.failed, at: supplier.slug, in: snapshot.session.id) }
             countSignIn(SignInRefusal.supplierUnavailable.rawValue, at: supplier.slug)
-            await record(.signInRefused(.supplierUnavailable, detail: error.reason.cause), snapshot, request)
+            await record(
+                .signInRefused(.supplierUnavailable, at: supplier.slug, detail: error.reason.cause), snapshot, request)
             // No 502, nor any other status that says what a proxy says of its own: proxies replace such pages by theirs,
             // and take a replica that answers so for broken.
             return try failedPage(.failed, supplier, context, status: .failedDependency)

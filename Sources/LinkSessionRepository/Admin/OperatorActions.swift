@@ -35,13 +35,18 @@ extension AdminRepository {
 extension Connection {
     /// Before anything is read: who asks is known, whatever becomes of the answer. The user's id is not recorded.
     mutating func record(_ action: String, of subject: DataSubject) throws(ConnectionError) {
-        let parameters: [Parameter] =
-            switch subject {
-            case .user(_, let manufacturer): [.number(manufacturer.number), .text(nil)]
-            // No manufacturer has this number.
-            case .account(let identity): [.number(0), .text(identity.supplier.text)]
-            }
-        try run(Self.recordAction, [.text(action)] + parameters, until: .now + AdminRepository.longest)
+        switch subject {
+        case .user(_, let manufacturer): try record(action, of: manufacturer, nil)
+        case .account(let identity): try record(action, of: nil, identity.supplier)
+        }
+    }
+
+    mutating func record(
+        _ action: String, of manufacturer: Manufacturer.ID?, _ supplier: Supplier.Slug?
+    ) throws(ConnectionError) {
+        // No manufacturer has the number 0.
+        let parameters: [Parameter] = [.text(action), .number(manufacturer?.number ?? 0), .text(supplier?.text)]
+        try run(Self.recordAction, parameters, until: .now + AdminRepository.longest)
     }
 
     private static let recordAction = Query<Void>(

@@ -20,7 +20,7 @@ struct Admin: AsyncParsableCommand {
             AddSupplier.self, EditSupplier.self, CheckSupplier.self, EnableSupplier.self, DisableSupplier.self,
             SetLogo.self, AddWebhook.self, DisableWebhook.self, ResumeWebhook.self, RotateWebhookSecret.self,
             ShowWebhookSecret.self, Resend.self, ListManufacturers.self, ListSuppliers.self, ListWebhooks.self,
-            Deliveries.self, Sessions.self, ExportUser.self,
+            Deliveries.self, Funnel.self, Sessions.self, ExportUser.self,
             EraseUser.self, EraseAgain.self, Audit.self, CreateRoles.self, Distribute.self,
         ])
 }
