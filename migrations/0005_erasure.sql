@@ -40,7 +40,10 @@ BEGIN
     GET DIAGNOSTICS sign_ins = ROW_COUNT;
     -- Their keys are free again: what is sent again makes a new session.
     DELETE FROM idempotency_keys k WHERE k.session_id = ANY (ids);
-    -- A receiver may have said anything of them.
+    -- A receiver may have said anything of them. Whoever records an answer has this lock, and finds that the session is
+    -- gone, or has recorded it before.
+    PERFORM 1 FROM webhook_states w JOIN webhook_endpoints e ON e.id = w.endpoint_id
+    WHERE e.manufacturer_id = ANY (owners) ORDER BY w.endpoint_id FOR UPDATE OF w;
     DELETE FROM webhook_deliveries d WHERE d.session_id = ANY (ids);
     DELETE FROM webhook_retries r WHERE r.session_id = ANY (ids);
     nox_user_ids := '{}';

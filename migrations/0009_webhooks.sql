@@ -41,6 +41,7 @@ CREATE TABLE webhook_states (
     position             bigint NOT NULL,
     leased_by            uuid,
     leased_until         timestamptz,
+    wanted_by            uuid,
     resumed_at           timestamptz,
     last_success_at      timestamptz,
     last_error           text,
@@ -56,6 +57,8 @@ COMMENT ON COLUMN webhook_states.state IS
     'paused: it failed for three days. stopped: it answered 410. Both until an operator resumes it.';
 COMMENT ON COLUMN webhook_states.position IS 'Events of the feed until there were taken by the endpoint, or are in webhook_retries.';
 COMMENT ON COLUMN webhook_states.leased_by IS 'The replica that sends to it, until leased_until.';
+COMMENT ON COLUMN webhook_states.wanted_by IS
+    'A replica with fewer endpoints, to which leased_by hands it over when nothing is under way.';
 COMMENT ON COLUMN webhook_states.resumed_at IS 'That of webhook_endpoints for which the state was set to active.';
 
 -- No foreign key here and below: no endpoint is ever deleted, and its trigger would run a query for every attempt.
@@ -143,12 +146,23 @@ CREATE FUNCTION feed_position_until(at timestamptz) RETURNS bigint
     SELECT least(last_position, (extract(epoch FROM at) * 1000000)::bigint + most_ahead) FROM event_feed
 $$;
 
-REVOKE EXECUTE ON FUNCTION add_webhook_state FROM PUBLIC;
+-- Whether a session was not erased: as it is when this is called, and not when the statement around it began, which may
+-- have waited for an erasure.
+CREATE FUNCTION session_is_there(id uuid, shard smallint) RETURNS boolean
+    LANGUAGE plpgsql VOLATILE SET search_path FROM CURRENT AS $$
+BEGIN
+    RETURN EXISTS (
+        SELECT 1 FROM link_sessions s WHERE s.id = session_is_there.id AND s.shard = session_is_there.shard);
+END
+$$;
+
+REVOKE EXECUTE ON FUNCTION add_webhook_state, session_is_there FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION session_is_there TO link_session_service;
 GRANT EXECUTE ON FUNCTION feed_position_until TO link_session_operator;
 
 GRANT SELECT ON webhook_endpoints TO link_session_service;
 GRANT SELECT,
-    UPDATE (state, reason, since, position, leased_by, leased_until, resumed_at, last_success_at, last_error, last_error_at,
+    UPDATE (state, reason, since, position, leased_by, leased_until, wanted_by, resumed_at, last_success_at, last_error, last_error_at,
             consecutive_failures, failing_since)
     ON webhook_states TO link_session_service;
 GRANT SELECT, INSERT, UPDATE, DELETE ON webhook_retries TO link_session_service;

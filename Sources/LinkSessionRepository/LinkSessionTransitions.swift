@@ -110,7 +110,12 @@ extension LinkSessionRepository {
         WITH s AS MATERIALIZED (
             SELECT * FROM link_sessions WHERE id = $1::uuid AND shard = $2::smallint FOR NO KEY UPDATE \(whatElse)
         ), timed AS MATERIALIZED (
-            SELECT s.*, clock_timestamp() AS now FROM s
+            -- A session that is told to be over stays so when the clock steps back.
+            SELECT s.*, CASE WHEN EXISTS (
+                SELECT 1 FROM link_session_events
+                WHERE session_id = $1::uuid AND shard = $2::smallint AND event = 'expired')
+                THEN greatest(clock_timestamp(), s.expires_at) ELSE clock_timestamp() END AS now
+            FROM s
         ), j AS MATERIALIZED (
             SELECT timed.*, date_trunc('second', now) AS second, completed_at IS NULL AND expires_at > now AS is_open,
                    completed_at + interval '\(LinkSession.resultLifetimeInSeconds) seconds' > now AS is_fresh

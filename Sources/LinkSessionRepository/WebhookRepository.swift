@@ -21,7 +21,8 @@ package struct WebhookRepository: Sendable {
         self.replica = replica
     }
 
-    /// Renews this replica's leases, and takes on endpoints that nobody has.
+    /// Renews this replica's leases, and takes on endpoints that nobody has. Of the replica that has the most it wants half
+    /// of what that has more.
     ///
     /// - Parameter most: how many more it can have.
     /// - Returns: all that it has now.
@@ -60,11 +61,11 @@ package struct WebhookRepository: Sendable {
                 .numbers(attempts.map(\.endedAt)), .numbers(attempts.map(\.position.number)),
                 .uuids(attempts.map(\.session.bytes)), .numbers(attempts.map { Int64($0.number) }),
                 .numbers(attempts.map { Int64($0.status ?? 0) }), .numbers(attempts.map(\.duration.inMilliseconds)),
-                .texts(attempts.map(\.answer)),
+                .texts(attempts.map(\.answer)), .numbers(attempts.map { Int64($0.session.shard) }),
             ], until: deadline)
     }
 
-    /// Others can have the endpoint at once.
+    /// Others can have the endpoint at once; the one that wants it has it.
     package func release(_ id: WebhookEndpoint.ID, until deadline: Deadline) async throws(RepositoryError) {
         try await database.answer(Self.release, [.number(id.number), .blob(replica)], until: deadline)
     }
@@ -89,7 +90,8 @@ package struct WebhookRepository: Sendable {
             SELECT s.endpoint_id FROM webhook_states s JOIN webhook_endpoints e ON e.id = s.endpoint_id
             JOIN manufacturers m ON m.id = e.manufacturer_id
             WHERE \(isSentTo) AND s.leased_by IS DISTINCT FROM $1::uuid
-              AND (s.leased_until IS NULL OR s.leased_until < clock_timestamp())
+              -- One that would last for longer than any was given before the clock stepped back.
+              AND (s.leased_until BETWEEN clock_timestamp() AND clock_timestamp() + 2 * \(leaseInterval)) IS NOT TRUE
             ORDER BY s.leased_until NULLS FIRST, s.endpoint_id LIMIT $2::bigint FOR UPDATE OF s SKIP LOCKED
         ), due AS (
             SELECT s.endpoint_id, e.resumed_at IS DISTINCT FROM s.resumed_at AS is_resumed
@@ -102,6 +104,7 @@ package struct WebhookRepository: Sendable {
         ), leased AS (
             UPDATE webhook_states s SET
                 leased_by = $1::uuid, leased_until = clock_timestamp() + \(leaseInterval), state = 'active',
+                wanted_by = CASE WHEN s.leased_by = $1::uuid THEN s.wanted_by END,
                 reason = CASE WHEN NOT due.is_resumed THEN s.reason END,
                 since = CASE WHEN s.state = 'active' THEN s.since ELSE clock_timestamp() END,
                 consecutive_failures = CASE WHEN due.is_resumed THEN 0 ELSE s.consecutive_failures END,
@@ -111,12 +114,26 @@ package struct WebhookRepository: Sendable {
               AND (s.leased_by = $1::uuid OR s.endpoint_id IN (SELECT endpoint_id FROM new))
             RETURNING s.*, e.manufacturer_id, e.url, e.types, e.secret_salt, e.previous_secret_salt,
                       e.previous_secret_until
+        ), others AS (
+            SELECT leased_by, count(*) FILTER (WHERE wanted_by IS NULL) AS keeps FROM webhook_states
+            WHERE leased_by <> $1::uuid AND leased_until > clock_timestamp() GROUP BY leased_by
+            ORDER BY keeps DESC LIMIT 1
+        ), wanted AS (
+            UPDATE webhook_states SET wanted_by = $1::uuid WHERE endpoint_id IN (
+                SELECT s.endpoint_id FROM webhook_states s JOIN others USING (leased_by)
+                WHERE s.wanted_by IS NULL
+                  AND s.leased_until BETWEEN clock_timestamp() + interval '1 second' AND clock_timestamp() + \(leaseInterval)
+                -- What this one is about to have counts as its own.
+                LIMIT (SELECT greatest(0, least($2::bigint, (keeps - (
+                    SELECT count(*) FROM webhook_states WHERE wanted_by = $1::uuid) - (SELECT count(*) FROM due)) / 2))
+                    FROM others)
+                FOR UPDATE OF s SKIP LOCKED)
         )
         SELECT l.endpoint_id, l.manufacturer_id, l.url, coalesce(l.types, '{}'), l.secret_salt,
                CASE WHEN l.previous_secret_until > clock_timestamp() THEN l.previous_secret_salt END, l.position,
                l.consecutive_failures::bigint,
                (extract(epoch FROM clock_timestamp() - l.failing_since) * 1000)::bigint, r.id, r.position, r.last,
-               (extract(epoch FROM l.resumed_at) * 1000000)::bigint
+               (extract(epoch FROM l.resumed_at) * 1000000)::bigint, l.wanted_by IS NOT NULL
         FROM leased l LEFT JOIN LATERAL (
             SELECT * FROM webhook_resends r WHERE r.endpoint_id = l.endpoint_id AND r.done_at IS NULL
             ORDER BY r.id LIMIT 1
@@ -138,7 +155,7 @@ package struct WebhookRepository: Sendable {
                 resend: resend.map {
                     WebhookResend(
                         id: $0, position: FeedPosition(stored: first ?? 0), last: FeedPosition(stored: last ?? 0))
-                }, resumptions: try row.optionalInt64())
+                }, resumptions: try row.optionalInt64(), isWanted: try row.bool())
         })
 
     private static let retries = Query<[WebhookRetry]>(
@@ -199,8 +216,11 @@ package struct WebhookRepository: Sendable {
             SELECT endpoint_id, timestamptz 'epoch' + at * interval '1 microsecond', new.position, session_id, attempt,
                    nullif(status, 0), milliseconds, answer
             FROM mine, unnest(
-                $19::bigint[], $20::bigint[], $21::uuid[], $22::bigint[], $23::bigint[], $24::bigint[], $25::text[])
-                AS new (at, position, session_id, attempt, status, milliseconds, answer)
+                $19::bigint[], $20::bigint[], $21::uuid[], $22::bigint[], $23::bigint[], $24::bigint[], $25::text[],
+                $26::bigint[])
+                AS new (at, position, session_id, attempt, status, milliseconds, answer, shard)
+            -- Only now that this has the lock, for which an erasure waits, or has waited.
+            WHERE CASE WHEN mine.endpoint_id IS NOT NULL THEN session_is_there(session_id, shard::smallint) END
             ON CONFLICT DO NOTHING
         )
         SELECT count(*) = 1 FROM mine
@@ -210,7 +230,9 @@ package struct WebhookRepository: Sendable {
     private static let release = Query<Void>(
         "release_webhook",
         """
-        UPDATE webhook_states SET leased_by = NULL, leased_until = NULL
+        UPDATE webhook_states SET
+            leased_by = wanted_by, wanted_by = NULL,
+            leased_until = CASE WHEN wanted_by IS NOT NULL THEN clock_timestamp() + \(leaseInterval) END
         WHERE endpoint_id = $1::bigint AND leased_by = $2::uuid
         """)
 

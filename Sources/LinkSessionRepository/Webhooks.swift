@@ -28,6 +28,8 @@ package struct WebhookLease: Sendable {
     package let resend: WebhookResend?
     /// Changes when an operator resumes the endpoint.
     package let resumptions: Int64?
+    /// A replica that has fewer endpoints is to have it.
+    package let isWanted: Bool
 }
 
 package struct WebhookResend: Sendable, Equatable {

@@ -74,6 +74,7 @@ final class EndpointDelivery: Sendable {
                 case .hint(let last):
                     seen = last
                     state.hint()
+                case .drain where state.isDraining: break
                 case .drain:
                     state.drain()
                     group.addTask { [self] in await sleep(Self.longestDrain, then: .lost) }

@@ -107,12 +107,14 @@ package final class WebhookDeliverer: Service {
             // One that an operator resumed begins anew.
             if let delivery = old[id], delivery.resumptions == lease.resumptions {
                 delivery.signal(.renewed(lease, until: end, most: most))
+                if lease.isWanted { delivery.signal(.drain) }
                 continue
             }
             old[id]?.signal(.lost)
             let delivery = EndpointDelivery(lease, tools)
             deliveries.withLock { $0[id] = delivery }
             delivery.signal(.renewed(lease, until: end, most: most))
+            if lease.isWanted { delivery.signal(.drain) }
             begin(lease)
         }
     }

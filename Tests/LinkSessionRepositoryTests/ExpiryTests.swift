@@ -33,6 +33,24 @@ import Testing
         }
     }
 
+    @Test func `a session that was told to be over stays so when the clock steps back`() async throws {
+        try await Storage.with { storage in
+            let id = try await storage.created()
+            try await storage.database.execute(
+                """
+                INSERT INTO link_session_events (session_id, shard, manufacturer_id, event, request_id, position)
+                SELECT id, shard, manufacturer_id, 'expired', 'expiry', 1 FROM link_sessions
+                """)
+            #expect(try await storage.complete(id).session?.status == .expired)
+            #expect(try await storage.expire(id)?.status == .expired)
+            _ = try await storage.lookUp(id)
+            #expect(try await storage.stored(id).completed == nil)
+            #expect(
+                try await storage.database.rows("SELECT event FROM link_session_events ORDER BY event")
+                    == [["completion_refused"], ["expired"]])
+        }
+    }
+
     @Test func `a session can be expired in the second in which it was made`() async throws {
         try await Storage.with { storage in
             let id = try await storage.created()

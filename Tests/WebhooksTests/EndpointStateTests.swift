@@ -25,7 +25,7 @@ import Testing
                 endpoint: WebhookEndpoint(
                     id: .init(1), manufacturer: .init(1), url: "https://example.com", kinds: nil, salts: []),
                 position: FeedPosition(stored: position), consecutiveFailures: failures, failingFor: failingFor,
-                resend: resend, resumptions: nil)
+                resend: resend, resumptions: nil, isWanted: false)
             state = EndpointState(lease, now: now)
             state.renew(lease, until: now + .seconds(86_400 * 30), most: 8)
             perform(state.next(now: now))

@@ -1,0 +1,83 @@
+// Which replica sends to which endpoint, and what is kept of it.
+
+import LinkSessionRepository
+import LinkSessions
+import TestSupport
+import Testing
+
+@Suite(.timeLimit(.minutes(1))) struct WebhookRepositoryTests {
+    @Test func `a replica that comes later is handed its share, and then each keeps what it has`() async throws {
+        try await Storage.with { storage in
+            try await storage.addWebhooks(6)
+            let (first, second) = (storage.webhooks(of: 1), storage.webhooks(of: 2))
+            #expect(try await first.lease(most: 100, until: soon).count == 6)
+            #expect(try await second.lease(most: 100, until: soon).isEmpty)
+            let wanted = try await first.lease(most: 100, until: soon).filter(\.isWanted)
+            #expect(wanted.count == 3)
+            // Nobody takes them before the first has nothing under way.
+            #expect(try await second.lease(most: 100, until: soon).isEmpty)
+            for lease in wanted { try await first.release(lease.endpoint.id, until: soon) }
+            #expect(try await first.lease(most: 100, until: soon).count == 3)
+            let handed = try await second.lease(most: 100, until: soon)
+            #expect(Set(handed.map(\.endpoint.id)) == Set(wanted.map(\.endpoint.id)))
+            for webhooks in [first, second, first] {
+                let leases = try await webhooks.lease(most: 100, until: soon)
+                #expect(leases.count == 3)
+                #expect(leases.filter(\.isWanted).isEmpty)
+            }
+        }
+    }
+
+    @Test func `a lease of before the clock stepped back is free`() async throws {
+        try await Storage.with { storage in
+            try await storage.addWebhooks(1)
+            #expect(try await storage.webhooks(of: 1).lease(most: 1, until: soon).count == 1)
+            try await storage.database.execute("UPDATE webhook_states SET leased_until = now() + interval '1 hour'")
+            #expect(try await storage.webhooks(of: 2).lease(most: 1, until: soon).count == 1)
+        }
+    }
+
+    @Test func `what a receiver answered is not recorded of a session that was erased meanwhile`() async throws {
+        try await Storage.with { storage in
+            try await storage.addWebhooks(1)
+            let webhooks = storage.webhooks(of: 1)
+            let endpoint = try #require(try await webhooks.lease(most: 1, until: soon).first).endpoint.id
+            let other = try await storage.created()
+            let erased = try await storage.create(try storage.new(userID: "erased"), try TestToken()).id
+            let erasure = try OpenTransaction(
+                in: storage.database, "SELECT erase_user(\(storage.acme.id.number), 'erased', NULL)")
+            async let saved = webhooks.save(progress(of: [erased, other]), of: endpoint, until: soon)
+            try await storage.database.waitForBlocked()
+            try erasure.end("COMMIT")
+            #expect(try await saved)
+            let count = "SELECT count(*) FROM webhook_deliveries"
+            #expect(try await storage.database.count(count + " WHERE session_id = \(other.sql)") == 1)
+            #expect(try await storage.database.count(count) == 1)
+        }
+    }
+
+    private func progress(of sessions: [LinkSessionID]) -> WebhookProgress {
+        var progress = WebhookProgress(position: .start)
+        progress.attempts = sessions.enumerated().map { number, session in
+            WebhookAttempt(
+                position: .start, session: session, number: 1, endedAt: Int64(number), duration: .zero, status: 200,
+                answer: "Maria")
+        }
+        return progress
+    }
+}
+
+extension Storage {
+    fileprivate func addWebhooks(_ count: Int) async throws {
+        try await database.execute(
+            """
+            INSERT INTO webhook_endpoints (manufacturer_id, url, secret_salt)
+            SELECT \(acme.id.number), 'https://example.com/', decode(repeat('00', 16), 'hex')
+            FROM generate_series(1, \(count))
+            """)
+    }
+
+    fileprivate func webhooks(of replica: UInt8) -> WebhookRepository {
+        WebhookRepository(database: client, replica: [UInt8](repeating: replica, count: 16))
+    }
+}
