@@ -1,144 +1,99 @@
-"""A primary and its synchronous standby, two replicas of the service, and what can befall them."""
+"""A primary and its synchronous standby, a proxy before each, two replicas of the service, and its manufacturers."""
 import os
-import random
 import secrets
-import shutil
-import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-import psycopg
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from service import AUTHENTICATOR_KEY, PROJECT, digest, free_port, manufacturer_key
-
-BIN = Path(os.environ["TEST_POSTGRES_BINDIR"])
-USER = os.environ.get("TEST_POSTGRES_USER")
-EXECUTABLE = Path(os.environ.get("TORTURE_BINARY", PROJECT / ".build/debug/link-session-service"))
-
-
-def as_server(*command, **options):
-    """PostgreSQL refuses to run as root."""
-    user = {"user": USER, "group": USER, "extra_groups": []} if USER else {}
-    return subprocess.run([str(part) for part in command], check=True, capture_output=True, cwd="/", **user, **options)
-
-
-def parent(process):
-    try:
-        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
-class Node:
-    """A PostgreSQL server that listens on a socket of its own."""
-
-    SETTINGS = (
-        "-c listen_addresses= -c port=5432 -c max_connections=100 -c wal_level=replica -c hot_standby=on "
-        "-c wal_receiver_timeout=5s -c wal_sender_timeout=5s -c log_parameter_max_length=0")
-
-    def __init__(self, directory):
-        self.directory = directory
-        directory.mkdir(mode=0o700)
-        if USER:
-            shutil.chown(directory, USER)
-        self.data = directory / "data"
-
-    def start(self):
-        as_server(
-            BIN / "pg_ctl", "--silent", "--wait", f"--pgdata={self.data}", f"--log={self.directory}/log",
-            f"--options={self.SETTINGS} -c unix_socket_directories={self.directory}", "start")
-
-    def processes(self):
-        """The postmaster and all that it started."""
-        main = int((self.data / "postmaster.pid").read_text().split()[0])
-        return [main, *(process for process in map(int, filter(str.isdigit, os.listdir("/proc"))) if parent(process) == main)]
-
-    def signal(self, number):
-        for process in self.processes():
-            try:
-                os.kill(process, number)
-            except ProcessLookupError:
-                pass
-
-    def crash(self):
-        processes = self.processes()
-        self.signal(signal.SIGKILL)
-        while any(parent(process) is not None for process in processes):
-            time.sleep(0.02)
-        (self.data / "postmaster.pid").unlink(missing_ok=True)
-
-    @property
-    def url(self):
-        return f"postgres://postgres@/postgres?host={self.directory}"
-
-    def sql(self, statement, *values):
-        with psycopg.connect(self.url, autocommit=True, connect_timeout=5) as connection:
-            cursor = connection.execute(statement, values or None)
-            return cursor.fetchall() if cursor.description else []
-
-
-class Replica:
-    def __init__(self, environment, log):
-        self.port = free_port()
-        self.environment = environment | {"HTTP_PORT": str(self.port), "HTTP_MANAGEMENT_PORT": str(free_port())}
-        self.log = log
-        self.process = None
-
-    def start(self):
-        with open(self.log, "a") as log:
-            self.process = subprocess.Popen(
-                [EXECUTABLE, "serve"], cwd=PROJECT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log)
-
-    def end(self):
-        if self.process:
-            self.process.kill()
-            self.process.wait()
+from nodes import (
+    AUTHENTICATOR_KEY, BIN, EXECUTABLE, PROJECT, Clock, Node, Replica, as_server, digest, manufacturer_key)
 
 
 class Cluster:
-    def __init__(self, scratch, manufacturers):
-        self.primary = Node(scratch / "a")
-        as_server(
-            BIN / "initdb", f"--pgdata={self.primary.data}", "--username=postgres", "--auth=trust", "--encoding=UTF8",
-            "--locale=C.UTF-8")
-        self.primary.start()
-        self.standby = Node(scratch / "b")
-        as_server(
-            BIN / "pg_basebackup", f"--pgdata={self.standby.data}", f"--host={self.primary.directory}", "--port=5432",
-            "--username=postgres", "--write-recovery-conf", "--checkpoint=fast")
-        self.standby.start()
-        self.primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
-        self.primary.sql("SELECT pg_reload_conf()")
-        self.has_failed_over = False
-        hosts = f"{self.primary.directory},{self.standby.directory}"
+    def __init__(self, scratch, manufacturers, has_disks):
+        """`has_disks`: each server has a disk of its own that can be full."""
+        self.clock = Clock(scratch)
+        self.primary = Node(scratch / "a", self.clock, has_disks)
+        self.standby = Node(scratch / "b", self.clock, has_disks)
+        self.has_disks = has_disks
+        self.migrations = scratch / "own"
+        self.migrations.mkdir()
+        self.proxy = None
+        self.replicas = []
         self.environment = {
             "PATH": os.environ["PATH"], "LINK_SESSION_ENV": "local", "PUBLIC_BASE_URL": "http://127.0.0.1",
-            "DATABASE_URL": f"postgres://postgres@/postgres?host={hosts}&port=5432,5432&target_session_attrs=read-write",
+            "DATABASE_URL": self.database_url(scratch, "postgres"),
+            "OPERATOR_DATABASE_URL": self.database_url(scratch, "torture_operator"),
             "AUTHENTICATOR_API_KEY_DIGESTS": "torture:" + digest(AUTHENTICATOR_KEY).hex(),
-            "MIGRATIONS_DIRECTORIES": "migrations", "LOG_LEVEL": "info",
+            "MIGRATIONS_DIRECTORIES": f"migrations,{self.migrations}", "LOG_LEVEL": "info",
             "RETURN_CODE_SECRETS": secrets.token_urlsafe(32), "IDEMPOTENCY_SECRETS": secrets.token_urlsafe(32),
             "WEBHOOK_SECRETS": secrets.token_urlsafe(32),
         }
+        self.scratch = scratch
+        self.keys = {}
+        self.erased = self.erased_key = None  # a manufacturer whose sessions are erased
+        self.manufacturers = manufacturers
+
+    def database_url(self, scratch, user):
+        hosts = f"{scratch}/proxy-a,{scratch}/proxy-b"
+        return f"postgres://{user}@/postgres?host={hosts}&port=5432,5432&target_session_attrs=read-write"
+
+    def build(self):
+        self.primary.initialize()
+        self.primary.start()
+        self.add_standby()
+        sockets = []
+        for node in (self.primary, self.standby):
+            directory = self.scratch / f"proxy-{node.directory.name}"
+            directory.mkdir(mode=0o755)
+            sockets += [directory / ".s.PGSQL.5432", node.directory / ".s.PGSQL.5432"]
+        self.proxy = subprocess.Popen(
+            [sys.executable, os.path.join(os.path.dirname(__file__), "proxy.py"), *sockets],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.proxy.stdout.readline()
         for key in ["RETURN_SIGNING_KEYS", "SANDBOX_SIGNING_KEY", "WEBHOOK_SIGNING_KEYS"]:
             self.environment[key] = self.run("generate-signing-key")
         self.run("admin", "create-roles")
+        for role in ("service", "operator"):
+            self.primary.sql(f"CREATE ROLE torture_{role} LOGIN IN ROLE link_session_{role}")
         self.run("migrate")
-        self.keys = {}
-        for number in range(manufacturers):
+        for number in range(self.manufacturers):
             name = f"Manufacturer {number:02}"
             manufacturer = self.add_manufacturer(name)
             self.keys[manufacturer] = self.add_key(name, f"torture-{number}")
-        self.replicas = [Replica(self.environment, scratch / f"replica-{n}.log") for n in range(2)]
+        self.erased = self.add_manufacturer("Erased")
+        self.erased_key = self.add_key("Erased", "torture-erased")
+        # They run as what they are in production: no superuser, no owner.
+        environment = self.environment | {"DATABASE_URL": self.database_url(self.scratch, "torture_service")}
+        self.replicas = [Replica(environment, self.scratch / f"replica-{n}.log") for n in range(2)]
 
     def run(self, *arguments):
         result = subprocess.run(
             [EXECUTABLE, *arguments], cwd=PROJECT, env=self.environment, capture_output=True, text=True, timeout=120)
         assert result.returncode == 0, f"{arguments}: {result.stdout}{result.stderr}"
         return result.stdout.strip()
+
+    def tell_proxy(self, what):
+        """Returns when it is over."""
+        self.proxy.stdin.write(what + "\n")
+        self.proxy.stdin.flush()
+        self.proxy.stdout.readline()
+
+    def add_standby(self):
+        """Nothing is committed from then on that the standby does not have."""
+        self.standby.copy(self.primary)
+        self.standby.start()
+        self.primary.sql("ALTER SYSTEM SET synchronous_standby_names = '*'")
+        self.primary.sql("SELECT pg_reload_conf()")
+        end = time.monotonic() + 60
+        while self.primary.sql("SELECT count(*) FROM pg_stat_replication WHERE sync_state = 'sync'") != [(1,)]:
+            assert time.monotonic() < end, "the standby does not follow"
+            time.sleep(0.05)
+
+    def promote_standby(self):
+        self.primary.crash()
+        as_server(BIN / "pg_ctl", "--silent", "--wait", f"--pgdata={self.standby.data}", "promote")
+        self.primary, self.standby = self.standby, self.primary
 
     def add_manufacturer(self, name):
         return self.primary.sql(
@@ -153,78 +108,10 @@ class Cluster:
             """, digest(key), seed, name)
         return key
 
-    def start(self):
-        for replica in self.replicas:
-            replica.start()
-
     def end(self):
         for replica in self.replicas:
             replica.end()
-        for node in [self.primary, self.standby]:
-            try:
-                node.signal(signal.SIGCONT)
-                node.crash()
-            except (FileNotFoundError, ProcessLookupError):
-                pass
-
-    # What befalls them. Each returns when it is over.
-
-    def kill_replica(self):
-        replica = random.choice(self.replicas)
-        replica.end()
-        time.sleep(random.uniform(0, 1))
-        replica.start()
-
-    def freeze_replica(self):
-        replica = random.choice(self.replicas)
-        replica.process.send_signal(signal.SIGSTOP)
-        time.sleep(random.uniform(0.5, 4))
-        replica.process.send_signal(signal.SIGCONT)
-
-    def end_gracefully(self):
-        replica = random.choice(self.replicas)
-        replica.process.terminate()
-        replica.process.wait(60)
-        replica.start()
-
-    def cut_connections(self):
-        for _ in range(random.randint(1, 5)):
-            self.primary.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'link-session%'")
-            time.sleep(random.uniform(0, 0.3))
-
-    def crash_database(self):
-        self.primary.crash()
-        time.sleep(random.uniform(0, 1))
-        self.primary.start()
-
-    def freeze_database(self):
-        self.primary.signal(signal.SIGSTOP)
-        time.sleep(random.uniform(0.5, 4))
-        self.primary.signal(signal.SIGCONT)
-
-    def fail_over(self):
-        """Once: the old primary is gone for good."""
-        if self.has_failed_over:
-            return self.cut_connections()
-        self.has_failed_over = True
-        self.primary.crash()
-        as_server(BIN / "pg_ctl", "--silent", "--wait", f"--pgdata={self.standby.data}", "promote")
-        self.primary, self.standby = self.standby, self.primary
-        self.primary.sql("ALTER SYSTEM SET synchronous_standby_names = ''")
-        self.primary.sql("SELECT pg_reload_conf()")
-        return None
-
-    def change_limits(self):
-        self.primary.sql(
-            "UPDATE manufacturers SET creates_a_second = %s, creates_at_once = %s WHERE id = %s",
-            *random.choice([(None, None), (5, 10), (1000, 1000)]), random.choice(list(self.keys)))
-
-    def grow_table(self):
-        """A migration that has nothing to do with sessions, and takes their lock for a moment."""
-        column = f"torture_{secrets.token_hex(4)}"
-        with psycopg.connect(self.primary.url, autocommit=True) as connection:
-            connection.execute("SET lock_timeout = '300ms'")
-            try:
-                connection.execute(f"ALTER TABLE link_sessions ADD COLUMN {column} text")
-            except psycopg.errors.LockNotAvailable:
-                pass
+        if self.proxy:
+            self.proxy.kill()
+        for node in (self.primary, self.standby):
+            node.end()

@@ -22,9 +22,17 @@ PLANTS = {
         ALTER FUNCTION planted() SECURITY DEFINER;
         CREATE TRIGGER planted AFTER INSERT ON link_session_events FOR EACH ROW EXECUTE FUNCTION planted();
         """,
-    "second completion": trigger(
-        "link_sessions", "UPDATE", "NEW.completed_at := NEW.completed_at - interval '1 second'",
-        "NEW.confirmed_at IS NULL AND NEW.completed_at > NEW.created_at AND random() < 0.1"),
+    # As if a later caller had completed it once more: the first was told another time.
+    "second completion": """
+        CREATE FUNCTION planted() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+        BEGIN
+            UPDATE link_sessions SET completed_at = completed_at + interval '1 second'
+            WHERE id = NEW.session_id AND NEW.event = 'completed' AND random() < 0.02;
+            RETURN NULL;
+        END
+        $$;
+        CREATE TRIGGER planted AFTER INSERT ON link_session_events FOR EACH ROW EXECUTE FUNCTION planted();
+        """,
     "completion after the time": trigger(
         "link_sessions", "INSERT", "NEW.expires_at := NEW.expires_at + interval '10 seconds'", "true"),
     "end that is not told": trigger(

@@ -15,23 +15,28 @@ def signature(secret, salt, message):
 
 
 class Receivers:
-    """`good` takes all at once, `flaky` refuses a tenth, `slow` takes its time, `down` takes nothing until `is_up`."""
+    """`good` takes all at once, and `slow` takes its time; until `is_up`, `flaky` refuses a tenth, `failing` refuses all, and
+    `silent` never answers."""
 
-    KINDS = ["good", "flaky", "slow", "down"]
+    KINDS = ["good", "flaky", "slow", "failing", "silent"]
+    # Of the manufacturer whose sessions are erased: slow, so that an answer comes when its session is gone.
+    ERASED = "erased"
+    PROMISE = "webhooks at least once, to whom they belong"
 
-    def __init__(self, manufacturers, secret):
-        self.secret = secret
-        self.salts = {
-            (manufacturer, kind): hashlib.sha256(f"{manufacturer} {kind}".encode()).digest()[:16]
-            for manufacturer, kind in zip(manufacturers, self.KINDS)}
+    def __init__(self, manufacturers, erased, secret, history):
+        self.secret, self.history = secret, history
+        self.salts = {(erased, self.ERASED): hashlib.sha256(b"erased").digest()[:16]} | {
+            (manufacturer, self.KINDS[number % len(self.KINDS)]): hashlib.sha256(f"{manufacturer}".encode()).digest()[:16]
+            for number, manufacturer in enumerate(manufacturers)}
         self.taken = collections.defaultdict(collections.Counter)
-        self.events = {}
-        self.faults = []
+        # Of these the sender was still there when the receiver had answered.
+        self.heard = collections.defaultdict(collections.Counter)
+        self.digests = {}
         self.is_up = False
         self.port = None
 
     async def start(self):
-        self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0)
+        self.server = await asyncio.start_server(self.serve, "127.0.0.1", 0, backlog=1000)
         self.port = self.server.sockets[0].getsockname()[1]
 
     def add(self, node):
@@ -42,49 +47,72 @@ class Receivers:
 
     async def serve(self, reader, writer):
         try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                line, *fields = head.decode().strip().split("\r\n")
-                headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
-                body = await reader.readexactly(int(headers.get("content-length", 0)))
-                _, manufacturer, kind = line.split()[1].split("/")
-                status = await self.answer(int(manufacturer), kind, headers, body)
+            head = await reader.readuntil(b"\r\n\r\n")
+            line, *fields = head.decode().strip().split("\r\n")
+            headers = {name.lower(): value.strip() for name, _, value in (field.partition(":") for field in fields)}
+            body = await reader.readexactly(int(headers.get("content-length", 0)))
+            _, manufacturer, kind = line.split()[1].split("/")
+            where = int(manufacturer), kind
+            self.verify(where, headers, body)
+            if status := await self.answer(where, reader):
+                if status == 200:
+                    self.taken[where][headers["webhook-id"]] += 1
+                    self.heard[where][headers["webhook-id"]] += not reader.at_eof()
                 writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".encode())
                 await writer.drain()
-                break
         except (OSError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
 
-    async def answer(self, manufacturer, kind, headers, body):
+    def verify(self, where, headers, body):
         event = json.loads(body)
         message = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
-        if signature(self.secret, self.salts[manufacturer, kind], message) not in headers["webhook-signature"].split():
-            self.faults.append(f"a webhook of {manufacturer} is not signed")
-        if event["id"] != headers["webhook-id"] or self.events.setdefault(event["id"], body) != body:
-            self.faults.append(f"{event['id']} came with other words")
-        if kind == "down" and not self.is_up or kind == "flaky" and random.random() < 0.1:
+        self.history.require(
+            signature(self.secret, self.salts[where], message) in headers["webhook-signature"].split(),
+            self.PROMISE, f"a webhook of {where} is not signed")
+        digest = hashlib.sha256(body).digest()[:8]
+        self.history.require(
+            event["id"] == headers["webhook-id"] and self.digests.setdefault(event["id"], digest) == digest,
+            self.PROMISE, f"{event['id']} came with other words")
+
+    async def answer(self, where, reader):
+        kind = where[1]
+        if kind == "silent" and not self.is_up:
+            await reader.read()  # until the sender gives up
+            return None
+        if not self.is_up and (kind == "failing" or kind == "flaky" and random.random() < 0.1):
             return 500
-        if kind == "slow":
+        if kind in ("slow", self.ERASED):
             await asyncio.sleep(random.uniform(0, 0.5))
-        self.taken[manufacturer, kind][event["id"]] += 1
         return 200
 
-    def missing(self, feeds):
+    def events(self, where):
+        return {event[0] for event in self.history.feeds[where[0]].events}
+
+    def missing(self):
         """How many events each receiver has not got."""
         return {
             where: missing for where in self.salts
-            if (missing := len({event["id"] for event in feeds[where[0]]} - self.taken[where].keys()))}
+            if where[1] != self.ERASED and (missing := len(self.events(where) - self.taken[where].keys()))}
 
-    def check(self, feeds):
-        yield from self.faults
-        for where, missing in self.missing(feeds).items():
-            yield f"the receiver {where} has not got {missing} events"
-        for (manufacturer, kind), taken in self.taken.items():
-            foreign = taken.keys() - {event["id"] for event in feeds[manufacturer]}
-            if foreign:
-                yield f"the receiver {manufacturer, kind} got {len(foreign)} events that are not its own"
-            again = sum(count - 1 for count in taken.values())
-            print(f"    webhooks, {kind}: {len(taken)} events, {again} of them again")
-            if again > max(8, len(taken) // 100):
-                yield f"the receiver {manufacturer, kind} got {again} of {len(taken)} events again"
+    def check(self, most_again):
+        """`most_again`: so many may come again, where the sender was ended before it had the answer, or saved it."""
+        for where, missing in self.missing().items():
+            self.history.fault(self.PROMISE, f"the receiver {where} has not got {missing} events")
+        totals = collections.defaultdict(collections.Counter)
+        for where, taken in self.taken.items():
+            if where[1] == self.ERASED:
+                continue
+            foreign = taken.keys() - self.events(where)
+            self.history.require(not foreign, self.PROMISE, f"the receiver {where} got {len(foreign)} events of others")
+            again, heard = (
+                sum(max(0, count - 1) for count in counter.values()) for counter in (taken, self.heard[where]))
+            totals[where[1]].update(events=len(taken), again=again, heard=heard)
+            self.history.require(
+                heard <= max(most_again, len(taken) / 1000), self.PROMISE,
+                f"the receiver {where} got {heard} of {len(taken)} events again")
+        for kind, total in totals.items():
+            print(
+                f"    webhooks, {kind}: {total['events']} events, {total['again']} of them again, {total['heard']} of these "
+                "though the sender was there when it was answered")
