@@ -70,11 +70,18 @@ BEGIN
     IF ids IS NULL THEN
         RETURN;
     END IF;
-    -- One that is ending at this moment has its end from elsewhere.
-    INSERT INTO link_session_events (session_id, shard, manufacturer_id, event, request_id, position)
-    SELECT id, shard, owner, 'expired', 'expiry', last_position + number
-    FROM unnest(ids, shards, owners) WITH ORDINALITY AS due (id, shard, owner, number)
-    ON CONFLICT DO NOTHING;
+    -- One that is ending at this moment has its end from elsewhere. It is rare, and to look for it takes as long again as
+    -- to insert.
+    BEGIN
+        INSERT INTO link_session_events (session_id, shard, manufacturer_id, event, request_id, position)
+        SELECT id, shard, owner, 'expired', 'expiry', last_position + number
+        FROM unnest(ids, shards, owners) WITH ORDINALITY AS due (id, shard, owner, number);
+    EXCEPTION WHEN unique_violation THEN
+        INSERT INTO link_session_events (session_id, shard, manufacturer_id, event, request_id, position)
+        SELECT id, shard, owner, 'expired', 'expiry', last_position + number
+        FROM unnest(ids, shards, owners) WITH ORDINALITY AS due (id, shard, owner, number)
+        ON CONFLICT DO NOTHING;
+    END;
     last_position := last_position + cardinality(ids);
     IF cardinality(ids) = most THEN
         before := ids[most];

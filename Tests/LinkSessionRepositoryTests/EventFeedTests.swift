@@ -189,6 +189,29 @@ import Testing
         }
     }
 
+    @Test func `an end that is committed during a step stands, and the others of the step have theirs`() async throws {
+        try await Storage.with { storage in
+            try await storage.beginAnew()
+            try await storage.database.addSessions(10, age: "11 minutes", of: storage.acme.id.number)
+            try await storage.database.execute("UPDATE link_sessions SET opened_at = created_at")
+            let completion = try OpenTransaction(
+                in: storage.database,
+                """
+                INSERT INTO link_session_events (session_id, shard, manufacturer_id, event, request_id, position)
+                SELECT id, shard, manufacturer_id, 'completed', 'last', 0 FROM link_sessions ORDER BY id LIMIT 1
+                """)
+            async let step = storage.advance()
+            try await wait(until: "the step waits for the completion") {
+                try await storage.database.count("SELECT count(*) FROM pg_locks WHERE NOT granted") == 1
+            }
+            try completion.end("COMMIT")
+            _ = try await step
+            let ends = try await storage.database.rows(
+                "SELECT event, count(*) FROM link_session_events GROUP BY event ORDER BY event")
+            #expect(ends == [["completed", "1"], ["expired", "9"]])
+        }
+    }
+
     @Test func `a refusal is told with the reason that is the manufacturer's business, or not at all`() async throws {
         try await Storage.with { storage in
             let id = try await storage.created()
