@@ -113,7 +113,7 @@ extension LinkSessionRepository {
             -- A session that is told to be over stays so when the clock steps back.
             SELECT s.*, CASE WHEN EXISTS (
                 SELECT 1 FROM link_session_events
-                WHERE session_id = $1::uuid AND shard = $2::smallint AND event = 'expired')
+                WHERE session_id = $1::uuid AND shard = $2::smallint AND event IN ('expired', 'expired_early'))
                 THEN greatest(clock_timestamp(), s.expires_at) ELSE clock_timestamp() END AS now
             FROM s
         ), j AS MATERIALIZED (

@@ -33,13 +33,14 @@ import Testing
         }
     }
 
-    @Test func `a session that was told to be over stays so when the clock steps back`() async throws {
+    @Test(arguments: ["expired", "expired_early"])
+    func `a session that was told to be over stays so when the clock steps back`(end: String) async throws {
         try await Storage.with { storage in
             let id = try await storage.created()
             try await storage.database.execute(
                 """
                 INSERT INTO link_session_events (session_id, shard, manufacturer_id, event, request_id, position)
-                SELECT id, shard, manufacturer_id, 'expired', 'expiry', 1 FROM link_sessions
+                SELECT id, shard, manufacturer_id, '\(end)', 'expiry', 1 FROM link_sessions
                 """)
             #expect(try await storage.complete(id).session?.status == .expired)
             #expect(try await storage.expire(id)?.status == .expired)
@@ -47,7 +48,7 @@ import Testing
             #expect(try await storage.stored(id).completed == nil)
             #expect(
                 try await storage.database.rows("SELECT event FROM link_session_events ORDER BY event")
-                    == [["completion_refused"], ["expired"]])
+                    == [["completion_refused"], [end]])
         }
     }
 

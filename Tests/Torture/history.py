@@ -104,9 +104,10 @@ class History:
 
     # What must be so in the end.
 
-    def check(self, stored, now):
+    def check(self, stored, settled_at):
+        """`settled_at`: what happened before was told when the readers ended."""
         for session in self.sessions.values():
-            self.check_session(session, stored.get(session.id), now)
+            self.check_session(session, stored.get(session.id), settled_at)
         for manufacturer, feed in self.feeds.items():
             for reader, reached in feed.reached.items():
                 self.require(
@@ -117,7 +118,7 @@ class History:
                     stored.get(session, (None,))[0] == manufacturer, "nobody's session in another's hands",
                     f"{session} has its end at {manufacturer}")
 
-    def check_session(self, session, row, now):
+    def check_session(self, session, row, settled_at):
         require, name, feed = self.require, session.id, self.feeds[session.manufacturer]
         if row is None:
             return require(False, "every 201 is there", f"{name} is not there")
@@ -137,8 +138,8 @@ class History:
         end = feed.ends.get(name)
         if completed_at is not None:
             require(end == "link_session.completed", "one end event each", f"{name} is completed and has {end}")
-        elif expires_at <= now - 5 and (is_opened or expires_at < created_at + 600):
+        elif expires_at <= settled_at - 5 and (is_opened or expires_at < created_at + 600):
             require(end == "link_session.expired", "one end event each", f"{name} is over and has {end}")
-        elif expires_at > now and not self.has_clock_jumped:
+        elif expires_at > time.time() and not self.has_clock_jumped:
             require(end is None, "one end event each", f"{name} is open, and has {end}")
         return None

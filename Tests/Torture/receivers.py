@@ -21,6 +21,8 @@ class Receivers:
     KINDS = ["good", "flaky", "slow", "failing", "silent"]
     # Of the manufacturer whose sessions are erased: slow, so that an answer comes when its session is gone.
     ERASED = "erased"
+    # So many events to a receiver at once.
+    UNDER_WAY = 8
     PROMISE = "webhooks at least once, to whom they belong"
 
     def __init__(self, manufacturers, erased, secret, history):
