@@ -37,6 +37,14 @@ package final class MetricsRegistry: MetricsFactory {
         }
     }
 
+    /// Sets a gauge of things that come and go: those that are not named are gone, and so are their label sets.
+    package func replace(_ name: String, with values: [(labels: [String], value: Double)]) {
+        families.withLock { families in
+            families[name]?.removeSeries()
+            for (labels, value) in values { (families[name]?.series(labels) as? GaugeSeries)?.record(value) }
+        }
+    }
+
     /// `nil` where no metric of this name was described.
     private func series(_ name: String, _ values: [String]) -> (any MetricSeries)? {
         families.withLock { $0[name]?.series(values) }
@@ -69,6 +77,8 @@ extension MetricsRegistry.Family {
         series.append((labels.joined(separator: ","), new))
         return new
     }
+
+    fileprivate mutating func removeSeries() { (series, index, overflow) = ([], [:], nil) }
 
     private func newSeries() -> any MetricSeries {
         switch description.kind {

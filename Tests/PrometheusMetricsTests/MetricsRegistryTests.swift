@@ -55,6 +55,26 @@ import Testing
             ])
     }
 
+    @Test func `things that are gone are no longer told of, and leave their places to others`() {
+        let registry = MetricsRegistry([
+            MetricDescription("failing", .gauge, labels: ["supplier"], mostSeries: 2, "Failing.")
+        ])
+        func lines() -> [Substring] {
+            String(decoding: registry.text(.prometheus), as: UTF8.self).split(separator: "\n").filter {
+                !$0.hasPrefix("#")
+            }
+        }
+        registry.replace("failing", with: [(["a"], 1), (["b"], 0), (["c"], 1)])
+        #expect(
+            lines() == [
+                #"failing{supplier="a"} 1.0"#, #"failing{supplier="b"} 0.0"#,
+                #"failing{otel_metric_overflow="true"} 1.0"#,
+            ])
+        registry.replace("failing", with: [(["c"], 1), (["b"], 1)])
+        #expect(lines() == [#"failing{supplier="c"} 1.0"#, #"failing{supplier="b"} 1.0"#])
+        registry.replace("unknown", with: [([], 1)])
+    }
+
     @Test func `OpenMetrics names a counter's family without its suffix, and has an end`() {
         registry.set("requests_total", ["/", "200"], to: 5)
         let lines = text(.openMetrics)

@@ -52,11 +52,11 @@ struct MetricsCollector: Service {
         registry.set("http_server_connection_places", to: Double(http.places))
         for database in databases { collect(database.statistics) }
         if let age = controlPlane.age { registry.set("link_session_control_plane_age_seconds", to: age / .seconds(1)) }
-        for supplier in controlPlane.latest?.suppliers ?? [] {
-            registry.set(
-                "link_session_supplier_failing", [supplier.slug.text],
-                to: supplierHealth.isFailing(supplier.slug) ? 1 : 0)
-        }
+        registry.replace(
+            "link_session_supplier_failing",
+            with: (controlPlane.latest?.suppliers ?? []).map { supplier in
+                ([supplier.slug.text], supplierHealth.isFailing(supplier.slug) ? 1 : 0)
+            })
         registry.set("link_session_event_feed_waiting_requests", to: Double(watcher.waiting))
         let (endpoints, backlog) = webhooks.statistics
         registry.set("link_session_webhook_leases", to: Double(endpoints))
