@@ -30,11 +30,15 @@ package struct FunnelReport: Sendable {
     package fileprivate(set) var bySupplier: [String: FunnelSteps] = [:]
 }
 
-/// Sessions of one key that ended alike.
+/// Sessions that ended alike.
 private struct FunnelRow: Sendable {
-    let key: String
+    let language: String
+    /// At which their users began, or were to begin, to sign in; `nil` where it was none or not one alone.
+    let supplier: String?
     let end: String
     let counts: [Int64]
+    /// Those of them that have to be judged for each of their suppliers apart.
+    let atSeveral: [LinkSessionID]
 }
 
 extension AdminRepository {
@@ -55,17 +59,8 @@ extension AdminRepository {
             var begin = report.since
             while begin <= now {
                 let end = min((begin / 86_400 + 1) * 86_400, now + 1)
-                let parameters: [Parameter] = [
-                    .number(begin), .number(end), .number(manufacturer?.number ?? 0), .text(supplier?.text),
-                ]
-                let ofLanguages = supplier == nil ? FunnelReport.ofLanguages : FunnelReport.ofLanguagesAtSupplier
-                for row in try connection.run(ofLanguages, parameters, until: .now + Self.longest) {
-                    report.all.add(row)
-                    report.byLanguage[row.key, default: FunnelSteps()].add(row)
-                }
-                for row in try connection.run(FunnelReport.ofSuppliers, parameters, until: .now + Self.longest) {
-                    report.bySupplier[row.key, default: FunnelSteps()].add(row)
-                }
+                let parameters: [Parameter] = [.number(begin), .number(end), .number(manufacturer?.number ?? 0)]
+                try report.add(parameters, supplier, from: &connection)
                 begin = end
             }
             return report
@@ -74,13 +69,46 @@ extension AdminRepository {
 }
 
 extension FunnelReport {
+    fileprivate mutating func add(
+        _ parameters: [Parameter], _ supplier: Supplier.Slug?, from connection: inout Connection
+    ) throws(ConnectionError) {
+        var atSeveral: [LinkSessionID] = []
+        let query = supplier == nil ? Self.ofSessions : Self.atSupplier
+        let further: [Parameter] = supplier.map { [.text($0.text)] } ?? []
+        for row in try connection.run(query, parameters + further, until: .now + AdminRepository.longest) {
+            all.add(row)
+            byLanguage[row.language, default: FunnelSteps()].add(row)
+            if let supplier = row.supplier { bySupplier[supplier, default: FunnelSteps()].add(row) }
+            atSeveral += row.atSeveral
+        }
+        guard !atSeveral.isEmpty else { return }
+        let rows = try connection.run(
+            Self.ofSuppliers, parameters + [.uuids(atSeveral.map(\.bytes))], until: .now + AdminRepository.longest)
+        for row in rows {
+            if let supplier = row.supplier { bySupplier[supplier, default: FunnelSteps()].add(row) }
+        }
+    }
+
     fileprivate static let now = Query<Int64>(
         "funnel_now", "SELECT extract(epoch FROM statement_timestamp())::bigint",
         readOne: { (row) throws(DatabaseError) in try row.int64() })
 
-    fileprivate static let ofLanguages = query("languages", by: "s.language", isOfSuppliers: false)
-    fileprivate static let ofLanguagesAtSupplier = query("languages_at_supplier", by: "s.language", isOfSuppliers: true)
-    fileprivate static let ofSuppliers = query("suppliers", by: "t.supplier", isOfSuppliers: true)
+    /// A session is judged once.
+    private static let ofSessions = query(
+        "sessions", "LEFT JOIN", by: "", reading: "min(supplier), max(supplier), bool_or(supplier IS NULL)",
+        where: "true",
+        isOfOne: """
+            t.supplier = t.last_supplier AND NOT t.has_others
+            AND (s.completed_at IS NULL OR s.supplier IS NOT DISTINCT FROM t.supplier)
+            """)
+
+    /// A session is judged at each supplier of those named.
+    private static let atSupplier = query(
+        "sessions_at_supplier", "JOIN", by: ", supplier", reading: "supplier, supplier, false",
+        where: "supplier = $4::text", isOfOne: "true")
+    private static let ofSuppliers = query(
+        "suppliers", "JOIN", by: ", supplier", reading: "supplier, supplier, false",
+        where: "supplier IS NOT NULL AND session_id = ANY ($4::uuid[])", isOfOne: "true")
 
     /// Why a sign-in came to nothing before the user left for the supplier.
     private static let refusedBefore = [
@@ -94,16 +122,25 @@ extension FunnelReport {
         """
     }
 
-    /// - Parameter isOfSuppliers: a row a session and supplier at which its user began, or was to begin, to sign in.
-    private static func query(_ name: String, by key: String, isOfSuppliers: Bool) -> Query<[FunnelRow]> {
-        let isCompleted = isOfSuppliers ? "s.supplier IS NOT DISTINCT FROM t.supplier" : "true"
-        return Query(
+    /// - Parameters:
+    ///   - join: of sessions with what happened at suppliers.
+    ///   - key: by what else than the session that is grouped.
+    ///   - suppliers: the first, the last, and whether there were events at none.
+    ///   - condition: on events.
+    ///   - isOfOne: whether what became of the session is what became of it at its supplier.
+    private static func query(
+        _ name: String, _ join: String, by key: String, reading suppliers: String, where condition: String,
+        isOfOne: String
+    ) -> Query<[FunnelRow]> {
+        Query(
             "report_funnel_of_\(name)",
             """
-            SELECT key, ended, count(*), count(*) FILTER (WHERE is_opened), count(*) FILTER (WHERE has_begun),
-                   count(*) FILTER (WHERE came_back), count(*) FILTER (WHERE signed_in),
+            SELECT language, CASE WHEN is_of_one THEN at_supplier END AS at_one, ended, count(*),
+                   count(*) FILTER (WHERE is_opened), count(*) FILTER (WHERE has_begun), count(*) FILTER (WHERE came_back),
+                   count(*) FILTER (WHERE signed_in),
                    count(*) FILTER (WHERE is_completed AND completed_by IS NOT NULL OR signed_in AND refused_to_complete IS NOT NULL),
-                   count(*) FILTER (WHERE is_completed), count(*) FILTER (WHERE is_completed AND confirmed_at IS NOT NULL)
+                   count(*) FILTER (WHERE is_completed), count(*) FILTER (WHERE is_completed AND confirmed_at IS NOT NULL),
+                   coalesce(array_agg(id::text) FILTER (WHERE at_supplier IS NOT NULL AND NOT is_of_one), '{}')
             FROM (
                 SELECT r.*, CASE
                     WHEN is_completed THEN 'completed'
@@ -117,37 +154,43 @@ extension FunnelReport {
                     WHEN is_opened THEN 'no_sign_in_begun'
                     ELSE 'never_opened' END AS ended
                 FROM (
-                    SELECT \(key) AS key, s.created_at, s.expires_at, s.completed_at, s.completed_by, s.confirmed_at,
-                           s.completed_at IS NOT NULL AND \(isCompleted) AS is_completed,
+                    SELECT s.id, s.language, t.supplier AS at_supplier, (\(isOfOne)) AS is_of_one, s.created_at,
+                           s.expires_at, s.completed_at, s.completed_by, s.confirmed_at,
+                           s.completed_at IS NOT NULL AND \(
+                               join == "JOIN" ? "s.supplier IS NOT DISTINCT FROM t.supplier" : "true") AS is_completed,
                            s.opened_at IS NOT NULL AS is_opened, t.began_at IS NOT NULL AS has_begun,
                            t.signed_in IS TRUE OR t.came_back_at >= t.began_at AS came_back,
                            t.signed_in IS TRUE AS signed_in, t.refused, t.refused_to_complete
-                    FROM link_sessions s \(isOfSuppliers ? "JOIN" : "LEFT JOIN") (
-                        SELECT session_id, shard, \(isOfSuppliers ? "supplier," : "")
-                               min(occurred_at) FILTER (WHERE event = 'sign_in_started') AS began_at,
+                    FROM link_sessions s \(join) (
+                        SELECT session_id, shard, \(suppliers),
+                               min(occurred_at) FILTER (WHERE event = 'sign_in_started'),
                                max(occurred_at) FILTER (
-                                   WHERE event = 'sign_in_refused' AND reason NOT IN (\(refusedBefore))) AS came_back_at,
-                               bool_or(event = 'signed_in') AS signed_in, \(latestReason(of: "sign_in_refused")) AS refused,
-                               \(latestReason(of: "completion_refused")) AS refused_to_complete
+                                   WHERE event = 'sign_in_refused' AND reason NOT IN (\(refusedBefore))),
+                               bool_or(event = 'signed_in'), \(latestReason(of: "sign_in_refused")),
+                               \(latestReason(of: "completion_refused"))
                         FROM link_session_events
                         WHERE session_id >= first_id_at(to_timestamp($1::bigint))
                           AND session_id < first_id_at(to_timestamp($2::bigint))
                           AND event IN ('sign_in_started', 'signed_in', 'sign_in_refused', 'completion_refused')
-                          AND ($3::bigint = 0 OR manufacturer_id = $3::bigint)
-                          AND \(isOfSuppliers ? "supplier IS NOT NULL AND ($4::text IS NULL OR supplier = $4::text)" : "$4::text IS NULL")
-                        GROUP BY session_id, shard\(isOfSuppliers ? ", supplier" : "")
-                    ) AS t ON t.session_id = s.id AND t.shard = s.shard
+                          AND ($3::bigint = 0 OR manufacturer_id = $3::bigint) AND \(condition)
+                        GROUP BY session_id, shard\(key)
+                    ) AS t (
+                        session_id, shard, supplier, last_supplier, has_others, began_at, came_back_at, signed_in, refused,
+                        refused_to_complete
+                    ) ON t.session_id = s.id AND t.shard = s.shard
                     WHERE s.id >= first_id_at(to_timestamp($1::bigint)) AND s.id < first_id_at(to_timestamp($2::bigint))
                       AND ($3::bigint = 0 OR s.manufacturer_id = $3::bigint)
                 ) AS r
             ) AS judged
-            GROUP BY key, ended
+            GROUP BY language, at_one, ended
             """,
             readEach: { (row) throws(DatabaseError) in
-                let (key, end) = (try row.text(), try row.text())
+                let (language, supplier, end) = (try row.text(), try row.optionalText(), try row.text())
                 var counts: [Int64] = []
                 for _ in FunnelSteps.names { counts.append(try row.int64()) }
-                return FunnelRow(key: key, end: end, counts: counts)
+                return FunnelRow(
+                    language: language, supplier: supplier, end: end, counts: counts,
+                    atSeveral: try row.texts().compactMap { LinkSessionID($0) })
             })
     }
 }
