@@ -1,14 +1,12 @@
 """What ops/ has for those who deploy: checked by the programs that read it, and HAProxy in front of the running service."""
 import re
-import signal
-import ssl
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import httpx
 import pytest
-from service import ACME_KEY, AUTHENTICATOR_KEY, REPOSITORY, SESSIONS, free_port, wait_until
+from balancer import Balancer
+from service import ACME_KEY, AUTHENTICATOR_KEY, REPOSITORY, SESSIONS, wait_until
 
 OPS = REPOSITORY / "ops"
 
@@ -36,54 +34,9 @@ def test_systemd_reads_the_unit(tmp_path):
     assert "link-session-service.service" not in result.stderr, result.stderr
 
 
-class Balancer:
-    def __init__(self, service, directory):
-        self.port, self.plain_port = free_port(), free_port()
-        certificate = directory / "certificate.pem"
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
-             "-addext", "subjectAltName=DNS:localhost", "-keyout", directory / "key.pem", "-out", directory / "ca.pem"],
-            check=True, capture_output=True)
-        certificate.write_text((directory / "ca.pem").read_text() + (directory / "key.pem").read_text())
-        configuration = (OPS / "haproxy.cfg").read_text()
-        for old, new in [
-            ("bind :80", f"bind 127.0.0.1:{self.plain_port}"), ("bind :443", f"bind 127.0.0.1:{self.port}"),
-            ("/etc/haproxy/certificate.pem", str(certificate)), ("10.0.0.11:8080", f"127.0.0.1:{service.port}"),
-            ("    server two 10.0.0.12:8080\n", ""),
-            # Two descriptors a connection, which not every machine has so many of.
-            ("maxconn 20000", "maxconn 200"),
-        ]:
-            assert configuration.count(old) == 1, old
-            configuration = configuration.replace(old, new)
-        self.file, self.log = directory / "haproxy.cfg", directory / "haproxy.log"
-        self.file.write_text(configuration)
-        self.client = httpx.Client(
-            base_url=f"https://localhost:{self.port}", trust_env=False, timeout=20,
-            verify=ssl.create_default_context(cafile=directory / "ca.pem"))
-
-    @contextmanager
-    def running(self):
-        check = subprocess.run(["haproxy", "-c", "-f", self.file], capture_output=True, text=True)
-        assert check.returncode == 0 and "WARNING" not in check.stderr, check.stderr
-        with open(self.log, "w") as log:
-            process = subprocess.Popen(["haproxy", "-f", self.file], stdout=log, stderr=log)
-        try:
-            def is_up():
-                try:
-                    return self.client.get("/health/live").status_code == 200
-                except httpx.TransportError:
-                    return False
-
-            wait_until("the balancer has found the replica", is_up)
-            yield self
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(20)
-
-
 @pytest.fixture(scope="module")
 def balancer(service, tmp_path_factory):
-    with Balancer(service, tmp_path_factory.mktemp("haproxy")).running() as balancer:
+    with Balancer([service.port], tmp_path_factory.mktemp("haproxy")).running() as balancer:
         yield balancer
 
 

@@ -182,14 +182,14 @@ class Replica:
         self.port, self.management_port = free_port(), free_port()
         self.environment = environment | {
             "HTTP_PORT": str(self.port), "HTTP_MANAGEMENT_PORT": str(self.management_port)}
+        self.command = [EXECUTABLE, "serve"]
         self.log = log
         self.process = None
 
     def start(self):
         with open(self.log, "a") as log:
             self.process = subprocess.Popen(
-                [EXECUTABLE, "serve"], cwd=PROJECT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log)
+                self.command, cwd=PROJECT, env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def end(self):
         if self.process:
