@@ -67,14 +67,20 @@ extension LinkSessionRepository {
     }
 
     /// Records that an open session's page was seen, or that the Authenticator looked, for the first time. Where somebody
-    /// else is at work on the session at this moment, it is not waited for: what comes of that is told, too.
+    /// else is at work on the session for longer than a moment, it is not waited for: what comes of that is told, too. What
+    /// is over in a moment may be this very statement on a connection that broke, and nothing came of it.
     ///
     /// - Parameter authenticatorKey: the name of the Authenticator's key that it was done with; `nil`: with none.
     package func open(
         _ id: LinkSessionID, by authenticatorKey: String? = nil, requestID: String, until deadline: Deadline
     ) async throws(RepositoryError) {
-        try await database.answer(
-            Self.open, Self.parameters(id, requestID) + [.text(authenticatorKey)], until: deadline)
+        for _ in 1...3 {
+            guard
+                try await !database.answer(
+                    Self.open, Self.parameters(id, requestID) + [.text(authenticatorKey)], until: deadline)
+            else { return }
+            try? await Task.sleep(for: .milliseconds(50))
+        }
     }
 
     /// Records an event of a session that exists.
@@ -174,7 +180,8 @@ extension LinkSessionRepository {
             readOptional: { (row) throws(DatabaseError) in try row.storedLinkSession() })
     }
 
-    private static let open = Query<Void>(
+    /// False where the row is locked.
+    private static let open = Query<Bool>(
         "open_link_session",
         """
         \(locked(orElse: "SKIP LOCKED")), changed AS (
@@ -182,8 +189,8 @@ extension LinkSessionRepository {
             WHERE j.is_open AND j.opened_at IS NULL AND t.id = $1::uuid AND t.shard = $2::smallint
             RETURNING t.id
         )\(recording("SELECT 'opened', NULL::text WHERE EXISTS (SELECT 1 FROM changed)", by: "$4::text"))
-        SELECT 1
-        """)
+        SELECT EXISTS (SELECT 1 FROM j)
+        """, readOne: { (row) throws(DatabaseError) in try row.bool() })
 
     private static let expire = transition(
         "expire_link_session", "expires_at = greatest(j.created_at, j.second) FROM j WHERE j.is_open",

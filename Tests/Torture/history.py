@@ -32,6 +32,9 @@ class Feed:
         self.ends = {}
         self.opened = set()
 
+    def is_read_until(self, event_id):
+        return bool(self.events) and int(event_id[4:]) <= int(self.events[-1][0][4:])
+
     def read(self, reader, event):
         session = event["data"]["link_session"]["id"]
         entry = (event["id"], event["type"], session, hashlib.sha256(repr(event).encode()).digest()[:8])

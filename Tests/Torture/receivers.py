@@ -69,6 +69,8 @@ class Receivers:
 
     def verify(self, where, headers, body):
         event = json.loads(body)
+        owner = self.history.owners.get(event["data"]["link_session"]["id"], where[0])
+        self.history.require(owner == where[0], self.PROMISE, f"the receiver {where} got an event of {owner}'s")
         message = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
         self.history.require(
             signature(self.secret, self.salts[where], message) in headers["webhook-signature"].split(),
@@ -106,7 +108,9 @@ class Receivers:
         for where, taken in self.taken.items():
             if where[1] == self.ERASED:
                 continue
-            foreign = taken.keys() - self.events(where)
+            feed = self.history.feeds[where[0]]
+            # What came when the readers had ended is in no list of theirs.
+            foreign = {event for event in taken.keys() - self.events(where) if feed.is_read_until(event)}
             self.history.require(not foreign, self.PROMISE, f"the receiver {where} got {len(foreign)} events of others")
             again, heard = (
                 sum(max(0, count - 1) for count in counter.values()) for counter in (taken, self.heard[where]))
