@@ -28,7 +28,7 @@ struct Command: Sendable {
             let process = Process()
             process.executableURL = try program ?? TestEnvironment.serviceBinary
             process.arguments = arguments
-            process.environment = ["PATH": "/usr/bin:/bin"].merging(environment) { $1 }
+            process.environment = TestEnvironment.ofPrograms.merging(environment) { $1 }
             process.currentDirectoryURL = directory
             let (output, errors) = (files.appending(path: "output"), files.appending(path: "errors"))
             for file in [output, errors] { try Data().write(to: file) }

@@ -71,7 +71,7 @@ package final class ServiceProcess: @unchecked Sendable {  // Foundation's Proce
             process.executableURL = binary
             process.arguments = arguments
         }
-        process.environment = ["PATH": "/usr/bin:/bin"].merging(environment) { $1 }
+        process.environment = TestEnvironment.ofPrograms.merging(environment) { $1 }
         process.currentDirectoryURL = directory
         let pipe = Pipe()
         process.standardOutput = pipe

@@ -31,6 +31,13 @@ package enum TestEnvironment {
         return nodes?.isEmpty == false ? nodes : nil
     }
 
+    /// What every program of a test gets; with `scripts/test --sanitize` also what the sanitizer is told.
+    package static var ofPrograms: [String: String] {
+        let told = ["ASAN_OPTIONS", "LD_PRELOAD", "TSAN_OPTIONS"]
+        return ProcessInfo.processInfo.environment.filter { told.contains($0.key) }
+            .merging(["PATH": "/usr/bin:/bin"]) { $1 }
+    }
+
     package static let projectDirectory = URL(filePath: #filePath)
         .deletingLastPathComponent().deletingLastPathComponent().deletingLastPathComponent()
 
