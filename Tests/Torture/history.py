@@ -58,7 +58,9 @@ class Feed:
         if event["type"] in ENDS:
             self.ends[session] = event["type"]
         if event["type"] == "link_session.opened":
-            self.history.require(session not in self.ends, "events in order", f"{session} is opened after its end")
+            self.history.require(
+                session not in self.ends or self.history.has_clock_jumped, "events in order",
+                f"{session} is opened after its end")
             self.opened.add(session)
 
 
@@ -66,7 +68,8 @@ class History:
     MOST_SHOWN = 50
 
     def __init__(self, manufacturers):
-        # Then a session may be told to be over whose time is not over by the clock of later.
+        # Then a session may be told to be over whose time is not over by the clock of later, and what happened on either
+        # side of the jump is told in the order of its times.
         self.has_clock_jumped = False
         self.faults = []  # seconds, promise, text
         self.on_fault = lambda: None
