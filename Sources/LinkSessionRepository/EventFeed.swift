@@ -86,6 +86,7 @@ package struct EventFeedRepository: Sendable {
     private static let mostInAStep = 2000
     /// How many events are passed over for a page, at most, where only some types are asked for.
     private static let mostLookedAt = 1000
+    private static let mostChanges = 5000
 
     private let database: DatabaseAccess
     private let sessions: LinkSessionRepository
@@ -114,17 +115,17 @@ package struct EventFeedRepository: Sendable {
     /// Which sessions of the manufacturers have had events behind the position until the state, and whether these are
     /// their ends.
     ///
-    /// - Returns: at most `most` of a manufacturer.
+    /// - Returns: `nil` where there are so many that all may have had some.
     package func changes(
-        of manufacturers: [Manufacturer.ID], after position: FeedPosition, _ state: FeedState, most: Int,
-        until deadline: Deadline
-    ) async throws(RepositoryError) -> [(manufacturer: Manufacturer.ID, session: LinkSessionID, isEnd: Bool)] {
-        try await database.answer(
+        of manufacturers: [Manufacturer.ID], after position: FeedPosition, _ state: FeedState, until deadline: Deadline
+    ) async throws(RepositoryError) -> [(manufacturer: Manufacturer.ID, session: LinkSessionID, isEnd: Bool)]? {
+        let changes = try await database.answer(
             Self.changes,
             [
                 .numbers(manufacturers.map(\.number)), .number(position.number), .blob(state.sessionsSince),
-                .number(state.last.number), .number(Int64(most)),
+                .number(state.last.number), .number(Int64(Self.mostChanges)),
             ], until: deadline)
+        return changes.count < Self.mostChanges ? changes : nil
     }
 
     /// A page of a manufacturer's events, the oldest first.
@@ -192,13 +193,10 @@ package struct EventFeedRepository: Sendable {
     private static let changes = Query<[(manufacturer: Manufacturer.ID, session: LinkSessionID, isEnd: Bool)]>(
         "event_feed_changes",
         """
-        SELECT m.id, e.session_id, e.event IN ('completed', 'expired', 'expired_early')
-        FROM unnest($1::bigint[]) AS m (id), LATERAL (
-            SELECT session_id, event FROM link_session_events
-            WHERE manufacturer_id = m.id AND position > 0 AND position > $2::bigint AND session_id >= $3::uuid
-              AND position <= $4::bigint
-            ORDER BY position LIMIT $5::bigint
-        ) AS e
+        SELECT manufacturer_id, session_id, event IN ('completed', 'expired', 'expired_early') FROM link_session_events
+        WHERE manufacturer_id = ANY ($1::bigint[]) AND position > 0 AND position > $2::bigint AND session_id >= $3::uuid
+          AND position <= $4::bigint
+        LIMIT $5::bigint
         """,
         readEach: { (row) throws(DatabaseError) in
             (

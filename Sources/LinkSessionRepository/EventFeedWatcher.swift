@@ -79,8 +79,6 @@ package final class EventFeedWatcher: Service {
     package static let most = 200
     private static let interval = Duration.milliseconds(250)
     private static let queryTime = Duration.milliseconds(700)
-    /// Beyond so many events of a manufacturer within an interval all that wait for it look for themselves.
-    private static let mostChanges = 5000
     private static let mostAtOnce = 200
 
     private let repository: EventFeedRepository
@@ -185,15 +183,14 @@ package final class EventFeedWatcher: Service {
         // What happened since they looked is not known.
         guard let seen else { return (all { _ in true }, feed.last) }
         guard feed.last > seen else { return ([], seen) }
-        let changes = try await repository.changes(
-            of: manufacturers, after: seen, feed, most: Self.mostChanges, until: deadline)
+        let changes = try await repository.changes(of: manufacturers, after: seen, feed, until: deadline)
+        guard let changes else { return (all { _ in true }, feed.last) }
         let ended = Set(changes.filter(\.isEnd).map(\.session))
-        let counts = changes.reduce(into: [Manufacturer.ID: Int]()) { $0[$1.manufacturer, default: 0] += 1 }
+        let changed = Set(changes.map(\.manufacturer))
         let due = all { wait in
-            guard let count = counts[wait.manufacturer] else { return false }
             switch wait.subject {
-            case .events: return true
-            case .end(let id): return count >= Self.mostChanges || ended.contains(id)
+            case .events: changed.contains(wait.manufacturer)
+            case .end(let id): ended.contains(id)
             }
         }
         return (due, feed.last)

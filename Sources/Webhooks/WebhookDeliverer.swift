@@ -131,9 +131,8 @@ package final class WebhookDeliverer: Service {
         if let seen, !isWhole {
             guard feed.last > seen else { return seen }
             let manufacturers = Array(Set(all.map(\.manufacturer)))
-            let changes = try await tools.feed.changes(
-                of: manufacturers, after: seen, feed, most: 1, until: deadline)
-            concerned = Set(changes.map(\.manufacturer))
+            let changes = try await tools.feed.changes(of: manufacturers, after: seen, feed, until: deadline)
+            concerned = changes.map { Set($0.map(\.manufacturer)) }
         }
         for delivery in all where concerned?.contains(delivery.manufacturer) ?? true {
             delivery.signal(.hint(feed.last))
