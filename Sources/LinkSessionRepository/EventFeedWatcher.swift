@@ -164,6 +164,8 @@ package final class EventFeedWatcher: Service {
                 await Task.detached { try? await Task.sleep(for: .milliseconds(1)) }.value
                 looking.removeAll { !$0.isLooking }
             }
+            // They hang, and hold up the next ones no longer.
+            if looking.count >= Self.mostAtOnce { looking.removeAll() }
             wait.wake(finishing: finishing)
             looking.append(wait)
         }
