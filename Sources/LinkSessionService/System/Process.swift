@@ -1,19 +1,20 @@
 internal import Foundation
 
+#if canImport(Glibc)
+    private let openFiles = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+#else
+    private let openFiles = RLIMIT_NOFILE
+#endif
+
 /// Lets the process open as many descriptors as the system allows it, and returns how many that is.
 func raiseDescriptorLimit() -> Int {
     var limit = rlimit()
-    #if canImport(Glibc)
-        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    #else
-        let resource = RLIMIT_NOFILE
-    #endif
-    guard getrlimit(resource, &limit) == 0 else { return 1024 }
+    guard getrlimit(openFiles, &limit) == 0 else { return 1024 }
     let wanted = min(limit.rlim_max, 65_536)
     if limit.rlim_cur < wanted {
         limit.rlim_cur = wanted
-        setrlimit(resource, &limit)
-        getrlimit(resource, &limit)
+        setrlimit(openFiles, &limit)
+        getrlimit(openFiles, &limit)
     }
     return Int(min(limit.rlim_cur, 65_536))
 }
@@ -21,12 +22,7 @@ func raiseDescriptorLimit() -> Int {
 /// How many descriptors the process may have open.
 var descriptorLimit: Int {
     var limit = rlimit()
-    #if canImport(Glibc)
-        let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    #else
-        let resource = RLIMIT_NOFILE
-    #endif
-    return getrlimit(resource, &limit) == 0 ? Int(min(limit.rlim_cur, 1 << 30)) : 0
+    return getrlimit(openFiles, &limit) == 0 ? Int(min(limit.rlim_cur, 1 << 30)) : 0
 }
 
 /// `nil` where it is unset or empty.
