@@ -5,7 +5,8 @@ internal import ServiceLifecycle
 internal import Synchronization
 
 /// Lets requests wait for events: of a manufacturer, or for a session's end. However many wait, the database is looked at
-/// once every 250 ms, and not at all while nobody waits. ``run()`` must be running.
+/// once every 250 ms, as often at once where this replica itself gave events their positions, and not at all while nobody
+/// waits. ``run()`` must be running.
 package final class EventFeedWatcher: Service {
     package struct TooManyWaitingError: Error {}
 
@@ -73,6 +74,8 @@ package final class EventFeedWatcher: Service {
     private struct State {
         var waits: [Manufacturer.ID: [ObjectIdentifier: Wait]] = [:]
         var isDraining = false
+        /// From when on a hint makes for another look.
+        var hintDue = ContinuousClock.now
     }
 
     /// How many requests of a manufacturer wait at once.
@@ -86,10 +89,22 @@ package final class EventFeedWatcher: Service {
     private let state = Mutex(State())
     private let looks = Atomic<Int>(0)
     private let pages = SharedFeedPages()
+    private let (dueLooks, dueLook) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
 
     package init(repository: EventFeedRepository, logger: Logger) {
         self.repository = repository
         self.logger = logger
+    }
+
+    /// There are new events: whoever waits for them needs not wait for the next look, too.
+    package func hint() {
+        let now = ContinuousClock.now
+        let isDue = state.withLock { state in
+            guard now >= state.hintDue, !state.waits.isEmpty else { return false }
+            state.hintDue = now + Self.interval
+            return true
+        }
+        if isDue { dueLook.yield() }
     }
 
     /// How many requests wait.
@@ -135,9 +150,9 @@ package final class EventFeedWatcher: Service {
     /// Watches until graceful shutdown or cancellation; by then all that wait are answered.
     package func run() async throws {
         await cancelWhenGracefulShutdown { [self] in
+            async let _ = lookFromTimeToTime()
             var seen: FeedPosition?
-            while !Task.isCancelled {
-                try? await Task.sleep(for: Self.interval)
+            for await _ in dueLooks {
                 let now = ContinuousClock.now
                 await wake(all { $0.deadline <= now }, finishing: true)
                 do throws(RepositoryError) {
@@ -152,6 +167,10 @@ package final class EventFeedWatcher: Service {
         }
         state.withLock { $0.isDraining = true }
         await wake(all { _ in true }, finishing: true)
+    }
+
+    private func lookFromTimeToTime() async {
+        while (try? await Task.sleep(for: Self.interval)) != nil { dueLook.yield() }
     }
 
     /// So many look at the database at a time: thousands at once would be more than it takes.

@@ -166,7 +166,8 @@ struct Application {
                 days: try settings.retentionDays, repository: RetentionRepository(database: maintenance),
                 logger: logger),
             EventSequencer(
-                repository: EventFeedRepository(database: feedDatabase, controlPlane: controlPlane), logger: logger),
+                repository: EventFeedRepository(database: feedDatabase, controlPlane: controlPlane), watcher: watcher,
+                logger: logger),
             webhooks, collector, Listener(server: server, settings: "HTTP", host: host, port: port), watcher,
             ShutdownDelay(readiness: readiness, seconds: try settings.shutdownDelay, logger: logger),
         ]

@@ -11,6 +11,7 @@ struct EventSequencer: Service {
     private static let wholeInterval = Duration.seconds(60)
 
     let repository: EventFeedRepository
+    let watcher: EventFeedWatcher
     let logger: Logger
 
     func run() async throws {
@@ -24,9 +25,9 @@ struct EventSequencer: Service {
                 let now = ContinuousClock.now
                 do {
                     let step = try await repository.advance(whole: now >= wholeIsDue, until: now + .seconds(5))
-                    for (event, count) in step?.counts ?? [] {
-                        counters[event]?.increment(by: count)
-                    }
+                    let counts = step?.counts ?? []
+                    for (event, count) in counts { counters[event]?.increment(by: count) }
+                    if counts.contains(where: { $0.count > 0 }) { watcher.hint() }
                     if now >= wholeIsDue { wholeIsDue = now + Self.wholeInterval }
                     // More waits.
                     if step?.isDone == false { continue }

@@ -102,6 +102,24 @@ extension ProgramTests {
             }
         }
 
+        @Test func `whoever waits at the replica that orders events does not wait for its next look, too`() async throws {
+            try await Service.run { service in
+                var (next, times) = ("evt_0", [Duration]())
+                for _ in 0..<11 {
+                    let token = try await service.createdToken()
+                    let path = "\(Service.events)?wait=20&after=\(next)"
+                    async let answer = service.get(path, key: TestKeys.acme)
+                    try await Task.sleep(for: .milliseconds(.random(in: 300..<550)))
+                    let opened = ContinuousClock.now
+                    _ = try await service.view(token)
+                    next = try #require(try await answer.json["next"]?.string)
+                    times.append(.now - opened)
+                }
+                // Half of 100 ms until it has its position. The look would be another half of 250 ms.
+                #expect(times.sorted()[5] < .milliseconds(130), "\(times)")
+            }
+        }
+
         @Test func `a session that nobody opened is waited for until its time is over`() async throws {
             try await Service.run { service in
                 let token = try await service.createdToken()
