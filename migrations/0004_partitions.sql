@@ -154,3 +154,13 @@ COMMENT ON FUNCTION maintain_partitions IS
 -- day's from being made before the day is over.
 SELECT count(add_partition(parent, (statement_timestamp() AT TIME ZONE 'UTC')::date + day))
 FROM unnest(ARRAY['link_sessions', 'link_session_events', 'sign_ins']) AS parent, generate_series(0, 7) AS day;
+
+-- Writes a file that is gone at once, since a database whose disk is full still answers. Refused with 53100 where there is
+-- no room for it. Nothing of it is in the WAL.
+CREATE FUNCTION write_temporary_file() RETURNS void
+    LANGUAGE plpgsql SET work_mem = '64kB' AS $$
+BEGIN
+    -- More to sort than work_mem has room for.
+    PERFORM content FROM (SELECT i, repeat('x', 8000) AS content FROM generate_series(1, 32) AS i) AS file ORDER BY i DESC;
+END
+$$;

@@ -13,6 +13,11 @@ package struct RetentionRepository: Sendable {
         package let isLast: Bool
     }
 
+    /// Why the database answers and takes no writes.
+    package enum WriteRefusal: Sendable {
+        case readOnly, diskFull
+    }
+
     private let database: DatabaseClient
 
     package init(database: DatabaseClient) {
@@ -27,21 +32,32 @@ package struct RetentionRepository: Sendable {
         try await database.answer(Self.step, [.number(Int64(days))], until: deadline)
     }
 
-    /// Whether all that tomorrow brings has its partition, and whether the database takes writes.
+    /// Whether all that tomorrow brings has its partition, and why the database takes no writes.
     package func readiness(
         until deadline: Deadline
-    ) async throws(RepositoryError) -> (hasTomorrow: Bool, takesWrites: Bool) {
-        try await database.answer(Self.readiness, [], until: deadline)
+    ) async throws(RepositoryError) -> (hasTomorrow: Bool, refusal: WriteRefusal?) {
+        let (hasTomorrow, isReadOnly) = try await database.answer(Self.readiness, [], until: deadline)
+        if isReadOnly { return (hasTomorrow, .readOnly) }
+        do throws(DatabaseError) {
+            try await database.run(Self.writeFile, [], as: .first, until: deadline)
+        } catch .unavailable(.exhausted(.diskFull)) {
+            return (hasTomorrow, .diskFull)
+        } catch {
+            // Whatever else it is, other checks say it.
+        }
+        return (hasTomorrow, nil)
     }
 
-    private static let readiness = Query<(hasTomorrow: Bool, takesWrites: Bool)>(
+    private static let writeFile = Query<Void>("write_temporary_file", "SELECT write_temporary_file()")
+
+    private static let readiness = Query<(hasTomorrow: Bool, isReadOnly: Bool)>(
         "readiness",
         """
         SELECT bool_and(to_regclass(parent || to_char((now() AT TIME ZONE 'UTC')::date + 1, '_YYYYMMDD')) IS NOT NULL),
-               current_setting('transaction_read_only') = 'off'
+               current_setting('transaction_read_only') = 'on'
         FROM unnest(ARRAY['link_sessions', 'link_session_events', 'sign_ins']) AS parent
         """,
-        readOne: { (row) throws(DatabaseError) in (hasTomorrow: try row.bool(), takesWrites: try row.bool()) })
+        readOne: { (row) throws(DatabaseError) in (hasTomorrow: try row.bool(), isReadOnly: try row.bool()) })
 
     private static let step = Query<Step?>(
         "maintain_partitions", "SELECT added, deleted, is_done FROM maintain_partitions($1::bigint::integer)",

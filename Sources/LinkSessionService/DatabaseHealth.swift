@@ -18,9 +18,13 @@ extension HealthCheck {
                 case nil: HealthCheck(name: "partitions", state: "unknown", cause: untold)
                 }
             let answering =
-                told?.takesWrites == false
-                ? HealthCheck(name: "database", state: "read_only", cause: "it takes no writes (SQLSTATE 25006)")
-                : HealthCheck(name: "database", state: "ok")
+                switch told?.refusal {
+                case .readOnly?:
+                    HealthCheck(name: "database", state: "read_only", cause: "it takes no writes (SQLSTATE 25006)")
+                case .diskFull?:
+                    HealthCheck(name: "database", state: "disk_full", cause: "its disk is full (SQLSTATE 53100)")
+                case nil: HealthCheck(name: "database", state: "ok")
+                }
             return [answering, HealthCheck(status), partitions]
         } catch {
             return [

@@ -6,6 +6,7 @@ package struct SQLState: Sendable, Equatable, CustomStringConvertible {
     package var description: String { code }
 
     package static let uniqueViolation = SQLState("23505")
+    package static let diskFull = SQLState("53100")
 
     enum Consequence {
         /// The server or the session is going away, or stopped being the primary: use another connection.

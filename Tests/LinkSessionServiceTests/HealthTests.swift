@@ -106,6 +106,28 @@ extension ProgramTests {
             }
         }
 
+        @Test func `a database whose disk is full is not ready, and the log says why`() async throws {
+            try await Service.run { service in
+                #expect(try await ready(service, 200).status == 200)
+                let name = "write_temporary_file"
+                try await service.database.execute("ALTER FUNCTION \(name)() RENAME TO elsewhere")
+                try await service.database.execute(
+                    """
+                    CREATE FUNCTION \(name)() RETURNS void LANGUAGE plpgsql AS $$
+                    BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'; END $$
+                    """)
+                try await wait(until: "readiness says so") {
+                    state(try await service.get("/health/ready"), "database") == "disk_full"
+                }
+                #expect(try await ready(service, 503).status == 503)
+                try await service.process.waitForLog(
+                    "database disk_full: its disk is full (SQLSTATE 53100)", within: 5)
+                try await service.database.execute(
+                    "DROP FUNCTION \(name)(); ALTER FUNCTION elsewhere() RENAME TO \(name)")
+                #expect(try await ready(service, 200, within: .seconds(5)).status == 200)
+            }
+        }
+
         @Test func `keys that cannot be confirmed make requests with a key wait, not fail`() async throws {
             try await Service.run { service in
                 try await service.database.execute("ALTER TABLE control_plane_version RENAME TO elsewhere")
