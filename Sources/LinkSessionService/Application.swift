@@ -43,7 +43,7 @@ struct Application {
         // What tells of events waits neither for the longest of these, nor behind requests.
         let feedDatabase = try database("link-session-service events", connections: 1, waitingLimit: 64)
 
-        let webhookDatabase = try database("link-session-service webhooks", connections: 2, waitingLimit: 4096)
+        let webhookDatabase = try database("link-session-service webhooks", connections: 4, waitingLimit: 4096)
 
         let authenticatorKeys = try settings.authenticatorKeys
         let (signingKeys, sandboxKey) = (try settings.returnSigningKeys, try settings.sandboxSigningKey)

@@ -227,7 +227,7 @@ struct EndpointState {
         return true
     }
 
-    /// They have their places until it is saved what came of them: so no more than those can come twice, whatever happens.
+    /// They have their places until it is saved what came of them: where this replica is ended, no more come twice.
     private var unsavedAttempts: Int { attempts.count + (unsaved?.attempts.count ?? 0) }
 
     private var hasRoom: Bool { retries?.hasRoom ?? false }

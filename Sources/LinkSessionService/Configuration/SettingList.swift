@@ -36,7 +36,7 @@ struct SettingList: Sendable {
 
     let databaseConnections = Setting<Int>.number(
         "database.connections", 1...100,
-        help: "connections for requests, and so threads; six more are for keys, health, deletions, events and webhooks")
+        help: "connections for requests, and so threads; 8 more are for keys, health, deletions, events and webhooks")
 
     let authenticatorKeys = Setting<[AuthenticatorKey]>.list(
         "authenticator.api.key.digests",
