@@ -5,8 +5,8 @@ internal import ServiceLifecycle
 internal import Synchronization
 
 /// Lets requests wait for events: of a manufacturer, or for a session's end. However many wait, the database is looked at
-/// once every 250 ms, as often at once where this replica itself gave events their positions, and not at all while nobody
-/// waits. ``run()`` must be running.
+/// once every 250 ms, at once and at most every 100 ms where this replica itself gave events their positions, and not at
+/// all while nobody waits. ``run()`` must be running.
 package final class EventFeedWatcher: Service {
     package struct TooManyWaitingError: Error {}
 
@@ -81,6 +81,7 @@ package final class EventFeedWatcher: Service {
     /// How many requests of a manufacturer wait at once.
     package static let most = 200
     private static let interval = Duration.milliseconds(250)
+    private static let hintInterval = Duration.milliseconds(100)
     private static let queryTime = Duration.milliseconds(700)
     private static let mostAtOnce = 200
 
@@ -101,7 +102,7 @@ package final class EventFeedWatcher: Service {
         let now = ContinuousClock.now
         let isDue = state.withLock { state in
             guard now >= state.hintDue, !state.waits.isEmpty else { return false }
-            state.hintDue = now + Self.interval
+            state.hintDue = now + Self.hintInterval
             return true
         }
         if isDue { dueLook.yield() }
