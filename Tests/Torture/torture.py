@@ -120,11 +120,13 @@ class Torture:
 
     async def resume_webhooks(self):
         """An endpoint that was down for the whole time is up, and its operator says so."""
-        self.receivers.is_up = True
+        self.receivers.be_up()
         await asyncio.to_thread(self.cluster.primary.sql, "UPDATE webhook_endpoints SET resumed_at = now()")
         begin = time.monotonic()
+        await self.receivers.report()
         while self.receivers.missing() and time.monotonic() < begin + 180 + len(self.history.sessions) / 100:
             await asyncio.sleep(1)
+            await self.receivers.report()
         print(f"    webhooks: all there {time.monotonic() - begin:.0f} s after they were resumed")
 
     def check(self):
