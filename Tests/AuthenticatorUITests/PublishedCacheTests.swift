@@ -31,6 +31,14 @@ import Testing
         }
     }
 
+    @Test func `what a provider publishes is kept as operators are told`() {
+        let times = PublishedCache<String, Int>.Times()
+        #expect(times.lifetime == .seconds(10 * 60))
+        #expect(times.grace == .seconds(60 * 60))
+        #expect(times.retry == .seconds(15))
+        #expect(times.shortestRenewal == .seconds(60))
+    }
+
     @Test func `callers at the same time share one request, and later ones what it had`() async throws {
         let provider = Provider()
         let cache = cache(of: provider)

@@ -303,7 +303,7 @@ import Testing
     @Test(
         arguments: [
             "1", "null", "true", #""x""#, #"["x",1]"#, #"["x",["y"]]"#, "[null]", #"{"a":1}"#, #"{"a":"b","c":{}}"#,
-            #"{"a":null}"#,
+            #"{"a":null}"#, #"[1,"]"]"#, #"{"a":1,"}":"b"}"#,
         ])
     func `whatever has something else than strings is neither`(value: String) throws {
         let object = try read(#"{"a":\#(value),"b":"x"}"#)

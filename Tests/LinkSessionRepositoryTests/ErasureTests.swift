@@ -9,8 +9,9 @@ import Testing
     @Test func `an erasure deletes every session of the user and counts it, and touches nobody else's`() async throws {
         try await Storage.with { storage in
             let administration = AdminRepository(address: try storage.database.address)
+            // Others' lie between the first and the last of the user's.
             for (user, manufacturer) in [
-                ("u", storage.acme), ("u", storage.acme), ("u ", storage.acme), ("u", storage.beta),
+                ("u", storage.acme), ("u ", storage.acme), ("u", storage.beta), ("u", storage.acme),
             ] {
                 let token = try TestToken()
                 try await storage.create(try storage.new(userID: user, of: manufacturer), token)
@@ -34,6 +35,25 @@ import Testing
                 _ = try await administration.manufacturer(named: try DisplayText("Nobody"))
             } throws: {
                 ($0 as? AdminError)?.line.hasPrefix("there is no manufacturer of this name") == true
+            }
+        }
+    }
+
+    @Test func `who has completed with another account stays a NOX user when one is erased, however long ago`()
+        async throws
+    {
+        try await Storage.with { storage in
+            let administration = AdminRepository(address: try storage.database.address)
+            let accounts = try ["one", "another"].map {
+                try #require(SupplierIdentity(supplier: .sandbox, userID: $0))
+            }
+            for account in accounts { try await storage.complete(try await storage.created(), as: account) }
+            let users = "SELECT count(*) FROM nox_users"
+            #expect(try await storage.database.count(users) == 1)
+            try await storage.database.age(sessions: "true", by: "1 hour")
+            for (account, left) in zip(accounts, [1, 0]) {
+                #expect(try await administration.erase(.account(account), digest: nil).sessions == 1)
+                #expect(try await storage.database.count(users) == left)
             }
         }
     }

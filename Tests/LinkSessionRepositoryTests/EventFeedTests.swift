@@ -26,6 +26,15 @@ import Testing
             let second = try await storage.page(after: first.next)
             #expect(second.events.map(\.session.id) == [late])
             #expect(try await storage.page().events.map(\.session.id) == [early, late], "the order stays")
+
+            // Whoever has read so far is woken by what came later alone.
+            let state = try await storage.feed.state(after: first.next, until: soon)
+            func changed(after position: FeedPosition) async throws -> [LinkSessionID]? {
+                try await storage.feed.changes(of: [storage.acme.id], after: position, state, until: soon)?.map(
+                    \.session)
+            }
+            #expect(try await changed(after: first.next) == [late])
+            #expect(try await changed(after: second.next) == [])
         }
     }
 

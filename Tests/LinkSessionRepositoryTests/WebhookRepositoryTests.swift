@@ -28,6 +28,19 @@ import Testing
         }
     }
 
+    @Test func `a replica that comes later is handed endpoints of the one that keeps the most`() async throws {
+        try await Storage.with { storage in
+            try await storage.addWebhooks(8)
+            let (first, second) = (storage.webhooks(of: 1), storage.webhooks(of: 2))
+            #expect(try await first.lease(most: 7, until: soon).count == 7)
+            // It wants one of the first's, too, which keeps six then.
+            #expect(try await second.lease(most: 1, until: soon).count == 1)
+            #expect(try await storage.webhooks(of: 3).lease(most: 100, until: soon).isEmpty)
+            #expect(try await first.lease(most: 7, until: soon).filter(\.isWanted).count == 1 + 3)
+            #expect(try await second.lease(most: 1, until: soon).filter(\.isWanted).isEmpty)
+        }
+    }
+
     @Test func `a lease of before the clock stepped back is free`() async throws {
         try await Storage.with { storage in
             try await storage.addWebhooks(1)
@@ -53,6 +66,23 @@ import Testing
             let count = "SELECT count(*) FROM webhook_deliveries"
             #expect(try await storage.database.count(count + " WHERE session_id = \(other.sql)") == 1)
             #expect(try await storage.database.count(count) == 1)
+        }
+    }
+
+    @Test func `webhooks are counted by how they are`() async throws {
+        try await Storage.with { storage in
+            try await storage.addWebhooks(4)
+            try await storage.database.execute(
+                """
+                UPDATE webhook_states SET failing_since = now(), consecutive_failures = 1
+                WHERE endpoint_id = (SELECT min(id) FROM webhook_endpoints);
+                UPDATE webhook_states SET state = 'paused' WHERE endpoint_id = (SELECT max(id) FROM webhook_endpoints)
+                """)
+            let state = try await OperationalStateRepository(database: storage.client, replicaName: "any")
+                .webhooks(until: soon)
+            #expect(state.endpoints.map(\.state) == ["active", "failing", "paused", "stopped"])
+            #expect(state.endpoints.map(\.count) == [2, 1, 1, 0])
+            #expect(state.withoutLease == 3 && state.givenUp == 0)
         }
     }
 

@@ -275,5 +275,23 @@ extension ProgramTests {
                 #expect((2...4).contains(asked), "asked the database \(asked) times in 2.3 s")
             }
         }
+
+        @Test func `a service that has nothing to do leaves the database alone but for some looks a second`()
+            async throws
+        {
+            try await Service.run { service in
+                func transactions() async throws -> Int {
+                    try await service.database.count(
+                        "SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()")
+                }
+                // Counts are told once a second.
+                try await Task.sleep(for: .seconds(2))
+                let (before, start) = (try await transactions(), ContinuousClock.now)
+                try await Task.sleep(for: .seconds(3))
+                let asked = Double(try await transactions() - before)
+                let seconds = (ContinuousClock.now - start) / .seconds(1)
+                #expect((1...60).contains(asked / seconds), "\(asked) transactions in \(seconds) s")
+            }
+        }
     }
 }

@@ -198,6 +198,10 @@ extension ProgramTests {
                                 nil,
                             ]
                         ])
+                    let found = try await deployment.admin(
+                        "edit-supplier", "mock-energy", "--discovery-url", "default", "--apply")
+                    #expect(found.status == 0, "\(found.summary)")
+                    #expect(try await deployment.database.rows("SELECT discovery_url FROM suppliers") == [[nil]])
                     // The same again changes nothing.
                     try await deployment.expectRefusal(
                         ["edit-supplier", "mock-energy", "--client-id", "nox", "--apply"],
@@ -217,7 +221,7 @@ extension ProgramTests {
                             == 0)
                     let file = try await deployment.admin("edit-supplier", "mock-energy", "--client-id", "other")
                     #expect(file.status == 0, "\(file.summary)")
-                    #expect(try deployment.files().keys.sorted().last == "0004_edit_supplier.sql")
+                    #expect(try deployment.files().keys.sorted().last == "0005_edit_supplier.sql")
                 }
             }
         }

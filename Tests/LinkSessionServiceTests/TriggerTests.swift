@@ -140,6 +140,16 @@ extension ProgramTests {
                 #expect(run.status == 1, "\(run.summary)")
                 #expect(run.errors.contains("the pages at http://127.0.0.1:1, where link_url leads"), "\(run.summary)")
             }
+            try await WebhookReceiver.with { other in
+                other.answers { _ in .status(200, body: "<title>Another service</title>") }
+                let url = "http://127.0.0.1:\(other.port)"
+                try await Service.runAtItsURL(environment: ["PUBLIC_BASE_URL": url]) { service in
+                    let run = try await trigger("completed", at: service.url, environment: key)
+                    #expect(run.status == 1, "\(run.summary)")
+                    let sentence = "link_url led to no page of the service's (200), and not on"
+                    #expect(run.errors.contains(sentence), "\(run.summary)")
+                }
+            }
         }
     }
 }

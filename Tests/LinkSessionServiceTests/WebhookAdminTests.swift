@@ -134,7 +134,7 @@ extension ProgramTests {
             }
         }
 
-        @Test func `a manufacturer has 16 webhooks at most`() async throws {
+        @Test func `a manufacturer has 16 webhooks at most, of which one is changed at a time`() async throws {
             try await Deployment.withAcme { deployment, _ in
                 try await deployment.database.execute(
                     """
@@ -145,6 +145,10 @@ extension ProgramTests {
                 let run = try await deployment.admin(
                     ["add-webhook", "Acme", "--url", "https://example.com/", "--apply"], environment: Self.secrets)
                 #expect(run.status == 1 && run.errors.contains("this manufacturer has 16 webhooks already"))
+                let disabled = try await deployment.admin("disable-webhook", "7", "--apply")
+                #expect(disabled.status == 0, "\(disabled.summary)")
+                let ids = "SELECT id::text FROM webhook_endpoints WHERE disabled_at IS NOT NULL"
+                #expect(try await deployment.database.rows(ids) == [["7"]])
             }
         }
     }

@@ -224,9 +224,13 @@ extension ProgramTests {
                         try await Service.serving(database) { second in
                             receiver.answers { _ in .late(.milliseconds(100)) }
                             for _ in 0..<30 { _ = try await second.complete(try await second.createdToken()) }
+                            let lease = "SELECT leased_by::text FROM webhook_states"
+                            let drained = try await database.value(lease)
                             first.send(SIGTERM)
                             try await wait(until: "all came", within: .seconds(6)) { receiver.deliveries.count >= 31 }
                             #expect(try await first.waitForExit() == 0)
+                            let now = try await database.value(lease)
+                            #expect(drained != nil && drained != now, "nobody waits for the lease to end by itself")
                             try await Task.sleep(for: .seconds(1))
                             #expect(receiver.deliveries.count == 31 && Set(receiver.ids).count == 31)
                         }

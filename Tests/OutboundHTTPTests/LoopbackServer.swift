@@ -14,11 +14,17 @@ final class LoopbackServer: Sendable {
     /// The `Host` headers of the requests, in their order.
     let hosts = Mutex<[String]>([])
 
-    private init(port: Int) { self.port = port }
+    private let parts: [String]
+    private let ends: Bool
 
-    /// Answers every request with `hello`.
+    private init(port: Int, parts: [String], ends: Bool) { (self.port, self.parts, self.ends) = (port, parts, ends) }
+
+    /// - Parameters:
+    ///   - parts: what every request is answered with, chunk by chunk.
+    ///   - ends: whether an answer ever does.
     static func with(
-        at address: String = "127.0.0.1", tls: NIOSSLContext? = nil, _ body: (LoopbackServer) async throws -> Void
+        at address: String = "127.0.0.1", tls: NIOSSLContext? = nil, parts: [String] = ["hello"], ends: Bool = true,
+        _ body: (LoopbackServer) async throws -> Void
     ) async throws {
         let running = Mutex<LoopbackServer?>(nil)
         let channel = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
@@ -33,7 +39,7 @@ final class LoopbackServer: Sendable {
                 }
             }
             .bind(host: address, port: 0).get()
-        let server = LoopbackServer(port: channel.localAddress?.port ?? 0)
+        let server = LoopbackServer(port: channel.localAddress?.port ?? 0, parts: parts, ends: ends)
         running.withLock { $0 = server }
         do {
             try await body(server)
@@ -57,10 +63,14 @@ final class LoopbackServer: Sendable {
             case .head(let head): server.hosts.withLock { $0.append(head.headers.first(name: "host") ?? "") }
             case .body: break
             case .end:
-                let head = HTTPResponseHead(version: .http1_1, status: .ok, headers: ["content-length": "5"])
+                let head = HTTPResponseHead(
+                    version: .http1_1, status: .ok, headers: ["transfer-encoding": "chunked"])
                 context.write(wrapOutboundOut(.head(head)), promise: nil)
-                context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: "hello")))), promise: nil)
-                context.writeAndFlush(wrapOutboundOut(.end(nil)), promise: nil)
+                for part in server.parts {
+                    context.write(wrapOutboundOut(.body(.byteBuffer(ByteBuffer(string: part)))), promise: nil)
+                }
+                if server.ends { context.write(wrapOutboundOut(.end(nil)), promise: nil) }
+                context.flush()
             }
         }
     }

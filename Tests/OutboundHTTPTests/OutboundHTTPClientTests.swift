@@ -117,6 +117,25 @@ import Testing
         #expect(ContinuousClock.now - start < .seconds(2))
     }
 
+    @Test func `of an answer that is cut all is had up to the bound, and nobody waits for what is beyond it`()
+        async throws
+    {
+        func cut(at size: Int, from server: LoopbackServer) async throws -> String {
+            let request = OutboundHTTPRequest(url: "http://provider.invalid:\(server.port)/")
+            let response = try await OutboundHTTPClient(to: addresses([["127.0.0.1"]]))
+                .send(request, within: .seconds(10), maximumSize: size, cutsBody: true)
+            return String(buffer: response.body)
+        }
+        try await LoopbackServer.with(parts: ["hel", "lo"]) { server in
+            let (whole, part) = (try await cut(at: 1000, from: server), try await cut(at: 4, from: server))
+            #expect(whole == "hello" && part == "hell")
+        }
+        try await LoopbackServer.with(parts: ["hel", "lo"], ends: false) { server in
+            let answer = try await cut(at: 5, from: server)
+            #expect(answer == "hello")
+        }
+    }
+
     @Test func `no more requests than there are places are under way, and one that ended makes room`() async throws {
         let slow = PublicAddresses(isAllowed: { _ in true }) { _, _ in
             Thread.sleep(forTimeInterval: 1)

@@ -124,6 +124,10 @@ import Testing
                 let (result, duration) = await underWay
                 #expect(result.databaseError == .unavailable(.timedOut))
                 #expect(duration < .milliseconds(1500))
+                let failed = client.statistics.failedConnects
+                try await Task.sleep(for: .seconds(1))
+                let attempts = client.statistics.failedConnects - failed
+                #expect((1...100).contains(attempts), "\(attempts) attempts in a second: each pauses between its own")
                 try await server.start()
                 let back = await timed { try await client.run(perform("SELECT 1"), within: .seconds(2)) }
                 #expect(back.result.databaseError == nil)

@@ -91,6 +91,17 @@ import Testing
         #expect(limits.take(loud, now: start) == .refused(retryAfter: .milliseconds(100)))
     }
 
+    @Test func `whoever is silent for a while is forgotten first, and where that is enough nobody else is`() throws {
+        let limits = AddressLimits(try limit("10/20"), capacity: 10)
+        for number in 1...8 { _ = limits.take(try #require(IPAddress("10.1.0.\(number)")), now: start) }
+        for number in 1...3 {
+            let address = try #require(IPAddress("10.2.0.\(number)"))
+            #expect(limits.take(address, now: start + .seconds(3)) == .taken(left: 19))
+        }
+        #expect(limits.count == 3)
+        #expect(limits.take(try #require(IPAddress("10.2.0.1")), now: start + .seconds(3)) == .taken(left: 18))
+    }
+
     @Test func `refusals wait longer the more of them wait, and at most ten seconds`() {
         #expect(RefusalDelay.time(whileHeld: 0) == .seconds(1))
         #expect(RefusalDelay.time(whileHeld: 100) == .seconds(2))

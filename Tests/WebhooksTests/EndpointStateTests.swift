@@ -19,8 +19,13 @@ import Testing
         var wake: ContinuousClock.Instant?
         /// The database answers at once.
         var savesAtOnce = false
+        let retries: [WebhookRetry]
 
-        init(at position: Int64 = 0, failures: Int = 0, failingFor: Duration? = nil, resend: WebhookResend? = nil) {
+        init(
+            at position: Int64 = 0, failures: Int = 0, failingFor: Duration? = nil, resend: WebhookResend? = nil,
+            retries: [WebhookRetry] = []
+        ) {
+            self.retries = retries
             let lease = WebhookLease(
                 endpoint: WebhookEndpoint(
                     id: .init(1), manufacturer: .init(1), url: "https://example.com", kinds: nil, salts: []),
@@ -36,7 +41,7 @@ import Testing
             for action in next.actions {
                 switch action {
                 case .loadRetries:
-                    state.load([], now: now)
+                    state.load(retries, now: now)
                     go()
                 case .read: break
                 case .send(let event, _): sent.append(event.position.number)
@@ -83,7 +88,7 @@ import Testing
         }
     }
 
-    private static func event(_ number: Int64) throws -> FeedEvent {
+    static func event(_ number: Int64) throws -> FeedEvent {
         let session = LinkSession(
             id: LinkSessionID.first(at: 1), manufacturer: .init(1), userID: try ManufacturerUserID("u"),
             redirectURL: try RedirectURL("https://your-app.com/callback"), language: .nl, createdAt: 0, expiresAt: 600,
@@ -163,6 +168,22 @@ import Testing
         #expect(endpoint.sent.count + endpoint.found.count > 20, "what waited for hours is due")
     }
 
+    @Test func `what waited for an endpoint that was down is due within five seconds of its being back`() throws {
+        let retries = (1...6 as ClosedRange<Int64>).map { number in
+            WebhookRetry(
+                position: FeedPosition(stored: number), session: LinkSessionID.first(at: 1), attempts: 9,
+                failingFor: .seconds(80_000), dueIn: .seconds(3600))
+        }
+        var endpoint = Endpoint(at: 6, failures: 9, failingFor: .seconds(80_000), retries: retries)
+        endpoint.savesAtOnce = true
+        try endpoint.read(7...7)
+        #expect(endpoint.sent == [7] && endpoint.found == [])
+        endpoint.finish(7, .taken)
+        endpoint.now += .seconds(5)
+        endpoint.go()
+        #expect(endpoint.found.sorted() == Array(1...6))
+    }
+
     @Test func `an endpoint that took nothing for three days is paused, and one that answers 410 stopped`() throws {
         var endpoint = Endpoint(failures: 9, failingFor: .seconds(3 * 86_400 + 1))
         try endpoint.read(1...3)
@@ -222,6 +243,15 @@ import Testing
         while endpoint.saves.last?.resend?.isDone != true { try endpoint.save() }
         let done = try endpoint.save()
         #expect(done.resend?.id == 7 && done.resend?.position.number == 12)
+    }
+
+    @Test func `how far a stretch has come is saved with each of its events, not at its end alone`() throws {
+        let resend = WebhookResend(id: 7, position: FeedPosition(stored: 10), last: FeedPosition(stored: 12))
+        var endpoint = Endpoint(at: 100, resend: resend)
+        try endpoint.read(11...12, from: .resend)
+        endpoint.finish(11, .taken)
+        let saved = try endpoint.save()
+        #expect(saved.resend?.position.number == 11 && saved.resend?.isDone == false)
     }
 
     @Test func `nothing is sent when the lease is over, and nothing is lost where the database does not answer`()
