@@ -2,7 +2,10 @@
 // One target per layer: an import that is not declared here does not compile.
 import PackageDescription
 
-let settings: [SwiftSetting] = [
+/// scripts/fuzz sets it: what it builds is instrumented, and has no place in any other build.
+let isFuzzed = Context.environment["FUZZ"] != nil
+
+var settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .treatAllWarnings(as: .error),
     .enableUpcomingFeature("ExistentialAny"),
@@ -10,6 +13,7 @@ let settings: [SwiftSetting] = [
     .enableUpcomingFeature("InternalImportsByDefault"),
     .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
 ]
+if isFuzzed { settings.append(.unsafeFlags(["-sanitize=fuzzer,address", "-enable-testing"])) }
 
 /// The targets that hold C pointers say `unsafe` wherever they touch one.
 let settingsAtTheCBoundary = settings + [.strictMemorySafety()]
@@ -213,11 +217,15 @@ let package = Package(
     ]
 )
 
-// scripts/fuzz sets it: what it builds needs instrumentation and no place in any other build.
-if Context.environment["FUZZ"] != nil {
+if isFuzzed {
     package.targets.append(
         .executableTarget(
             name: "Fuzz",
-            dependencies: ["HTTPServer", logging, nioCore, nioEmbedded, nioHTTP1], path: "Tests/Fuzz",
-            exclude: ["corpus", "http.dict"], swiftSettings: settings))
+            dependencies: [
+                "AuthenticatorUI", "HTTPFront", "HTTPServer", "IPAddresses", "JSON", "LinkSessionRepository",
+                "LinkSessions", "PostgresClient", "RateLimits", "TokenGenerator", logging, nioCore, nioEmbedded,
+                nioHTTP1,
+                .product(name: "JWTKit", package: "jwt-kit"),
+            ], path: "Tests/Fuzz", exclude: ["corpus", "connection.dict"], swiftSettings: settings,
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
 }
