@@ -69,13 +69,15 @@ package struct HMACSHA256: Sendable, Redacted {
         guard let algorithm = unsafe EVP_MAC_fetch(nil, "HMAC", nil) else { return nil }
         defer { unsafe EVP_MAC_free(algorithm) }
         guard let pointer = unsafe EVP_MAC_CTX_new(algorithm) else { return nil }
-        let succeeded = unsafe "SHA256".withCString { name in
-            var parameters = unsafe [
-                OSSL_PARAM_construct_utf8_string(
-                    OSSL_MAC_PARAM_DIGEST, UnsafeMutablePointer(mutating: name), 0),
-                OSSL_PARAM_construct_end(),
-            ]
-            return unsafe EVP_MAC_init(pointer, secret, secret.count, &parameters)
+        // A parameter points to its name and its value: a text that is merely passed is gone when the call returns.
+        let succeeded = unsafe OSSL_MAC_PARAM_DIGEST.withCString { key in
+            unsafe "SHA256".withCString { name in
+                var parameters = unsafe [
+                    OSSL_PARAM_construct_utf8_string(key, UnsafeMutablePointer(mutating: name), 0),
+                    OSSL_PARAM_construct_end(),
+                ]
+                return unsafe EVP_MAC_init(pointer, secret, secret.count, &parameters)
+            }
         }
         guard succeeded == 1 else {
             unsafe EVP_MAC_CTX_free(pointer)
