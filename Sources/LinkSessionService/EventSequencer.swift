@@ -27,7 +27,8 @@ struct EventSequencer: Service {
                     let step = try await repository.advance(whole: now >= wholeIsDue, until: now + .seconds(5))
                     let counts = step?.counts ?? []
                     for (event, count) in counts { counters[event]?.increment(by: count) }
-                    if counts.contains(where: { $0.count > 0 }) { watcher.hint() }
+                    // On a cluster they can be read a step later, which says that it is not done.
+                    if step?.isDone == false || counts.contains(where: { $0.count > 0 }) { watcher.hint() }
                     if now >= wholeIsDue { wholeIsDue = now + Self.wholeInterval }
                     // More waits.
                     if step?.isDone == false { continue }
