@@ -16,6 +16,8 @@ package struct RetentionRepository: Sendable {
     /// Why the database answers and takes no writes.
     package enum WriteRefusal: Sendable {
         case readOnly, diskFull
+        /// A file was not written before the deadline.
+        case stalled
     }
 
     private let database: DatabaseClient
@@ -42,6 +44,8 @@ package struct RetentionRepository: Sendable {
             try await database.run(Self.writeFile, [], as: .first, until: deadline)
         } catch .unavailable(.exhausted(.diskFull)) {
             return (hasTomorrow, .diskFull)
+        } catch .unavailable(.timedOut) {
+            return (hasTomorrow, .stalled)
         } catch {
             // Whatever else it is, other checks say it.
         }

@@ -23,6 +23,9 @@ extension HealthCheck {
                     HealthCheck(name: "database", state: "read_only", cause: "it takes no writes (SQLSTATE 25006)")
                 case .diskFull?:
                     HealthCheck(name: "database", state: "disk_full", cause: "its disk is full (SQLSTATE 53100)")
+                case .stalled?:
+                    HealthCheck(
+                        name: "database", state: "unavailable", cause: "it answers, and a write did not end in time")
                 case nil: HealthCheck(name: "database", state: "ok")
                 }
             return [answering, HealthCheck(status), partitions]

@@ -106,7 +106,15 @@ extension ProgramTests {
             }
         }
 
-        @Test func `a database whose disk is full is not ready, and the log says why`() async throws {
+        @Test(arguments: [
+            (
+                "RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'", "disk_full",
+                "its disk is full (SQLSTATE 53100)"
+            ), ("PERFORM pg_sleep(30)", "unavailable", "it answers, and a write did not end in time"),
+        ])
+        func `a database whose disk is full, or hangs, is not ready, and the log says why`(
+            what: String, named: String, because: String
+        ) async throws {
             try await Service.run { service in
                 #expect(try await ready(service, 200).status == 200)
                 let name = "write_temporary_file"
@@ -114,14 +122,13 @@ extension ProgramTests {
                 try await service.database.execute(
                     """
                     CREATE FUNCTION \(name)() RETURNS void LANGUAGE plpgsql AS $$
-                    BEGIN RAISE EXCEPTION 'No space left on device' USING ERRCODE = 'disk_full'; END $$
+                    BEGIN \(what); END $$
                     """)
                 try await wait(until: "readiness says so") {
-                    state(try await service.get("/health/ready"), "database") == "disk_full"
+                    state(try await service.get("/health/ready"), "database") == named
                 }
                 #expect(try await ready(service, 503).status == 503)
-                try await service.process.waitForLog(
-                    "database disk_full: its disk is full (SQLSTATE 53100)", within: 5)
+                try await service.process.waitForLog("database \(named): \(because)", within: 5)
                 try await service.database.execute(
                     "DROP FUNCTION \(name)(); ALTER FUNCTION elsewhere() RENAME TO \(name)")
                 #expect(try await ready(service, 200, within: .seconds(5)).status == 200)
