@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -118,7 +119,8 @@ class Node:
             BIN / "pg_ctl", "--silent", "--wait", f"--pgdata={self.data}", f"--log={self.directory}/log",
             f"--options={self.SETTINGS} -c unix_socket_directories={self.directory}", "start", env=environment)
         for process in self.processes():
-            os.setpriority(os.PRIO_PROCESS, process, PRIORITY)
+            with suppress(ProcessLookupError):
+                os.setpriority(os.PRIO_PROCESS, process, PRIORITY)
 
     def start_again(self):
         """Whatever became of it."""
@@ -152,10 +154,8 @@ class Node:
 
     def signal(self, number):
         for process in self.processes():
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(process, number)
-            except ProcessLookupError:
-                pass
 
     def crash(self):
         processes = self.processes()
