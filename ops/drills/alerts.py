@@ -171,12 +171,12 @@ def partitions(stage):
     command(stage.cluster, "purge")
 
 
-@cause("a session of a replica whose clock is a day behind", "DefaultPartitionHasRows")
+@cause("a session of a replica whose clock is two days behind", "DefaultPartitionHasRows")
 def default_partition(stage):
     stage.sql(
         """
         INSERT INTO link_sessions (id, shard, token_hash, manufacturer_id, user_id, redirect_url, language, created_at, expires_at)
-        SELECT overlay(overlay(gen_random_uuid()::text PLACING left(first_id_at(now() - interval '1 day')::text, 13) FROM 1)
+        SELECT overlay(overlay(gen_random_uuid()::text PLACING left(first_id_at(now() - interval '2 days')::text, 13) FROM 1)
                        PLACING '7' FROM 15)::uuid,
                0, sha256('drill'), id, 'u-1', 'https://your-app.com', 'nl', now(), now() FROM manufacturers LIMIT 1
         """)
