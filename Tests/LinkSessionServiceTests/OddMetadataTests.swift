@@ -170,9 +170,16 @@ extension ProgramTests {
                 Oddity("an error with status 200", .fails("code_refused", "error invalid_grant: Code expired")) {
                     $0.answers[path] = (200, [], #"{"error":"invalid_grant","error_description":"Code expired"}"#)
                 },
-                Oddity("an error with status 401", .fails("code_refused", "status 401, error invalid_client")) {
+                Oddity("a secret that is wrong", .fails("supplier_failed", "status 401, error invalid_client")) {
                     $0.answers[path] = (401, [("www-authenticate", "Basic")], #"{"error":"invalid_client"}"#)
                 },
+                Oddity("a secret that is wrong, with a page", .fails("supplier_failed", "status 401")) {
+                    $0.answers[path] = (401, [("content-type", "text/html")], "<html>no</html>")
+                },
+                Oddity(
+                    "a client that may not do this, with status 200",
+                    .fails("supplier_failed", "error unauthorized_client")
+                ) { $0.answers[path] = (200, [], #"{"error":"unauthorized_client"}"#) },
                 Oddity("a page with status 400", .fails("code_refused", "status 400")) {
                     $0.answers[path] = (400, [("content-type", "text/html")], "<html>no</html>")
                 },

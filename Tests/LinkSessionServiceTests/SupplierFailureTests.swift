@@ -89,7 +89,8 @@ extension ProgramTests {
                         ("a redirect", (307, elsewhere, ""), "supplier_failed"),
                         ("no ID token", (200, [], #"{"access_token":"a"}"#), "supplier_failed"),
                         ("no JSON", (200, [], "<html>"), "supplier_failed"),
-                        ("status 401", (401, [], #"{"error":"invalid_client"}"#), "code_refused"),
+                        ("status 401", (401, [], #"{"error":"invalid_client"}"#), "supplier_failed"),
+                        ("another client's code", (401, [], #"{"error":"invalid_grant"}"#), "code_refused"),
                     ] as [(String, ScriptedProvider.Answer, String)] {
                         provider.script.withLock { $0.answers["/token"] = answer }
                         let token = try await service.createdToken()

@@ -25,8 +25,12 @@ extension ProgramTests {
             try await ScriptedProvider.with { provider in
                 try await Service.run(with: provider) { service in
                     #expect(try await isAvailable(service) == true)
-                    provider.script.withLock { $0.answers["/token"] = (503, [], "{}") }
-                    for _ in 0..<5 {
+                    let failures: [ScriptedProvider.Answer] = [
+                        (503, [], "{}"), (401, [], #"{"error":"invalid_client"}"#),
+                        (400, [], #"{"error":"unauthorized_client"}"#), (401, [], ""), (500, [], "<html>"),
+                    ]
+                    for failure in failures {
+                        provider.script.withLock { $0.answers["/token"] = failure }
                         let token = try await service.createdToken()
                         let page = try await TestBrowser(service).signIn(token, at: provider).page
                         #expect(page.name == "failed")

@@ -23,13 +23,15 @@ struct TokenRequest: Sendable {
             throw .noAnswer(error) { .failed("no answer from its token endpoint: \($0)") }
         }
         let decoder = JSONDecoder()
-        let refusal = (try? decoder.decode(TokenErrorResponse.self, from: answer.json))?.text(without: secrets)
+        let error = try? decoder.decode(TokenErrorResponse.self, from: answer.json)
+        let refusal = error?.text(without: secrets)
+        let refusesClient = error?.isAboutClient ?? (answer.status == .unauthorized)
         guard answer.isSuccess else {
             let what = "\(answer.statusText)\(refusal.map { ", \($0)" } ?? "")"
-            throw (400..<500).contains(answer.status.code) ? .codeRefused(what) : .failed(what)
+            throw (400..<500).contains(answer.status.code) && !refusesClient ? .codeRefused(what) : .failed(what)
         }
         guard let response = try? decoder.decode(TokenResponse.self, from: answer.json) else {
-            if let refusal { throw .codeRefused(refusal) }
+            if let refusal { throw refusesClient ? .failed(refusal) : .codeRefused(refusal) }
             if let text = answer.encodingText { throw .failed(text) }
             // Nor has it one where the scope openid was not asked for.
             throw .byBrowser(.failed("its token response has no ID token"))
@@ -84,6 +86,9 @@ struct TokenResponse: Decodable {
 private struct TokenErrorResponse: Decodable {
     let error: String
     let error_description: Lenient<String>?
+
+    /// Our id, our secret or what we may do is wrong: nothing that a browser brought.
+    var isAboutClient: Bool { ["invalid_client", "unauthorized_client"].contains(error) }
 
     func text(without secrets: [String]) -> String {
         ProviderText.error(error, error_description?.value, without: secrets)
