@@ -32,8 +32,8 @@ def parent(process):
         return None
 
 
-# What is tested has the processor before what tests it, as on machines of their own.
-PRIORITY = -10 if os.geteuid() == 0 else 0
+# What is tested has the processor before what tests it, as on machines of their own. Not everybody may have it so.
+PRIORITY = 0 if subprocess.run(["nice", "-n", "-10", "true"], capture_output=True).stderr else -10
 
 
 class Clock:
@@ -59,6 +59,10 @@ class Disk:
     """A file system of its own, in memory, that can be full."""
 
     ROOM = "3g"
+
+    @staticmethod
+    def can_be_made():
+        return os.geteuid() == 0 and subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
 
     def __init__(self, directory):
         self.directory = directory
