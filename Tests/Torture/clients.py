@@ -4,7 +4,6 @@ A request whose answer was lost has an unknown outcome: what it asked for may ha
 """
 import asyncio
 import base64
-import os
 import random
 import time
 import uuid
@@ -108,19 +107,31 @@ class Client(Caller):
         if self.random.random() < 0.3:
             return await self.create_under_key(manufacturer, key, body)
         if answer := await self.ask("create", "POST", SESSIONS, key, body):
-            return self.history.made(manufacturer, key, answer.json)
+            return self.made(manufacturer, key, body, answer)
         return None
 
+    def made(self, manufacturer, key, body, answer):
+        self.history.require(
+            answer.json["manufacturer_user_id"] == body["user_id"] and answer.json["redirect_url"] == body["redirect_url"],
+            "nobody's session in another's hands", f"a create of {body} was answered with {answer.json}"[:300])
+        return self.history.made(manufacturer, key, answer.json)
+
     async def create_under_key(self, manufacturer, key, body):
+        """Several times at once; another manufacturer can use the same key."""
         name = self.random.randbytes(8).hex()
+        owners = [manufacturer] * self.random.randint(1, 3)
+        if self.random.random() < 0.2:
+            owners.append(self.random.choice(list(self.cluster.keys)))
         tries = [
-            self.ask("create under a key", "POST", SESSIONS, key, body, [f"Idempotency-Key: {name}"], replica)
-            for replica in self.random.choices(self.cluster.replicas, k=self.random.randint(1, 3))]
+            self.ask(
+                "create under a key", "POST", SESSIONS, self.cluster.keys[owner], body, [f"Idempotency-Key: {name}"])
+            for owner in owners]
         session = None
-        for answer in await asyncio.gather(*tries):
+        for owner, answer in zip(owners, await asyncio.gather(*tries)):
             if answer:
-                self.history.made_under_key(manufacturer, name, answer.json)
-                session = session or self.history.made(manufacturer, key, answer.json)
+                self.history.made_under_key(owner, name, answer.json)
+                made = self.made(owner, self.cluster.keys[owner], body, answer)
+                session = session or (made if owner == manufacturer else None)
         return session
 
     async def complete(self, session):
@@ -130,6 +141,7 @@ class Client(Caller):
         racers = [self.ask(kind, "POST", path, AUTHENTICATOR_KEY) for _ in range(self.random.choice([1, 1, 2, 4]))]
         for answer in await asyncio.gather(*racers):
             if answer and answer.status == 200:
+                self.told(session, answer)
                 completed_at = answer.json["completed_at"]
                 self.history.same(session.completions, completed_at, session.id)
                 self.history.require(
@@ -138,6 +150,7 @@ class Client(Caller):
     async def expire(self, session):
         if answer := await self.ask("expire", "POST", f"{SESSIONS}/{session.token}/expire", session.key):
             if answer.status == 200:
+                self.told(session, answer)
                 self.history.same(session.expiries, answer.json["expires_at"], session.id)
 
     async def open(self, session):
@@ -148,14 +161,16 @@ class Client(Caller):
         else:
             answer = await self.ask(
                 "view", "GET", f"/v2/authenticator/link-sessions/{session.token}", AUTHENTICATOR_KEY)
-            session.opened |= bool(answer and answer.json["status"] == "open")
+            if answer:
+                self.told(session, answer)
+                session.opened |= answer.json["status"] == "open"
 
     async def sign_in(self, session):
         session.is_signed_in = True
         code = await Browser(self.ask, session.token).sign_in()
         if not code:
             return
-        if not (found := await self.ask("find", "GET", f"{SESSIONS}/{session.token}", session.key)):
+        if not (found := await self.find(session)):
             return
         path, user = f"{SESSIONS}/{session.token}/confirm", found.json["manufacturer_user_id"]
         await self.ask("confirm with a wrong code", "POST", path, session.key, {"user_id": user, "code": code[::-1]})
@@ -165,12 +180,35 @@ class Client(Caller):
                     said = answer.json
                     self.history.same(session.confirmations, (said["nox_user_id"], said["confirmed_at"]), session.id)
 
+    async def find(self, session):
+        known = session.end
+        answer = await self.ask(
+            "find", "GET", f"{SESSIONS}/{self.random.choice([session.token, session.id])}", session.key)
+        if answer:
+            self.told(session, answer, known)
+        return answer
+
+    def told(self, session, answer, known=None):
+        self.history.told(session.manufacturer, answer.json, session.id, known)
+
+    async def list(self, session):
+        answer = await self.ask("list", "GET", f"{SESSIONS}?limit=5&status=open", session.key)
+        if not answer:
+            return
+        listed = answer.json["data"]
+        for one in listed:
+            self.history.told(session.manufacturer, one)
+        ids = [one["id"] for one in listed]
+        self.history.require(
+            ids == sorted(ids, reverse=True) and {one["status"] for one in listed} <= {"open"}, "lists in order",
+            f"open ones, the newest first: {[(one['id'], one['status']) for one in listed]}")
+
     async def look(self, session):
-        await self.ask("find", "GET", f"{SESSIONS}/{self.random.choice([session.token, session.id])}", session.key)
+        await self.find(session)
         others = [key for owner, key in self.cluster.keys.items() if owner != session.manufacturer]
         await self.ask("find another's", "GET", f"{SESSIONS}/{session.token}", self.random.choice(others))
         if self.random.random() < 0.1:
-            await self.ask("list", "GET", f"{SESSIONS}?limit=5&status=open", session.key)
+            await self.list(session)
             await self.ask("timeline", "GET", f"{SESSIONS}/{session.id}/events", session.key)
             await self.ask("suppliers", "GET", "/v2/manufacturer/suppliers", session.key)
             await self.ask("wait for a session", "GET", f"{SESSIONS}/{session.token}?wait=1", session.key)
@@ -204,67 +242,3 @@ class Reader(Caller):
                 if was_settled:
                     return
                 await asyncio.sleep(0.3)
-
-
-class Revoker(Caller):
-    """A key that is revoked opens nothing a second later, whatever befalls the database."""
-
-    async def run(self):
-        while not self.is_over:
-            await asyncio.sleep(self.random.uniform(3, 8))
-            try:
-                key = await asyncio.to_thread(self.cluster.add_key, "Manufacturer 00", "revoked")
-                await asyncio.sleep(1.2)
-                await self.ask("with a revoked key", "GET", SESSIONS, key)
-                await asyncio.to_thread(
-                    self.cluster.primary.sql, "UPDATE api_keys SET revoked_at = now() WHERE key_hash = %s", digest(key))
-            except Exception:  # the database is away
-                continue
-            await asyncio.sleep(1)
-            for replica in self.cluster.replicas:
-                answer = await self.ask("with a revoked key", "GET", SESSIONS, key, replica=replica)
-                self.history.require(
-                    not answer or answer.status == 401, "a revoked key is dead within a second", "it is not")
-
-
-class Eraser(Caller):
-    """Erases users whose sessions are told of at this moment: nothing of them is left."""
-
-    TABLES = {
-        "link_sessions": "id", "link_session_events": "session_id", "sign_ins": "session_id",
-        "webhook_deliveries": "session_id"}
-
-    def __init__(self, cluster, history, seed):
-        super().__init__(cluster, history, seed)
-        self.sessions = []
-
-    async def run(self):
-        while not self.is_over:
-            user = self.random.randbytes(8).hex()
-            body = {"user_id": user, "redirect_url": "https://your-app.com/callback"}
-            answer = await self.ask("create", "POST", SESSIONS, self.cluster.erased_key, body)
-            if not answer:
-                await asyncio.sleep(1)
-                continue
-            token, name = answer.json["link_token"], answer.headers["link-session-id"]
-            await self.ask("view", "GET", f"/v2/authenticator/link-sessions/{token}", AUTHENTICATOR_KEY)
-            await self.ask("complete", "POST", f"/v2/authenticator/link-sessions/{token}/complete", AUTHENTICATOR_KEY)
-            await asyncio.sleep(self.random.uniform(0, 1.5))
-            await self.erase(user)
-            self.sessions.append(uuid.UUID(name))
-
-    async def erase(self, user):
-        """Once more until it is known to be done."""
-        while True:
-            try:
-                await asyncio.to_thread(
-                    self.cluster.primary.sql, "SELECT erase_user(%s, %s, NULL)", self.cluster.erased, user)
-                return
-            except Exception:  # the database is away
-                await asyncio.sleep(0.5)
-
-    def check(self):
-        for table, column in self.TABLES.items():
-            left = self.cluster.primary.sql(f"SELECT count(*) FROM {table} WHERE {column} = ANY (%s)", self.sessions)[0][0]
-            self.history.require(not left, "nothing is left of who was erased", f"{left} rows in {table}")
-        print(f"    {len(self.sessions)} users were erased")

@@ -9,17 +9,26 @@ ENDS = {"link_session.completed", "link_session.expired"}
 
 
 class Session:
+    # What a create said of it that every later answer says again.
+    FIXED = ["manufacturer", "manufacturer_user_id", "redirect_url", "language", "created_at", "brand"]
+
     def __init__(self, manufacturer, key, answer):
         self.manufacturer, self.key = manufacturer, key
         self.token = answer["link_token"]
         self.id = str(uuid.UUID(bytes=base64.urlsafe_b64decode(self.token + "==")[:16]))
         self.created_at, self.expires_at = answer["created_at"], answer["expires_at"]
+        self.said = {name: answer[name] for name in self.FIXED if name in answer}
         self.opened = False
         self.is_signed_in = False
         # What answers said, each of which must stay the only one.
         self.completions = set()
         self.expiries = set()
         self.confirmations = set()
+
+    @property
+    def end(self):
+        """The status that is known to be its last."""
+        return "completed" if self.completions else "expired" if self.expiries else None
 
 
 class Feed:
@@ -49,10 +58,7 @@ class Feed:
         if self.events and int(entry[0][4:]) <= int(self.events[-1][0][4:]):
             self.history.fault("one order for all readers", f"{entry[0]} comes after {self.events[-1][0]}")
         self.events.append(entry)
-        owner = self.history.owners.get(session, self.manufacturer)
-        self.history.require(
-            owner == self.manufacturer, "nobody's session in another's hands",
-            f"{self.manufacturer} is told of {session}, which is {owner}'s")
+        self.history.told(self.manufacturer, event["data"]["link_session"])
         if session in self.ends and event["type"] in ENDS:
             self.history.fault("one end event each", f"{session} has {event['type']} and {self.ends[session]}")
         if event["type"] in ENDS:
@@ -75,7 +81,7 @@ class History:
         self.on_fault = lambda: None
         self.start = time.monotonic()
         self.sessions = {}
-        self.owners = {}
+        self.by_id = {}
         self.keyed = {}
         self.counts = collections.Counter()
         self.unknown = 0
@@ -94,8 +100,28 @@ class History:
 
     def made(self, manufacturer, key, answer):
         session = Session(manufacturer, key, answer)
-        self.owners[session.id] = manufacturer
-        return self.sessions.setdefault(session.token, session)
+        session = self.sessions.setdefault(session.token, session)
+        self.by_id[session.id] = session
+        self.told(manufacturer, answer, session.id)
+        return session
+
+    def told(self, manufacturer, answer, name=None, known=None):
+        """An answer about a session of the manufacturer's: of what it says, nothing is another's, nor other than before.
+        `known`: its end, as it was when it was asked for."""
+        name = name or answer["id"]
+        session = self.by_id.get(name)
+        if not session:
+            return
+        self.require(
+            session.manufacturer == manufacturer, "nobody's session in another's hands",
+            f"{manufacturer} is told of {name}, which is {session.manufacturer}'s")
+        wrong = [field for field, value in session.said.items() if answer.get(field, value) != value]
+        self.require(not wrong, "nobody's session in another's hands", f"{name} has another {wrong}")
+        # Until its time is over once more.
+        if known == "completed" or known and not self.has_clock_jumped:
+            self.require(
+                answer["status"] == known, "one completion, its answer the same for ever",
+                f"{name} was {known} and is {answer['status']}")
 
     def made_under_key(self, manufacturer, name, answer):
         first = self.keyed.setdefault((manufacturer, name), answer)

@@ -35,6 +35,8 @@ PLANTS = {
         """,
     "completion after the time": trigger(
         "link_sessions", "INSERT", "NEW.expires_at := NEW.expires_at + interval '10 seconds'", "true"),
+    # As if the rows of creates that went together had been mixed up.
+    "session of another user": trigger("link_sessions", "INSERT", "NEW.user_id := 'another'"),
     "end that is not told": trigger(
         "link_session_events", "INSERT", "RETURN NULL", "NEW.event IN ('expired', 'completed') AND random() < 0.02"),
     "end that is told twice": """

@@ -12,11 +12,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from clients import Client, Eraser, Reader, Revoker
+from clients import Client, Reader
 from cluster import Cluster
 from history import History
 from nemeses import Nemeses
 from nodes import Disk
+from operators import Eraser, Revoker
 from plants import PLANTS
 from receivers import Receivers
 from samples import Samples
