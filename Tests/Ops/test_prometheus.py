@@ -34,6 +34,12 @@ def promtool(*arguments, **options):
     assert result.returncode == 0, result.stdout + result.stderr
 
 
+def test_what_other_programs_call_alike_is_asked_of_this_job_alone():
+    for query in [RULES.read_text(), *(query for dashboard in DASHBOARDS for query in queries(dashboard))]:
+        found = re.findall(r"\b(?:http_server|db_client|process)_\w+(.{0,27})", query)
+        assert all(selector == '{job="link-session-service"' for selector in found), query
+
+
 def test_rules_name_metrics_that_exist():
     names = documented()
     assert len(names) > 40

@@ -19,10 +19,11 @@ FACTOR = 120
 
 # And so are these, but for what a replica does every 15 s (its look at the database) or every five minutes (retention).
 THRESHOLDS = [
-    ("link_session_database_state_timestamp_seconds > 120", "link_session_database_state_timestamp_seconds > 25"),
+    ('process_start_time_seconds{job="link-session-service"}) > 120', 'process_start_time_seconds{job="link-session-service"}) > 25'),
     ("max(link_session_retention_last_success_timestamp_seconds) > 3600",
      "max(link_session_retention_last_success_timestamp_seconds) > 330"),
-    ("max(process_start_time_seconds) > 3600", "max(process_start_time_seconds) > 20"),
+    ('min(process_start_time_seconds{job="link-session-service"}) > 3600',
+     'min(process_start_time_seconds{job="link-session-service"}) > 20'),
     ("max(link_session_event_feed_oldest_waiting_seconds) > 30", "max(link_session_event_feed_oldest_waiting_seconds) > 2"),
     ("(link_session_webhook_oldest_seconds) > 3600", "(link_session_webhook_oldest_seconds) > 30"),
 ]
@@ -40,7 +41,7 @@ def shortened(rules):
         assert rules.count(old) == 1, old
         rules = rules.replace(old, new)
     return re.sub(
-        r"(\bfor: |\boffset |\[)(\d+)([mhd])\b",
+        r"(\bfor: |\boffset |[:\[])(\d+)([mhd])\b",
         lambda found: f"{found[1]}{int(found[2]) * UNITS[found[3]] * 1000 // FACTOR}ms", rules)
 
 
