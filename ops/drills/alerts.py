@@ -73,10 +73,20 @@ scrape_configs:
 class Stage:
     """What the causes have at hand."""
 
+    # Who leaves a transaction open, and who is on call, as docs/operate.md has the login.
+    LOGINS = """
+        CREATE ROLE drill_holder LOGIN IN ROLE pg_read_all_data, pg_write_all_data;
+        CREATE ROLE drill_on_call LOGIN IN ROLE pg_monitor, pg_signal_backend;
+        """
+
     def __init__(self, cluster, receiver):
         self.cluster, self.receiver = cluster, receiver
         self.name, self.key = cluster.names[0], next(iter(cluster.keys.values()))
         self.port = cluster.replicas[0].port
+        self.sql(self.LOGINS)
+
+    def url(self, login):
+        return self.cluster.primary.url.replace("postgres@", f"{login}@", 1)
 
     def sql(self, statement, *values):
         return self.cluster.primary.sql(statement, *values)
@@ -84,13 +94,14 @@ class Stage:
     @contextlib.contextmanager
     def held(self, page, statement):
         """A transaction that is left open, and that the runbook finds and ends."""
-        with psycopg.connect(self.cluster.primary.url) as connection:
+        with psycopg.connect(self.url("drill_holder")) as connection:
             connection.execute(statement)
             pid = connection.info.backend_pid
             yield
             found = runbook_sql(page).replace("1 minute", "100 milliseconds")
-            wait_until(f"the runbook {page} finds who holds it", lambda: pid in [row[0] for row in self.sql(found)], 10)
-            self.sql("SELECT pg_terminate_backend(%s)", pid)
+            with psycopg.connect(self.url("drill_on_call"), autocommit=True) as on_call:
+                wait_until(f"the runbook {page} finds who holds it", lambda: pid in [row[0] for row in on_call.execute(found)], 10)
+                assert on_call.execute("SELECT pg_terminate_backend(%s)", [pid]).fetchone() == (True,)
             connection.close()
 
     def complete(self):
