@@ -69,6 +69,7 @@ install_missing() { # [no-server|bench|browser]
         command -v php >/dev/null || missing php-cli "runs the example in docs and the HTTP client for PHP"
         command -v javac >/dev/null || missing default-jdk-headless "runs the HTTP client in Java, and the generator of clients"
         command -v go >/dev/null || missing golang-go "runs the HTTP client in Go"
+        command -v systemd-analyze >/dev/null || missing systemd "reads the unit of ops/"
         command -v promtool >/dev/null || missing prometheus "takes the metrics, and the rules and dashboards of ops/"
     fi
     ((${#packages[@]})) || return 0
