@@ -123,7 +123,7 @@ class Node:
             BIN / "pg_ctl", "--silent", "--wait", f"--pgdata={self.data}", f"--log={self.directory}/log",
             f"--options={self.SETTINGS} -c unix_socket_directories={self.directory}", "start", env=environment)
         for process in self.processes():
-            with suppress(ProcessLookupError):
+            with suppress(ProcessLookupError, PermissionError):
                 os.setpriority(os.PRIO_PROCESS, process, PRIORITY)
 
     def start_again(self):
