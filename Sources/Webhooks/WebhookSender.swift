@@ -33,7 +33,7 @@ struct WebhookSender: Sendable {
     func send(_ body: [UInt8], of event: FeedEvent, to endpoint: WebhookEndpoint) async -> WebhookAnswer {
         let (id, now) = (event.position.eventID, UnixSeconds(Date().timeIntervalSince1970))
         guard ProviderURL(endpoint.url) != nil else {
-            return WebhookAnswer(outcome: .failed, status: nil, text: "its URL is invalid")
+            return Self.answer(to: OutboundHTTPError.invalidURL)
         }
         guard let signatures = try? signer.signatures(id: id, timestamp: now, body: body, salts: endpoint.salts) else {
             return WebhookAnswer(outcome: .notSent, status: nil, text: "OpenSSL could not sign")
@@ -63,18 +63,8 @@ struct WebhookSender: Sendable {
     }
 
     private static func answer(to error: any Error) -> WebhookAnswer {
-        let text =
-            switch error as? OutboundHTTPError {
-            case .addressNotPublic: "its address is not public"
-            case .nameUnknown: "its name has no address"
-            case .invalidURL: "its URL is invalid"
-            case .timedOut: "no answer within 10 seconds"
-            case .tooManyRequests: "too many requests are under way"
-            case .closed: "the connection ended before the answer"
-            case nil: "\(type(of: error))"
-            }
         let isOurs = error is CancellationError || error as? OutboundHTTPError == .tooManyRequests
-        return WebhookAnswer(outcome: isOurs ? .notSent : .failed, status: nil, text: text)
+        return WebhookAnswer(outcome: isOurs ? .notSent : .failed, status: nil, text: OutboundHTTPError.text(of: error))
     }
 
     /// 200 characters that a terminal can show: a receiver can answer anything.

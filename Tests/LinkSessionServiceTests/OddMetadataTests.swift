@@ -85,7 +85,7 @@ extension ProgramTests {
                 Oddity("a redirect", .cannotBegin("status 301, a redirect, which is not followed")) {
                     $0.answers[Self.configuration] = (301, [("location", "https://login.example/")], "")
                 },
-                Oddity("too large", .cannotBegin("its answer is too large")) {
+                Oddity("too large", .cannotBegin("the answer is too large")) {
                     $0.metadata = ["x": String(repeating: "x", count: 300_000)]
                 },
                 Oddity("a token endpoint in clear text", .cannotBegin("an endpoint that is no https URL")) {

@@ -72,7 +72,7 @@ extension ProgramTests {
                     let page = try await TestBrowser(service).start(token, at: "mock-energy")
                     #expect((page.status, page.name) == (424, "failed"))
                     #expect(try await service.events(token) == ["sign_in_refused supplier_unavailable"])
-                    try await service.process.waitForLog("the provider's address is not public", within: 10)
+                    try await service.process.waitForLog("the address is not public", within: 10)
                     #expect(provider.requests.withLock { $0.isEmpty })
                 }
             }

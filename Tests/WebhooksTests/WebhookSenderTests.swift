@@ -30,7 +30,7 @@ import TokenGenerator
     ])
     func `an address that is not public is refused`(host: String) async throws {
         let answer = try await send(to: "https://\(host)/hooks", at: .only)
-        #expect(answer.outcome == .failed && answer.text == "its address is not public")
+        #expect(answer.outcome == .failed && answer.text == "the address is not public")
     }
 
     @Test(arguments: ["127.0.0.1", "10.0.0.1", "::ffff:10.0.0.1"])
@@ -45,15 +45,15 @@ import TokenGenerator
             return [try SocketAddress(ipAddress: isFirst ? "127.0.0.9" : address, port: port)]
         }
         let first = try await send(to: "https://hooks.invalid:1/", at: rebinding)
-        #expect(first.outcome == .failed && first.text != "its address is not public")
+        #expect(first.outcome == .failed && first.text != "the address is not public")
         let second = try await send(to: "https://hooks.invalid:1/", at: rebinding)
-        #expect(second.outcome == .failed && second.text == "its address is not public")
+        #expect(second.outcome == .failed && second.text == "the address is not public")
         #expect(lookUps.withLock { $0 } == 2)
     }
 
     @Test(arguments: ["", "http://example.com/", "ftp://example.com/", "https://user@example.com/"])
     func `what is no URL of a webhook is asked nothing`(url: String) async throws {
         let answer = try await send(to: url, at: .orAny)
-        #expect(answer.outcome == .failed && answer.text == "its URL is invalid")
+        #expect(answer.outcome == .failed && answer.text == "the URL is invalid")
     }
 }

@@ -36,19 +36,6 @@ struct ProviderHTTPClient: Sendable {
     func send(_ request: OutboundHTTPRequest, within timeout: TimeAmount) async throws -> OutboundHTTPResponse {
         try await http.send(request, within: timeout, maximumSize: 256 * 1024)
     }
-
-    /// Why there was no answer, as the log says it.
-    static func cause(of error: any Error) -> String {
-        switch error as? OutboundHTTPError {
-        case .addressNotPublic: "the provider's address is not public"
-        case .nameUnknown: "the provider's name has no address"
-        case .invalidURL: "a URL of the provider is invalid"
-        case .timedOut: "no answer in time"
-        case .tooManyRequests: "too many requests to providers are under way"
-        case .closed: "the connection ended before the answer"
-        case nil: error is NIOHTTPObjectAggregatorError ? "its answer is too large" : "\(type(of: error))"
-        }
-    }
 }
 
 extension OutboundHTTPResponse {
@@ -111,7 +98,7 @@ enum ProviderError: Error {
 
     /// Of a request that got no answer.
     static func noAnswer(_ error: any Error, _ kind: (String) -> ProviderError) -> ProviderError {
-        let failure = kind(ProviderHTTPClient.cause(of: error))
+        let failure = kind(OutboundHTTPError.text(of: error))
         return if case .tooManyRequests? = error as? OutboundHTTPError { .byBrowser(failure) } else { failure }
     }
 
