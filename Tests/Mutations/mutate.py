@@ -28,6 +28,20 @@ func isMutant(_ number: Int) -> Bool {{
     return shared[0] == UInt8(number)
 }}
 """
+# Migrations are read by one function alone.
+READS_MIGRATIONS = Path("Sources/PostgresClient/Migrations/Migration.swift")
+WITH_FAULTS = """
+func withFaults(_ sql: String, _ file: String) -> String {{
+    var bytes = Array(sql.utf8)
+{faults}
+    return String(decoding: bytes, as: UTF8.self)
+}}
+"""
+FAULT = """
+    if file == "{name}", bytes.count >= {end}, isMutant({number}) {{
+        bytes.replaceSubrange({start}..<{end}, with: Array("{after}".utf8))
+    }}
+"""
 WORKERS = 3
 SWIFT = ["swift", "build", "--build-tests", "--scratch-path", ".build"]
 
@@ -39,16 +53,32 @@ def write(mutants, texts):
         for mutant in here:
             changed = mutant.mutated.replace("MUTANT", f"isMutant({mutant.number})")
             text = text[: mutant.start] + changed + text[mutant.end :]
+        if file == READS_MIGRATIONS:
+            text = re.sub(r"let sql = (.*)$", r"let sql = withFaults(\1, file)", text, count=1, flags=re.M)
         if file.read_text() != text:
             file.write_text(text)
+
+
+def in_migrations(mutants):
+    """What puts faults into migrations when they are read."""
+    faults = ""
+    for mutant in mutants:
+        text = mutant.file.read_text()
+        start, end = (len(text[:position].encode()) for position in (mutant.start, mutant.end))
+        faults += FAULT.format(
+            name=mutant.file.name, start=start, end=end, number=mutant.number, after=mutant.after)
+    return WITH_FAULTS.format(faults=faults)
 
 
 def build(mutants, spares):
     """Puts spares in the places of those that the compiler refuses, until it takes all."""
     compiled = [mutant for mutant in mutants if mutant.layer != "migrations"]
     texts = {place.file: place.file.read_text() for place in compiled + sum(spares.values(), [])}
-    for layer in {mutant.layer for mutant in compiled}:
+    texts[READS_MIGRATIONS] = READS_MIGRATIONS.read_text()
+    for layer in {mutant.layer for mutant in compiled} | {"PostgresClient"}:
         Path("Sources", layer, "Mutants.swift").write_text(ASLEEP.format(directory=runs.SHARED))
+    with Path("Sources/PostgresClient/Mutants.swift").open("a") as file:
+        file.write(in_migrations([mutant for mutant in mutants if mutant.layer == "migrations"]))
     package = Path("Package.swift")
     package.write_text(re.sub(r".*treatAllWarnings.*\n| \+ \[\.strictMemorySafety\(\)\]", "", package.read_text()))
     while True:
@@ -93,10 +123,7 @@ def run(mutants):
     left, survived = mutants, []
     for limit in runs.STEPS:
         work = lambda worker, mutant: (mutant, noticed(worker, mutant, waiting[mutant.number], limit))
-        # A migration is what it is to all tests: of those there is one at a time.
-        tried = [
-            *runs.in_parallel(workers, work, [mutant for mutant in left if mutant.layer != "migrations"]),
-            *runs.in_parallel(workers[:1], work, [mutant for mutant in left if mutant.layer == "migrations"])]
+        tried = list(runs.in_parallel(workers, work, left))
         left = [mutant for mutant, failure in tried if not failure and waiting[mutant.number]]
         survived += [mutant for mutant, failure in tried if not failure and not waiting[mutant.number]]
     print(f"{len(mutants) - len(survived)} of {len(mutants)} noticed")

@@ -1,25 +1,52 @@
 """Where a fault can be put into the sources, and what it is there."""
-import random
 import re
+from collections import Counter
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 # What only people read, and what no test can notice without becoming a copy of it.
 SKIPPED_FILES = re.compile(r"/(Logging|Metrics|PrometheusMetrics)/|/(SettingList|ErrorAnswers|Application)\.swift$")
 SKIPPED_LINES = re.compile(r"logger|\bhelp\b|description|reserveCapacity|minimumCapacity|@inlin|#if|precondition")
 
+# What no test can notice, and why: a file, some text of it, and that text with the fault.
+CANNOT_BE_NOTICED = [
+    ("Sources/HTTPServer/ConnectionHandler.swift", "next < armed", "next <= armed",
+     "a timer is armed again for the time for which it is armed"),
+    ("Sources/HTTPServer/ConnectionPlaces.swift", "further > 0", "further >= 0",
+     "it is never 0: where as much is wanted as before, that was returned before"),
+    ("Sources/JSON/JSONObject.swift",
+     """guard take(UInt8(ascii: "]")) else { throw malformedHere() }\n        return elements""",
+     """guard true else { throw malformedHere() }\n        return elements""",
+     "it was read as JSON before, and its brackets close"),
+    ("Sources/LinkSessionRepository/EventFeed.swift", " position > 0 AND", " position >= 0 AND",
+     "the position behind which is asked is not negative; this comparison is what an index asks for"),
+    ("Sources/LinkSessionRepository/EventFeed.swift",
+     "e.position > 0 AND e.position >", "e.position >= 0 AND e.position >",
+     "the same"),
+    ("Sources/TokenGenerator/SHA256.swift", "length == 32", "true",
+     "OpenSSL gives no other length; the guard stays for the day on which it would"),
+    ("migrations/0004_partitions.sql", "%3$I < $2", "%3$I <= $2",
+     "the border of two days is an id without a version, and no session has one"),
+    ("migrations/0004_partitions.sql", "session_id < free AND expires_at", "session_id <= free AND expires_at",
+     "the same"),
+    ("migrations/0008_event_feed.sql", "e.session_id < before", "e.session_id <= before",
+     "the id is that of a session, of which the same is asked; this names the partitions of the events"),
+]
+
 
 @dataclass
 class Place:
-    """`start` to `end` of a file's text becomes `mutated`, which is `after` while the mutant of this number is awake."""
+    """`start` to `end` of a file's text is `after` while the mutant of this number is awake: in Swift by `mutated`. The `lot`
+    decides whether it is chosen."""
 
     file: Path
     start: int
     end: int
     before: str
     after: str
-    mutated: str
-    is_evaluated_once: bool = False
+    mutated: str = ""
+    lot: str = ""
     line: int = 0
     number: int = 0
 
@@ -123,23 +150,36 @@ def in_statement(text, start, end):
 
 def in_migration(file, text):
     for start, end, after in in_statement(text, 0, len(text)):
-        yield Place(file, start, end, text[start:end], after, after)
+        yield Place(file, start, end, text[start:end], after)
+
+
+def cannot_be_noticed(place, text):
+    for file, right, faulty, _ in CANNOT_BE_NOTICED:
+        start = text.find(right, max(0, place.end - len(right)))
+        if str(place.file) == file and 0 <= start <= place.start:
+            if text[start : place.start] + place.after + text[place.end : start + len(right)] == faulty:
+                return True
+    return False
 
 
 def chosen(seed, count):
     """So many places, of each layer as many as its share of them and at least two, no two of a file's overlapping; and of
-    each layer some to take instead of those that do not compile."""
-    randomly, layers = random.Random(seed), {}
+    each layer some to take instead of those that do not compile. What a place is decides whether it is chosen, and not how
+    many others there are: a change of the sources changes the choice there alone."""
+    layers = {}
     for file in sorted([*Path("Sources").rglob("*.swift"), *Path("migrations").glob("*.sql")]):
         if SKIPPED_FILES.search(str(file)):
             continue
         text = file.read_text()
         lines = text.splitlines()
+        ranks = Counter()
         for place in (in_swift if file.suffix == ".swift" else in_migration)(file, text):
             place.line = text[: place.start].count("\n") + 1
-            declarations = re.findall(r"^(?: *|.*static )let |\bfunc |\binit\b|\bvar \w.*\{$", text[: place.end], re.M)
-            place.is_evaluated_once = declarations[-1:] and re.match(r"let|.*static ", declarations[-1]) is not None
-            if not SKIPPED_LINES.search(lines[place.line - 1]):
+            line = lines[place.line - 1]
+            if not SKIPPED_LINES.search(line) and not cannot_be_noticed(place, text):
+                what = f"{seed} {file} {line.strip()} {place.before} {place.after}"
+                ranks[what] += 1
+                place.lot = sha256(f"{what} {ranks[what]}".encode()).hexdigest()
                 layers.setdefault(place.layer, []).append(place)
     total = sum(map(len, layers.values()))
     wanted = {layer: min(len(places), max(2, round(count * len(places) / total))) for layer, places in layers.items()}
@@ -148,7 +188,7 @@ def chosen(seed, count):
     result, spares = [], {}
     for layer in sorted(layers):
         taken = []
-        for place in randomly.sample(layers[layer], len(layers[layer])):
+        for place in sorted(layers[layer], key=lambda place: place.lot):
             apart = all(
                 place.file != other.file or place.end <= other.start or other.end <= place.start for other in taken)
             if len(taken) < 2 * wanted[layer] and apart:

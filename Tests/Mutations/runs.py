@@ -15,8 +15,10 @@ SHARED = Path.cwd() / ".build/mutants"
 PROGRAM = [
     "env", "--default-signal", "NO_COLOR=1", str(Path.cwd() / ".build/debug/link-session-servicePackageTests.xctest"),
     "--testing-library", "swift-testing"]
-# No test says nothing for so long: whatever a mutant lets hang is noticed.
-SILENCE = 120
+# Whatever a mutant lets hang is noticed: no test says nothing for so long, and for some times as long as it takes besides.
+SILENCE = 60
+# Where it is not known yet how long one takes.
+LONGEST = 900
 # So many tests learn together what they reach.
 TOGETHER = 60
 # Of tests of how many seconds each mutant runs first, and how many more those that are left then: most are noticed soon.
@@ -42,7 +44,7 @@ class Worker:
         self.directory.mkdir(exist_ok=True)
         self.directory.chmod(0o1777)
 
-    def run(self, mutant, pattern, until_failure=True):
+    def run(self, mutant, pattern, silence, until_failure=True):
         """(test, what became of it, seconds, the mutants it reached) of each; one that did not end comes last."""
         form = SHARED / f"form-{mutant}"
         form.write_bytes(bytes([mutant]) + bytes(255))
@@ -55,7 +57,7 @@ class Worker:
 
         def watch():
             while not has_ended.wait(1):
-                if time.monotonic() - heard > SILENCE:
+                if time.monotonic() - heard > silence:
                     return os.killpg(process.pid, signal.SIGKILL)
 
         threading.Thread(target=watch, daemon=True).start()
@@ -75,7 +77,7 @@ class Worker:
         has_ended.set()
         end_what_is_left(process.pid, self.directory)
         if current:
-            hangs = time.monotonic() - heard > SILENCE
+            hangs = time.monotonic() - heard > silence
             yield current, "hangs" if hangs else f"crashes ({code})", time.monotonic() - began, take_marks(shared)
         shared.unlink(missing_ok=True)
 
@@ -133,15 +135,33 @@ def asleep(workers):
     by_module = defaultdict(list)
     for test in tests.values():
         by_module[test.module].append(test.name)
-    tasks = [names[start : start + TOGETHER] for names in by_module.values() for start in range(0, len(names), TOGETHER)]
-    work = lambda worker, names: list(worker.run(0, pattern_of(names), until_failure=False))
-    for results in in_parallel(workers, work, sorted(tasks, key=len, reverse=True)):
+
+    def note(results):
         for name, failure, seconds, reached in results:
             if test := tests.get(name):
-                test.seconds, test.fails, test.reached = max(seconds, test.seconds), bool(failure), reached | test.reached
+                test.seconds, test.fails, test.reached = seconds, bool(failure), reached | test.reached
         failed = [f"{name}: {failure}" for name, failure, *_ in results if failure]
         print(f"without a mutant: {len(results) - len(failed)} passed", *failed, sep="\n    ", flush=True)
+
+    tasks = [names[start : start + TOGETHER] for names in by_module.values() for start in range(0, len(names), TOGETHER)]
+    for results in in_parallel(workers, run_all, sorted(tasks, key=len, reverse=True)):
+        note(results)
+    # At times one fails for want of time.
+    for test in [test for test in tests.values() if test.fails]:
+        note(run_all(workers[0], [test.name]))
     return [test for test in tests.values() if not test.fails]
+
+
+def run_all(worker, names):
+    """What becomes of each of the tests without a mutant, though one hang or end the program for those behind it."""
+    left, results = set(names), []
+    while left:
+        some = list(worker.run(0, pattern_of(sorted(left)), LONGEST, until_failure=False))
+        left -= {name for name, *_ in some}
+        results += some
+        if not some or some[-1][1] in ("", "failed"):
+            break
+    return results
 
 
 def candidates(mutant, tests):
@@ -163,29 +183,19 @@ def noticed(worker, mutant, waiting, limit):
         step[test.name] = test
         seconds += test.seconds
     while step:
-        results = run_awake(worker, mutant, pattern_of(step))
+        silence = SILENCE + 4 * max(test.seconds for test in step.values())
+        results = list(worker.run(mutant.number, pattern_of(step), silence))
         for name, failure, *_ in results:
             step.pop(name, None)
-            if failure and is_due_to(worker, mutant, name):
+            if failure and is_due_to(worker, mutant, name, silence):
                 return f"{failure}: {name}"
         if not results or not results[-1][1]:
             break
     return None
 
 
-def run_awake(worker, mutant, pattern):
-    if mutant.layer != "migrations":
-        return list(worker.run(mutant.number, pattern))
-    text = mutant.file.read_text()
-    mutant.file.write_text(text[: mutant.start] + mutant.after + text[mutant.end :])
-    try:
-        return list(worker.run(0, pattern))
-    finally:
-        mutant.file.write_text(text)
-
-
-def is_due_to(worker, mutant, name):
+def is_due_to(worker, mutant, name, silence):
     """Whether the test fails once more, and passes without the mutant: at times one fails for want of time."""
     pattern = pattern_of([name])
     fails = lambda results: any([failure for _, failure, *_ in results])
-    return fails(run_awake(worker, mutant, pattern)) and not fails(worker.run(0, pattern))
+    return fails(worker.run(mutant.number, pattern, silence)) and not fails(worker.run(0, pattern, silence))
