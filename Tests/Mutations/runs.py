@@ -195,7 +195,7 @@ def noticed(worker, mutant, waiting, limit):
 
 
 def is_due_to(worker, mutant, name, silence):
-    """Whether the test fails once more, and passes without the mutant: at times one fails for want of time."""
+    """Whether the test fails twice more, and passes without the mutant each time: at times one fails for want of time."""
     pattern = pattern_of([name])
-    fails = lambda results: any([failure for _, failure, *_ in results])
-    return fails(worker.run(mutant.number, pattern, silence)) and not fails(worker.run(0, pattern, silence))
+    fails = lambda number: any([failure for _, failure, *_ in worker.run(number, pattern, silence)])
+    return all(fails(mutant.number) and not fails(0) for _ in range(2))
