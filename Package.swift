@@ -193,7 +193,7 @@ let package = Package(
             name: "WebhooksTests",
             dependencies: [
                 "IPAddresses", "LinkSessionRepository", "LinkSessions", "OutboundHTTP", "TokenGenerator", "Webhooks",
-                nioCore,
+                nioCore, nioPosix,
             ], swiftSettings: settings),
         .testTarget(
             name: "HTTPFrontTests",

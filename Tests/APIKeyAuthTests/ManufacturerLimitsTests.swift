@@ -57,6 +57,31 @@ import Testing
         }
     }
 
+    @Test func `of all that is no create, too, a replica lets through what others are not asked for`() async throws {
+        try await withReplicas(2) { replicas in
+            _ = try await replicas.passed(asking: [500, 5], of: .requests, seconds: 3)
+            // 2,000 at once, and of 1,000 a second what is left of them.
+            let passed = try await replicas.passed(asking: [0, 5000], of: .requests, seconds: 1)
+            #expect((2300...2800).contains(passed), "\(passed)")
+        }
+    }
+
+    @Test func `a database that does not answer holds up an exchange for less than its turn of a second`() async throws
+    {
+        try await withReplicas(1) { replicas in
+            _ = replicas.passes(replicas.limits[0], .creates)
+            // The server itself ends it after two seconds.
+            try await replicas.database.execute(
+                """
+                CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(5); RETURN NEW; END';
+                CREATE TRIGGER sleep BEFORE INSERT ON rate_demands FOR EACH ROW EXECUTE FUNCTION sleep()
+                """)
+            let start = ContinuousClock.now
+            await replicas.limits[0].exchange(after: .seconds(1))
+            #expect(ContinuousClock.now - start < .milliseconds(1800))
+        }
+    }
+
     @Test func `one manufacturer's demand is not another's, and creates are apart from all else`() async throws {
         try await withReplicas(1) { replicas in
             let limits = replicas.limits[0]
@@ -95,7 +120,7 @@ import Testing
 /// Replicas whose time the test makes.
 private final class Replicas {
     let limits: [ManufacturerLimits]
-    private let database: TestDatabase
+    let database: TestDatabase
     private var now = ContinuousClock.now
 
     init(limits: [ManufacturerLimits], database: TestDatabase) {
@@ -114,8 +139,10 @@ private final class Replicas {
         return true
     }
 
-    /// How many creates pass, where each replica is asked for so many a second.
-    func passed(asking rates: [Double], seconds: Int) async throws -> Int {
+    /// How many pass, where each replica is asked for so many a second.
+    func passed(
+        asking rates: [Double], of kind: ManufacturerLimits.Kind = .creates, seconds: Int
+    ) async throws -> Int {
         var passed = 0
         var due = rates.map { _ in 0.0 }
         for _ in 0..<seconds {
@@ -125,7 +152,7 @@ private final class Replicas {
                     due[number] += rate / 100
                     while due[number] >= 1 {
                         due[number] -= 1
-                        if passes(limits[number], .creates) { passed += 1 }
+                        if passes(limits[number], kind) { passed += 1 }
                     }
                 }
             }

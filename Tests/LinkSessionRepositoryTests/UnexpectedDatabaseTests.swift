@@ -65,6 +65,17 @@ import Testing
         }
     }
 
+    @Test func `a stored list of suppliers with one that can be none is a bug, and no shorter list`() async throws {
+        try await Storage.with { storage in
+            let id = try await storage.created()
+            try await storage.database.execute(
+                "UPDATE link_sessions SET offered_suppliers = '{green-grid,Nobody & Sons}'")
+            let find = await error { _ = try await storage.find(id) }
+            let cause = "\(String(describing: find))"
+            #expect(cause.contains("unexpected result of find_link_sessions") && !cause.contains("Sons"), "\(cause)")
+        }
+    }
+
     @Test func `look-ups at the same time each get their own session`() async throws {
         try await Storage.with(connections: 4) { storage in
             var expected: [LinkSessionID: String?] = [try TestToken().id: nil, try TestToken().id: nil]

@@ -41,6 +41,19 @@ import Testing
         }
     }
 
+    @Test func `an endpoint that a replica wants is wanted by no other`() async throws {
+        try await Storage.with { storage in
+            try await storage.addWebhooks(8)
+            let first = storage.webhooks(of: 1)
+            #expect(try await first.lease(most: 8, until: soon).count == 8)
+            #expect(try await storage.webhooks(of: 2).lease(most: 100, until: soon).isEmpty)
+            // Those that are wanted are found first.
+            try await storage.database.execute("UPDATE webhook_states SET since = since WHERE wanted_by IS NULL")
+            #expect(try await storage.webhooks(of: 3).lease(most: 100, until: soon).isEmpty)
+            #expect(try await first.lease(most: 8, until: soon).filter(\.isWanted).count == 4 + 2)
+        }
+    }
+
     @Test func `a lease of before the clock stepped back is free`() async throws {
         try await Storage.with { storage in
             try await storage.addWebhooks(1)
@@ -66,6 +79,39 @@ import Testing
             let count = "SELECT count(*) FROM webhook_deliveries"
             #expect(try await storage.database.count(count + " WHERE session_id = \(other.sql)") == 1)
             #expect(try await storage.database.count(count) == 1)
+        }
+    }
+
+    @Test func `when and why an endpoint failed last is kept while it fails no more`() async throws {
+        try await Storage.with { storage in
+            try await storage.addWebhooks(1)
+            let webhooks = storage.webhooks(of: 1)
+            let endpoint = try #require(try await webhooks.lease(most: 1, until: soon).first).endpoint.id
+            let isKnown = "SELECT count(*) FROM webhook_states WHERE last_error = 'status 500' AND last_error_at"
+            var failed = WebhookProgress(position: .start)
+            failed.lastError = "status 500"
+            #expect(try await webhooks.save(failed, of: endpoint, until: soon))
+            #expect(try await storage.database.count(isKnown + " > now() - interval '1 minute'") == 1)
+            try await storage.database.execute("UPDATE webhook_states SET last_error_at = 'epoch'")
+            #expect(try await webhooks.save(WebhookProgress(position: .start), of: endpoint, until: soon))
+            #expect(try await storage.database.count(isKnown + " = 'epoch'") == 1)
+        }
+    }
+
+    @Test func `what is given up is counted without reading what waits`() async throws {
+        try await Storage.with { storage in
+            try await storage.database.execute(
+                """
+                DO $$
+                DECLARE plan json;
+                BEGIN
+                    SET LOCAL enable_seqscan = off;
+                    EXECUTE 'EXPLAIN (FORMAT JSON) SELECT count(*) FROM webhook_retries WHERE next_attempt_at IS NULL'
+                        INTO plan;
+                    ASSERT plan::text LIKE '%webhook_retries_given_up%', plan;
+                END
+                $$
+                """)
         }
     }
 

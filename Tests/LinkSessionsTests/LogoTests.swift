@@ -51,6 +51,7 @@ import Testing
                 32, 32,
                 then: [Self.chunk("IDAT", [1]), Self.chunk("IEND"), Self.chunk("tEXt", [1]), Self.chunk("IEND")]),
             whole.dropLast(20) + Self.number(1 << 30) + [1], Self.signature,
+            whole.prefix(12) + Array("IHDX".utf8) + whole.dropFirst(16),
         ].map { Array($0) }
         for (number, bytes) in cases.enumerated() { #expect(Self.expectation(bytes) != nil, "\(number)") }
     }

@@ -203,6 +203,13 @@ import Testing
         #expect(end.end?.end == .stopped && end.retries.map(\.position.number) == [1], "it is sent when it is resumed")
     }
 
+    @Test func `an endpoint that answers 410 to several is stopped once`() throws {
+        var endpoint = Endpoint()
+        try endpoint.read(1...2)
+        for number in [1, 2] as [Int64] { endpoint.finish(number, .gone, status: 410) }
+        #expect(endpoint.ends == ["stopped"])
+    }
+
     @Test func `an event that fails for three days while others are taken is given up, and the endpoint goes on`()
         throws
     {

@@ -27,6 +27,16 @@ import Testing
         #expect(begins(), "the database did not answer")
     }
 
+    @Test func `a stretch is not read on while 16 of its events wait`() throws {
+        var stretch = EventStretch(after: position(0))
+        func begins() -> Bool { stretch.beginsToRead() }
+        #expect(begins())
+        stretch.take(try page(Array(1...16), next: 16, hasMore: true), known: nil)
+        #expect(!begins())
+        #expect(stretch.start()?.position == position(1))
+        #expect(begins())
+    }
+
     @Test func `a stretch with an end is not read beyond it`() throws {
         var stretch = EventStretch(after: position(0), last: position(2))
         func begins() -> Bool { stretch.beginsToRead() }

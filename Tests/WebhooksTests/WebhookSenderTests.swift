@@ -4,6 +4,7 @@ import IPAddresses
 @testable import LinkSessionRepository
 import LinkSessions
 import NIOCore
+import NIOPosix
 @testable import OutboundHTTP
 import Synchronization
 import Testing
@@ -55,5 +56,36 @@ import TokenGenerator
     func `what is no URL of a webhook is asked nothing`(url: String) async throws {
         let answer = try await send(to: url, at: .orAny)
         #expect(answer.outcome == .failed && answer.text == "the URL is invalid")
+    }
+
+    @Test func `of an answer that does not end 16 KiB are waited for, and not a byte more`() async throws {
+        let receiver = try await ServerBootstrap(group: .singletonMultiThreadedEventLoopGroup)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    try channel.pipeline.syncOperations.addHandler(Endless(beginning: 16 * 1024))
+                }
+            }
+            .bind(host: "127.0.0.1", port: 0).get()
+        let answer = try await send(to: "http://127.0.0.1:\(receiver.localAddress?.port ?? 0)/", at: .orAny)
+        try await receiver.close()
+        #expect(answer.outcome == .taken && answer.text == String(repeating: "x", count: 200))
+    }
+}
+
+/// Answers with the first bytes of a body, and says nothing more.
+private final class Endless: ChannelInboundHandler {
+    typealias InboundIn = ByteBuffer
+    typealias OutboundOut = ByteBuffer
+
+    private let beginning: Int
+    private var hasAnswered = false
+
+    init(beginning: Int) { self.beginning = beginning }
+
+    func channelRead(context: ChannelHandlerContext, data _: NIOAny) {
+        guard !hasAnswered else { return }
+        hasAnswered = true
+        let answer = "HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n" + String(repeating: "x", count: beginning)
+        context.writeAndFlush(wrapOutboundOut(ByteBuffer(string: answer)), promise: nil)
     }
 }

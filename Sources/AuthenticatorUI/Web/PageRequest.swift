@@ -49,7 +49,7 @@ extension Language {
             guard let tag = parts.first?.prefix(while: { $0 != "-" }), let language = Language(rawValue: String(tag))
             else { continue }
             let weight = parts.dropFirst().first { $0.hasPrefix("q=") }.map { Double($0.dropFirst(2)) ?? 0 } ?? 1
-            if weight > 0, weight > best?.weight ?? 0 { best = (language, weight) }
+            if weight > best?.weight ?? 0 { best = (language, weight) }
         }
         guard let best else { return nil }
         self = best.language
