@@ -202,6 +202,12 @@ import Testing
         #expect(connection.answer() == true)
         connection.written()
         #expect(connection.isClosed)
+
+        let underWay = TestConnectionState()
+        underWay.request(headers: [("connection", "close")], end: false)
+        underWay.start()
+        underWay.end()
+        #expect(!underWay.receive(1), "its body ended while it was being answered")
     }
 
     @Test func `no more is read while 8 KiB of requests wait for their turn`() {
@@ -677,6 +683,8 @@ private final class TestConnectionState {
             if end { _ = $0.receivedEnd() }
         }
     }
+
+    func end() { change { _ = $0.receivedEnd() } }
 
     func body(_ count: Int) { change { _ = $0.receivedBody(count) } }
     func fail() { change { $0.refuseInTurn(.malformedHTTP, now: now) } }

@@ -71,6 +71,7 @@ extension ProgramTests {
                 keys("for other operations", Self.noKey, key(#""kid":"ed","key_ops":["sign","deriveKey"]"#)),
                 keys("for another algorithm", Self.noKey, key(#""kid":"ed","alg":"ES256""#)),
                 keys("another name", Self.noKey, key(#""kid":"other""#)),
+                keys("another kind", Self.noKey, key(#""kid":"ed""#).replacing("OKP", with: "EC")),
                 keys("another's alone", .fails("id_token_invalid", "its signature or its form is wrong"), Self.other),
                 keys("none", Self.noKey),
                 keys(

@@ -1,11 +1,32 @@
 // What purge and serve delete once it is older than RETENTION_DAYS.
 
 import Foundation
-import TestSupport
+@testable import TestSupport
 import Testing
 
 extension ProgramTests {
     @Suite(.timeLimit(.minutes(2))) struct PurgeTests {
+        @Test func `serve makes partitions within seconds of the end of what was in its way`() async throws {
+            try await TestDatabase.with { database in
+                try await database.addManufacturers()
+                try await database.execute(
+                    """
+                    DO $$ BEGIN
+                        EXECUTE format('DROP TABLE IF EXISTS link_sessions_%s', to_char(now() + interval '7 days', 'YYYYMMDD'));
+                    END $$
+                    """)
+                let reading = try OpenTransaction(in: database, "LOCK TABLE link_sessions_default IN ACCESS SHARE MODE")
+                try await Service.serving(database) { service in
+                    try await service.process.waitForLog("partitions not maintained", within: 10)
+                    try reading.end("ROLLBACK")
+                    try await wait(until: "they are there", within: .seconds(15)) {
+                        try await database.count(
+                            "SELECT count(*) FROM pg_inherits WHERE inhparent = 'link_sessions'::regclass") >= 1 + 8
+                    }
+                }
+            }
+        }
+
         @Test func `purge deletes what is older than RETENTION_DAYS and prints how many, as the service's role`()
             async throws
         {

@@ -2,6 +2,7 @@
 
 import Foundation
 import LinkSessions
+import Synchronization
 @testable import TestSupport
 import Testing
 
@@ -148,6 +149,36 @@ extension ProgramTests {
                     #expect(run.status == 1, "\(run.summary)")
                     let sentence = "link_url led to no page of the service's (200), and not on"
                     #expect(run.errors.contains(sentence), "\(run.summary)")
+                }
+            }
+        }
+
+        @Test func `pages that lead elsewhere, or nowhere, are a sentence that says which`() async throws {
+            func page(_ name: String, to url: String = "") -> WebhookReceiver.Answer {
+                .status(200, body: #"<meta http-equiv="refresh" content="0;url=\#(url)"><main data-page="\#(name)">"#)
+            }
+            let signedIn = [
+                page("link"), page("going", to: "/ui/sandbox?state=x"), page("sandbox"),
+                .status(303, headers: [("location", "/ui/sign-ins/x")]), page("confirm"),
+            ]
+            try await WebhookReceiver.with { other in
+                let url = "http://127.0.0.1:\(other.port)"
+                try await Service.runAtItsURL(environment: ["PUBLIC_BASE_URL": url]) { service in
+                    for (answers, sentence) in [
+                        (
+                            [page("link"), page("going", to: "/ui/another?state=x")],
+                            "the choice of Sandbox Energy led to the page going (200), and not on"
+                        ),
+                        (
+                            signedIn + [page("returning")],
+                            "the confirmation led to the page returning (200), and not on"
+                        ),
+                    ] {
+                        let left = Mutex(answers)
+                        other.answers { _ in left.withLock { $0.isEmpty ? .status(500) : $0.removeFirst() } }
+                        let run = try await trigger("completed", at: service.url, environment: key)
+                        #expect(run.status == 1 && run.errors.contains(sentence), "\(run.summary)")
+                    }
                 }
             }
         }

@@ -98,6 +98,12 @@ extension ProgramTests {
                         ["add-webhook", "Acme", "--url", "https://example.com/", "--types", "opened"],
                         "--types expects each once, comma-separated, of: link_session.opened"
                     ),
+                    (
+                        [
+                            "add-webhook", "Acme", "--url", "https://example.com/", "--types",
+                            "link_session.opened,link_session.opened",
+                        ], "--types expects each once, comma-separated, of: link_session.opened"
+                    ),
                     (["rotate-webhook-secret", "1", "--overlap", "x"], "--overlap expects"),
                     (["resend", "1", "--since", "yesterday"], "--since expects Unix seconds"),
                     (["resend", "1", "--since", "2", "--until", "1"], "--until expects a time after --since"),
