@@ -77,6 +77,30 @@ class Wrk:
             raise Failure(f"{self.what}: no answer")
 
 
+class Steady:
+    """Creates at an even pace, and look-ups of them, from the start on: benchmarks/steady."""
+
+    def __init__(self, port, connections, rate, look_ups, tokens):
+        self._process = subprocess.Popen(
+            ["setpriv", "--pdeathsig", "TERM", "--", ".local/bench/steady", f"-address=127.0.0.1:{port}",
+             f"-connections={connections}", f"-rate={rate}", f"-look-ups={look_ups}", f"-tokens={tokens}"],
+            env={**os.environ, "API_KEY": postgres.API_KEY, "GOMAXPROCS": "1"},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def interval(self):
+        """What happened since it was last asked."""
+        self._process.stdin.write("\n")
+        return json.loads(self._process.stdout.readline())
+
+    def stop(self):
+        """What happened since it was last asked, until the last answer was there."""
+        self._process.stdin.close()
+        last = json.loads(self._process.stdout.readline())
+        if self._process.wait():
+            raise Failure("the steady load failed")
+        return last
+
+
 class Callers(threading.Thread):
     """A few callers that keep the token of every create that they were told of, until they are asked to stop."""
 

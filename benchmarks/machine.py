@@ -37,6 +37,10 @@ def _stat(pid):
         return None
 
 
+def exists(pid):
+    return _stat(pid) is not None
+
+
 def tree(pid):
     """A process and all below it."""
     children = {}
@@ -74,7 +78,14 @@ def status(pid, *keys):
 
 
 def descriptors(pid):
-    return len(os.listdir(f"/proc/{pid}/fd"))
+    """Of a process and all below it."""
+    count = 0
+    for each in tree(pid):
+        try:
+            count += len(os.listdir(f"/proc/{each}/fd"))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return count
 
 
 def free_port():

@@ -14,7 +14,7 @@ import machine
 import report
 from bench import Bench
 from postgres import Postgres
-from scenarios import SCENARIOS
+from scenarios import SCENARIOS, USUAL
 
 
 def main():
@@ -29,7 +29,7 @@ def main():
     options.add_argument("--settings", default="")
     options.add_argument("--quick", action="store_true")
     options.add_argument("--no-docs", action="store_true")
-    options.add_argument("--only", default=",".join(SCENARIOS))
+    options.add_argument("--only", default=",".join(USUAL))
     options.add_argument("--seconds", type=int)
     options.add_argument("--rounds", type=int)
     options = options.parse_args()
@@ -66,8 +66,7 @@ def main():
     print(report.text(figures))
     print(f"raw figures: {file}; all of it took {time.monotonic() - began:.0f} s")
     if not options.quick and not options.no_docs:
-        report.write_documents(figures)
-        print("written: docs/performance.md, docs/performance.svg")
+        print("written:", ", ".join(report.write_documents(figures)))
 
 
 def next_file():

@@ -4,6 +4,7 @@ import contextlib
 import math
 import os
 import re
+import signal
 import subprocess
 import time
 
@@ -90,6 +91,10 @@ class Postgres:
 
     def _restart(self, change):
         self.sql(change, "postgres")
+        self.start()
+
+    def start(self):
+        """Starts it with the options that it had, and ends one that runs. Returns when it takes connections."""
         owner = os.stat(self._data)
         as_owner = {"user": owner.st_uid, "group": owner.st_gid, "extra_groups": []} if os.geteuid() == 0 else {}
         done = subprocess.run(
@@ -99,6 +104,21 @@ class Postgres:
         if done.returncode:
             raise machine.Failure("PostgreSQL did not start again")
         self._read_postmaster()
+
+    def signal(self, number):
+        """To all its processes, the one that starts others first."""
+        processes = machine.tree(self._postmaster)
+        for pid in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return processes
+
+    def kill(self):
+        """As a machine that loses its power, but that what was written is still there."""
+        killed = self.signal(signal.SIGKILL)
+        # Zombies too must be gone: the next server takes one for a server that is alive.
+        while any(map(machine.exists, killed)):
+            time.sleep(0.005)
 
     def url(self, database):
         """In the form that libpq, pgx and asyncpg all read."""
@@ -186,14 +206,15 @@ class Postgres:
             before, now = now, self.number(query, database)
         return now
 
-    def missing(self, database, tokens, table="link_sessions"):
-        """How many of these tokens have no row."""
-        listed = ",".join(f"('{token}')" for token in tokens)
+    def missing(self, database, path, table="link_sessions"):
+        """How many of the tokens in a file, one a line, have no row."""
         return self.number(
             f"""
-            SELECT count(*) FROM (VALUES {listed}) AS given (token)
+            CREATE TEMPORARY TABLE given (token text);
+            \\copy given FROM '{path}'
+            SELECT count(*) FROM given
             WHERE NOT EXISTS (SELECT FROM {table} WHERE token_hash = sha256(convert_to(token, 'UTF8')))
-            """, database) if tokens else 0
+            """, database)
 
     def next_second(self, database):
         """Waits for it and returns it: rows that are made from here on are of this second or later."""

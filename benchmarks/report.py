@@ -3,27 +3,27 @@ import os
 import re
 
 import chart
-from scenarios import SCENARIOS, creates
+from scenarios import SCENARIOS, USUAL, creates
 from tables import markdown
 
-DOCUMENT, CHART = "docs/performance.md", "docs/performance.svg"
+DOCUMENT, SOAK_DOCUMENT, CHART = "docs/performance.md", "docs/reliability.md", "docs/performance.svg"
 
 
 def conditions(figures, in_rounds, with_peers):
     """What a table's figures were measured on, in one line."""
     machine = figures["machine"]
     settings = f" with {', '.join(figures['settings'])}" if figures["settings"] else ""
-    taken = f"runs of {figures['seconds']} s"
+    versions = figures["versions"]
+    taken = "" if in_rounds is None else f"; wrk {versions['wrk']}; runs of {figures['seconds']} s"
     if in_rounds:
         taken += f", {figures['rounds']} round{'s in turns' if figures['rounds'] > 1 else ''}"
-    versions = figures["versions"]
     peers = ""
     if with_peers:
         peers = f", Go {versions['go']}" + (
             f", FastAPI {versions['fastapi']} with asyncpg {versions['asyncpg']} on Python {versions['python']}"
             if "fastapi" in versions else "; **FastAPI could not be installed and is left out**")
     return (f"{figures['date']}; {machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB; Linux {machine['kernel']}; "
-            f"PostgreSQL {machine['postgresql']}{settings}; wrk {versions['wrk']}{peers}; {taken}.")
+            f"PostgreSQL {machine['postgresql']}{settings}{peers}{taken}.")
 
 
 def targets(scenarios):
@@ -43,26 +43,29 @@ def text(figures):
 
 
 def write_documents(figures):
-    """Puts each scenario that was measured between its markers; what stands outside them is kept."""
-    with open(DOCUMENT) as file:
-        document = file.read()
+    """Puts each scenario that was measured between its markers; what stands outside them is kept. Returns what was written."""
+    written = set()
 
     def put(name, block):
-        nonlocal document
+        path = SOAK_DOCUMENT if name == "soak" else DOCUMENT
+        with open(path) as file:
+            document = file.read()
         pattern = re.compile(rf"(<!-- measured: {name} -->\n).*?(<!-- end: {name} -->)", re.DOTALL)
         if not pattern.search(document):
-            raise SystemExit(f"{DOCUMENT} has no markers for {name}")
-        document = pattern.sub(lambda found: f"{found.group(1)}\n{block}\n\n{found.group(2)}", document)
+            raise SystemExit(f"{path} has no markers for {name}")
+        with open(path + ".new", "w") as file:
+            file.write(pattern.sub(lambda found: f"{found.group(1)}\n{block}\n\n{found.group(2)}", document))
+        os.replace(path + ".new", path)
+        written.add(path)
 
     scenarios = figures["scenarios"]
     for name, measured in scenarios.items():
         scenario = SCENARIOS[name]
         put(name, f"{conditions(figures, scenario.IN_ROUNDS, scenario.WITH_PEERS)}\n\n{scenario.table(measured)}")
-    if set(SCENARIOS) == set(scenarios):
+    if USUAL <= set(scenarios):
         put("targets", targets(scenarios))
-    with open(DOCUMENT + ".new", "w") as file:
-        file.write(document)
-    os.replace(DOCUMENT + ".new", DOCUMENT)
     if "creates" in scenarios:
         with open(CHART, "w") as file:
             file.write(chart.draw(creates.panels(scenarios["creates"]), conditions(figures, True, False)))
+        written.add(CHART)
+    return sorted(written)

@@ -12,9 +12,12 @@ class Server:
 
     def __init__(self, name, bench, database):
         self.name, self._bench = name, bench
-        self.port = machine.free_port()
-        self._log = open(os.path.join(bench.scratch, f"{name}.log"), "w")
+        self.port, self.management_port = machine.free_port(), machine.free_port()
+        # Appended to, so that it can be cut down meanwhile.
+        self._log = open(
+            os.path.join(bench.scratch, f"{name}.log"), "w", opener=lambda path, flags: os.open(path, flags | os.O_APPEND, 0o644))
         command, environment = COMMANDS[name](bench, bench.database.url(database), self.port)
+        environment["HTTP_MANAGEMENT_PORT"] = str(self.management_port)
         self.process = machine.start(command, environment, self._log)
         self.pid = self.process.pid
 
@@ -50,6 +53,13 @@ class Server:
     def peak_kib(self):
         return machine.status(self.pid, "VmHWM")["VmHWM"]
 
+    def take_log(self):
+        """What it wrote since it was last asked. A soak would fill the disk with it."""
+        with open(self._log.name, errors="replace") as file:
+            said = file.read()
+        os.truncate(self._log.name, 0)
+        return said
+
     def held(self):
         """What it holds now: memory in KiB, threads and descriptors."""
         return {**machine.status(self.pid, "VmRSS", "Threads"), "descriptors": machine.descriptors(self.pid)}
@@ -59,7 +69,6 @@ def _service(bench, url, port):
     """As in production, with every line of the access log, but on the loopback interface."""
     return [bench.executable, "serve"], {
         "LINK_SESSION_ENV": "production", "DATABASE_URL": url, "HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(port),
-        "HTTP_MANAGEMENT_PORT": "0",
         "SHUTDOWN_DELAY_SECONDS": "0",
         # What it deletes beside serving is measured apart.
         "RETENTION_DAYS": "36500",

@@ -54,7 +54,9 @@ def _warm_up(bench, server, name, connections):
     bench.database.rows("creates", table=_table(name))
     if not tokens:
         raise Failure(f"{name}: no caller was given a token during the warm-up")
-    if missing := bench.database.missing("creates", tokens, _table(name)):
+    with open(bench.path("given"), "w") as file:
+        file.writelines(f"{token}\n" for token in tokens)
+    if missing := bench.database.missing("creates", bench.path("given"), _table(name)):
         raise Failure(f"{name}: LOST {missing} of {len(tokens)} sessions whose token a caller was given")
 
 
