@@ -142,7 +142,7 @@ def table(measured):
           *(number(run["outcomes"].get(outcome, 0)) for outcome in ("200", "503", "500", "broken", "timeout"))]
          for run in measured["runs"]])
     faults = markdown(
-        ["fault of the database", "", "times", "longest answer s", "first `201` s", "longest", "last failure s", "longest"],
+        ["fault of the database", "", "times", "longest answer s", "back: first `201` s", "longest", "last failure s", "longest"],
         [[what, run["server"], *_fault(run["intervals"], what)] for what in FAULTS for run in measured["runs"]])
     held = markdown(
         ["first quarter → last", "resident MiB", "threads", "descriptors", "days with partitions ahead"],
