@@ -28,7 +28,9 @@ def measure(bench):
     for name in ["service", *(peer for peer in bench.peers if peer != "go-random")]:
         run = _soak(bench, name, bench.seconds * (360 if name == "service" and not bench.quick else 60))
         runs.append(run)
-        bench.say(f"{name}: {run['outcomes']}, {run['lost']} lost")
+        bench.say(f"{name}: {run['outcomes']}")
+        if run["lost"]:
+            raise Failure(f"{name}: LOST {run['lost']} sessions that were answered 201")
     return {"runs": runs}
 
 
